@@ -1,0 +1,1 @@
+"""Ingestion: external sources into the raw schemas, and nothing else."""

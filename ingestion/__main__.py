@@ -1,0 +1,27 @@
+"""`python -m ingestion [source …]`: load sources into raw, without building."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ingestion.contracts import source_names
+from ingestion.destination import ConfigurationError, current_target
+from ingestion.run import load_all
+
+
+def main() -> int:
+    """Load the sources named on the command line, or all. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m ingestion", description=__doc__)
+    parser.add_argument("sources", nargs="*", choices=[[], *source_names()], help="all configured ones unless named")
+    arguments = parser.parse_args()
+    try:
+        _, failures = load_all(current_target(), lambda line: print(line, flush=True), arguments.sources)
+    except ConfigurationError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 2
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Load every source that has a contract, one after the other."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from ingestion.contracts import read_contract, source_names
+from ingestion.destination import ConfigurationError, Target
+from ingestion.loading import Loaded, LoadError, SourceError, load
+
+
+def configured_sources() -> list[str]:
+    """The sources that have been told where to read."""
+    return [name for name in source_names() if _package(name).is_configured()]
+
+
+def _package(name: str):  # type: ignore[no-untyped-def]
+    return importlib.import_module(f"ingestion.sources.{name}")
+
+
+def observation_time() -> datetime:
+    """When the sources are looked at: now, or what GRANARY_OBSERVED_AT says (ISO 8601, UTC), for tests and replays."""
+    given = os.environ.get("GRANARY_OBSERVED_AT")
+    if not given:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        raise ConfigurationError(f"GRANARY_OBSERVED_AT={given} is not an ISO 8601 time such as 2026-01-31T00:00:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def load_all(
+    target: Target, say: Callable[[str], None], only: Sequence[str] = ()
+) -> tuple[list[Loaded], list[str]]:
+    """Load the configured sources; make the tables of the others, empty, where they are missing.
+
+    A source that can't be read doesn't keep the others from loading.
+
+    Args:
+        target: the warehouse.
+        say: takes lines of progress.
+        only: names of sources; all where empty.
+
+    Returns:
+        What happened to the records, and one line for each source that failed.
+    """
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    observed_at = observation_time()
+    loaded: list[Loaded] = []
+    failures: list[str] = []
+    for name in source_names():
+        if only and name not in only:
+            continue
+        package = _package(name)
+        reader = package.extracts if package.is_configured() else None
+        say(f"source {name}" if reader else f"source {name}: not configured, nothing to load")
+        try:
+            loaded += load(read_contract(name), reader, target, observed_at, say)
+        except (SourceError, LoadError) as error:
+            say(f"  {error}")
+            failures.append(str(error))
+    return loaded, failures

@@ -1,0 +1,1 @@
+"""The sources: one package each, which imports none of the others."""

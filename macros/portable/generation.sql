@@ -1,0 +1,17 @@
+{# A generation of the marts: a file of its own on DuckDB, schemas with a suffix on Postgres. #}
+
+{% macro generation_suffix() -%}
+    {{ return(adapter.dispatch('generation_suffix', 'granary')()) }}
+{%- endmacro %}
+
+{% macro duckdb__generation_suffix() -%}{{ return('') }}{%- endmacro %}
+
+{% macro postgres__generation_suffix() -%}{{ return('__next') }}{%- endmacro %}
+
+{% macro generation_database() -%}
+    {{ return(adapter.dispatch('generation_database', 'granary')()) }}
+{%- endmacro %}
+
+{% macro duckdb__generation_database() -%}{{ return('marts') }}{%- endmacro %}
+
+{% macro postgres__generation_database() -%}{{ return(target.database) }}{%- endmacro %}

@@ -1,0 +1,24 @@
+{# Where things lie. Marts are built in a generation that readers don't see: on DuckDB that is a file of its own
+   with the published schema names, on Postgres a schema with `__next` behind its name. #}
+
+{% macro is_published(node) -%}
+    {{ return(node is not none and node.resource_type in ['model', 'unit_test']
+        and (node.config.meta or {}).get('published', false)) }}
+{%- endmacro %}
+
+{% macro schema_prefix() -%}
+    {{ return(target.schema ~ '_' if target.name == 'sandbox' else '') }}
+{%- endmacro %}
+
+{# Reports and docs speak of the published names: run them with `--vars '{published_names: true}'`. #}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {%- set name = schema_prefix() ~ (custom_schema_name or 'main' | trim) -%}
+    {%- if is_published(node) and not var('published_names', false) -%}
+        {%- set name = name ~ generation_suffix() -%}
+    {%- endif -%}
+    {{ return(name) }}
+{%- endmacro %}
+
+{% macro generate_database_name(custom_database_name=none, node=none) -%}
+    {{ return(generation_database() if is_published(node) else target.database) }}
+{%- endmacro %}

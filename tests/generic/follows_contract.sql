@@ -1,0 +1,32 @@
+{#  The source table holds no row that breaks its own contract (`config.meta.contract` beside each column), as
+    ingestion judges it: values after trimming and folding. Rows that delete a record need only its key.
+
+    Failing rows: the rows of raw that should have been rejects. #}
+{% test follows_contract(model) %}
+    {%- set table = namespace(node=none) -%}
+    {%- for node in (graph.sources.values() if execute else []) if node.relation_name == model | string -%}
+        {%- set table.node = node -%}
+    {%- endfor -%}
+    {%- set broken = [] -%}
+    {%- for column in (table.node.columns.values() if table.node else []) -%}
+        {%- set rules = column.config.meta.get('contract', {}) -%}
+        {%- if rules.get('required') -%}
+            {%- do broken.append(column.name ~ ' is null') -%}
+        {%- endif -%}
+        {%- if rules.get('accepted_values') -%}
+            {%- do broken.append("lower(trim(" ~ column.name ~ ")) not in ('" ~ rules.accepted_values | join("', '") ~ "')") -%}
+        {%- endif -%}
+        {%- if rules.get('minimum') is not none -%}
+            {%- do broken.append(column.name ~ ' < ' ~ rules.minimum) -%}
+        {%- endif -%}
+        {%- if rules.get('format') == 'email' -%}
+            {%- do broken.append("(" ~ column.name ~ " not like '%_@_%._%' or trim(" ~ column.name ~ ") like '% %')") -%}
+        {%- endif -%}
+    {%- endfor -%}
+
+    select *
+    from {{ model }}
+    where
+        _operation <> 'D'
+        and ({{ broken | join('\n            or ') if broken else '1 = 0' }})
+{% endtest %}

@@ -1,0 +1,157 @@
+"""The project keeps its layering, and every rule of it can fail."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.project import layering
+
+ROOT = Path(__file__).resolve().parents[2]
+
+STAGED = (
+    "with source as (\n    select order_id from {{ source('shop', 'orders') }}\n)\n\nselect order_id\nfrom source\n"
+)
+MART = "select\n    order_key,\n    count(*) as line_count,\nfrom {{ ref('int_orders__joined') }}\ngroup by order_key\n"
+SOUND = {
+    "models/staging/shop/stg_shop__orders.sql": STAGED,
+    "models/staging/shop/_shop__models.yml": "models: [{name: stg_shop__orders, description: Orders.}]",
+    "snapshots/shop/_shop__snapshots.yml": (
+        "snapshots: [{name: snap_shop__orders, relation: \"ref('stg_shop__orders')\"}]"
+    ),
+    "models/intermediate/commerce/int_orders__joined.sql": (
+        "-- unlike source(), a snapshot has history\nselect order_key\nfrom {{ ref('snap_shop__orders') }}\n"
+    ),
+    "models/intermediate/commerce/_commerce__models.yml": "models: [{name: int_orders__joined, description: Orders.}]",
+    "models/marts/commerce/fct_orders.sql": MART,
+    "models/marts/commerce/fct_orders.yml": "models: [{name: fct_orders, description: Orders.}]",
+    "models/ops/loads.sql": "select load_id\nfrom {{ source('ops', 'loads') }}\n",
+    "models/ops/_ops__models.yml": "models: [{name: loads, description: Loads.}]",
+    "macros/portable/hash.sql": "{% macro duckdb__hash(x) %}md5({{ x }}){% endmacro %}",
+    "seeds/core/countries.csv": "country_code\nGB\n",
+    "ingestion/sources/shop/__init__.py": "from ingestion.contracts import Table\nfrom . import database\n",
+    "ingestion/sources/retail/__init__.py": "",
+    "ingestion/demo/__main__.py": "from ingestion.demo import world\n",
+    "warehouse/build.py": "import ingestion.loading\n",
+    "tests/ingestion/test_demo.py": "from ingestion.demo import world\n",
+}
+LONG = "select order_id\nfrom {{ source('shop', 'orders') }}\n" + "\n" * 60
+
+
+def planted(root: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize("rule", layering.RULES, ids=lambda rule: rule.__name__)
+def test_project_keeps(rule: Callable[[Path], list[str]]) -> None:
+    assert rule(ROOT) == []
+
+
+@pytest.mark.parametrize("rule", layering.RULES, ids=lambda rule: rule.__name__)
+def test_sound_project_passes(rule: Callable[[Path], list[str]], tmp_path: Path) -> None:
+    assert rule(planted(tmp_path, SOUND)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "text"),
+    [
+        (layering.sources_read_outside_staging, "models/marts/commerce/fct_orders.sql", STAGED),
+        (layering.sources_read_outside_staging, "models/intermediate/commerce/int_orders__joined.sql", STAGED),
+        (
+            layering.sources_read_outside_staging,
+            "snapshots/shop/_shop__snapshots.yml",
+            "snapshots: [{name: snap_shop__orders, relation: \"source('shop', 'orders')\"}]",
+        ),
+        (
+            layering.refs_against_the_flow,
+            "models/staging/shop/stg_shop__lines.sql",
+            "select order_id from {{ ref('stg_shop__orders') }}",
+        ),
+        (
+            layering.refs_against_the_flow,
+            "models/staging/shop/stg_shop__lines.sql",
+            "select country_code from {{ ref('countries') }}",
+        ),
+        (
+            layering.refs_against_the_flow,
+            "models/intermediate/commerce/int_orders__joined.sql",
+            'select order_key from {{ ref("granary", "fct_orders") }}',
+        ),
+        (
+            layering.refs_against_the_flow,
+            "snapshots/shop/_shop__snapshots.yml",
+            "snapshots: [{name: snap_shop__orders, relation: \"ref('int_orders__joined')\"}]",
+        ),
+        (layering.refs_against_the_flow, "models/marts/core/dim_loads.sql", "select load_id from {{ ref('loads') }}"),
+        (layering.models_outside_the_layers, "models/reports/fct_orders.sql", MART),
+        (layering.models_outside_the_layers, "models/marts/commerce/orders.sql", MART),
+        (layering.models_outside_the_layers, "models/marts/commerce/agg_orders.sql", MART),
+        (layering.models_outside_the_layers, "models/staging/shop/stg_retail__orders.sql", STAGED),
+        (layering.engines_named, "models/marts/commerce/fct_orders.sql", "{% if target.type == 'x' %}{% endif %}"),
+        (layering.engines_named, "models/marts/commerce/fct_orders.sql", "select 1 -- DuckDB rounds"),
+        (layering.engines_named, "tests/data/orders__add_up.sql", "{% if adapter.type() == 'postgres' %}{% endif %}"),
+        (layering.engines_named, "models/ops/_ops__models.yml", "models: [{name: a, enabled: '{{ target.type }}'}]"),
+        (layering.engines_named, "macros/history/snapshot.sql", "{% macro postgres__now() %}{% endmacro %}"),
+        (layering.long_models, "models/staging/shop/stg_shop__orders.sql", LONG),
+        (layering.long_models, "models/marts/commerce/fct_orders.sql", MART + "\n" * 150),
+        (layering.undescribed_models, "models/marts/commerce/fct_lines.sql", MART),
+        (
+            layering.undescribed_models,
+            "models/marts/commerce/fct_orders.yml",
+            "models: [{name: fct_orders, description: ''}]",
+        ),
+        (layering.undescribed_models, "models/marts/core/fct_orders.sql", MART),
+        (
+            layering.starred_marts,
+            "models/marts/commerce/fct_orders.sql",
+            "with a as (select 1 as x)\nselect *\nfrom a\n",
+        ),
+        (
+            layering.starred_marts,
+            "models/marts/commerce/fct_orders.sql",
+            "select\n    a.order_key,\n    b.*,\nfrom a\ninner join b on a.x = b.x\n",
+        ),
+        (
+            layering.starred_marts,
+            "models/marts/commerce/fct_orders.sql",
+            "select x from (select 1 as x)\nunion all\nselect * from b\n",
+        ),
+        (layering.starred_marts, "models/marts/commerce/fct_orders.sql", "select distinct *\nfrom a\n"),
+        (layering.imports_against_the_flow, "ingestion/loading.py", "import warehouse.ledger\n"),
+        (layering.imports_against_the_flow, "ingestion/loading.py", "def f():\n    from orchestration import jobs\n"),
+        (layering.imports_against_the_flow, "ingestion/loading.py", "import ingestion.demo\n"),
+        (layering.imports_against_the_flow, "warehouse/build.py", "from ingestion import demo\n"),
+        (layering.imports_against_the_flow, "warehouse/build.py", "from orchestration.jobs import daily\n"),
+        (
+            layering.imports_against_the_flow,
+            "bench/run.py",
+            "import importlib\n\nimportlib.import_module('ingestion.demo.world')\n",
+        ),
+        (layering.imports_against_the_flow, "ingestion/sources/shop/source.py", "from ..retail import files\n"),
+        (layering.imports_against_the_flow, "ingestion/sources/shop/source.py", "from .. import retail\n"),
+        (layering.imports_against_the_flow, "ingestion/sources/shop/source.py", "import ingestion.sources.retail\n"),
+    ],
+)
+def test_violation_is_found(rule: Callable[[Path], list[str]], path: str, text: str, tmp_path: Path) -> None:
+    found = rule(planted(tmp_path, {**SOUND, path: text}))
+    assert [line for line in found if line.startswith(f"{path}:") or path.endswith(".yml")], found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "with a as (\n    select *\n    from b\n)\n\nselect\n    x,\n    count(*) as b_count,\nfrom a\ngroup by x\n",
+        "select\n    quantity * price as gross_amount,\n    '*' as star,\nfrom a\n",
+        "{# select * from a #}\nselect\n    x, -- not *\nfrom a\nwhere x in (select * from b)\n",
+    ],
+)
+def test_stars_elsewhere_are_allowed(text: str, tmp_path: Path) -> None:
+    assert layering.starred_marts(planted(tmp_path, {**SOUND, "models/marts/commerce/fct_orders.sql": text})) == []
+
+
+def test_exceptions_have_reasons() -> None:
+    assert all(reason.strip() for reason in [*layering.SOURCE_READERS.values(), *layering.ENGINE_AWARE.values()])

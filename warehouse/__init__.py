@@ -1,0 +1,1 @@
+"""The warehouse: one build from lock to publish."""

@@ -1,0 +1,52 @@
+"""`python -m warehouse`: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from ingestion.destination import ConfigurationError, current_target
+from warehouse.build import Request, build
+from warehouse.errors import BuildError
+
+
+def _say(line: str) -> None:
+    # One write a line: dbt's threads report at the same time.
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Run one command. Returns the exit status: 0 done, 1 failed, 2 wrongly asked."""
+    parser = argparse.ArgumentParser(prog="python -m warehouse", description="Granary's builds.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    building = commands.add_parser("build", help="load, build, test, publish")
+    building.add_argument("--select", default=None, help="dbt's selection; publishes nothing")
+    building.add_argument("--full", action="store_true", help="build everything from raw again")
+    building.add_argument("--no-ingest", action="store_true", help="build from what raw holds")
+    day = commands.add_parser("next-day", help="the demo: simulate one more day and build it on top")
+    day.add_argument("--days", type=int, default=1)
+    asking = commands.add_parser("query", help="ask the published marts something, in SQL")
+    asking.add_argument("sql")
+    arguments = parser.parse_args()
+    try:
+        target = current_target()
+        if arguments.command == "build":
+            build(target, Request(arguments.select or None, arguments.full, ingest=not arguments.no_ingest), _say)
+        elif arguments.command == "next-day":
+            build(target, Request(extra_days=arguments.days), _say)
+        else:
+            from warehouse.query import query
+
+            query(target, arguments.sql, _say)
+    except ConfigurationError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 2
+    except BuildError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

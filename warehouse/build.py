@@ -1,0 +1,102 @@
+"""One build, from lock to publish: load, build and test out of readers' sight, publish, sum up."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ingestion.destination import Target
+from ingestion.loading import Loaded
+from ingestion.run import load_all
+from warehouse import dbt, ledger
+from warehouse.database import open_database
+from warehouse.demo import demo_if_unconfigured
+from warehouse.errors import BuildError
+from warehouse.lock import build_lock
+from warehouse.publish import prepare_next, publish
+from warehouse.summary import print_summary
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for. `select` is dbt's own selection; with it nothing is published."""
+
+    select: str | None = None
+    full: bool = False
+    extra_days: int = 0
+    ingest: bool = True
+
+
+def build(target: Target, request: Request, say: Say) -> int:
+    """Build the warehouse. Returns the number of the generation that readers now see (0: nothing was published).
+
+    Raises:
+        BuildError: something failed; readers still see the generation from before.
+    """
+    started = time.monotonic()
+    with build_lock(target):
+        loaded: list[Loaded] = []
+        if request.ingest:
+            with demo_if_unconfigured(target, say, request.extra_days):
+                loaded, failures = load_all(target, say)
+            if failures:
+                raise BuildError(
+                    failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else "")
+                )
+        prepare_next(target)
+        manifest = dbt.parse(target)
+        models = published_models(manifest)
+        with open_database(target) as database:
+            ledger.ensure_tables(database)
+            ledger.register_loads(database)
+            ledger.write_code(database, ledger.fingerprints(manifest))
+            if not request.full and not request.select and ledger.is_up_to_date(database, list(models)):
+                for note in _notes(loaded):
+                    say(f"note: {note}")
+                say(
+                    f"nothing to build: no new records and no changed code since the published generation "
+                    f"({time.monotonic() - started:.0f} s). `make build FULL=1` builds it all again"
+                )
+                return 0
+        command = ["build"]
+        if request.full:
+            command.append("--full-refresh")
+        if request.select:
+            command += ["--select", *request.select.split()]
+        say("building and testing, out of readers' sight")
+        outcome = dbt.run(target, command, manifest, say)
+        if not outcome.success:
+            for failure in outcome.failures:
+                say(f"  {failure}")
+            raise BuildError(
+                f"{outcome.failed} of dbt's nodes failed, the first: {outcome.failures[0] if outcome.failures else 'see above'}; "
+                f"nothing was published. Full log: logs/dbt.log"
+            )
+        number = 0
+        if request.select:
+            say("SELECT was given, so nothing is published")
+        else:
+            number = publish(target, sorted({schema for schema, _ in models.values()}))
+        print_summary(target, say, models, outcome, loaded, _notes(loaded), number, time.monotonic() - started)
+        return number
+
+
+def _notes(loaded: list[Loaded]) -> list[str]:
+    return [note for each in loaded for note in each.notes]
+
+
+def published_models(manifest: Any) -> dict[str, tuple[str, str]]:
+    """Every model that is published: name → (schema as readers know it, the first line of its description)."""
+    prefix = os.environ["SANDBOX_NAME"] + "_" if os.environ.get("TARGET") == "sandbox" else ""
+    found = {}
+    for node in manifest.nodes.values():
+        if node.resource_type == "model" and (node.config.meta or {}).get("published"):
+            schema = str(node.schema).removeprefix(prefix).removesuffix("__next")
+            lines = node.description.strip().splitlines()
+            found[node.name] = (schema, lines[0] if lines else "")
+    return found

@@ -1,0 +1,98 @@
+"""One way to ask either engine: the build's own statements, which are few and portable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import psycopg2
+
+from ingestion.destination import Target, libpq
+from warehouse.errors import BuildError
+
+NEXT = "__next"
+
+
+@dataclass(frozen=True)
+class Database:
+    """An open warehouse. Names of schemas are given without the prefix of a sandbox."""
+
+    target: Target
+    connection: Any
+
+    def run(self, statement: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run one statement; `%s` stands for a parameter. Returns its rows, if it has any."""
+        if self.target.engine == "duckdb":
+            cursor = self.connection.execute(statement.replace("%s", "?"), parameters or [])
+            return list(cursor.fetchall()) if cursor.description else []
+        with self.connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def granary(self, table: str) -> str:
+        """A table of the build's own schema."""
+        return self._name("granary", table, "")
+
+    def raw(self, source: str, table: str) -> str:
+        """A table of a source's raw schema."""
+        return self._name(f"raw_{source}", table, "")
+
+    def next(self, schema: str, table: str) -> str:
+        """A table of the generation that is being built."""
+        return self._name(schema, table, "marts.")
+
+    def published(self, schema: str, table: str) -> str:
+        """A table of the generation that readers see."""
+        return self._name(schema, table, "published.")
+
+    def next_schema(self, schema: str) -> str:
+        """The name of a schema in the generation that is being built."""
+        return self._name(schema, "", "marts.").rstrip(".")
+
+    def _name(self, schema: str, table: str, generation: str) -> str:
+        name = self.target.schema(schema)
+        if self.target.engine == "duckdb":
+            return f"{generation}{name}.{table}"
+        return f"{name}{NEXT if generation == 'marts.' else ''}.{table}"
+
+    def exists(self, qualified: str) -> bool:
+        """Whether there is a table of this name, as one of the methods above gives it."""
+        parts = qualified.split(".")
+        catalog = parts[0] if len(parts) == 3 else None
+        condition = "table_schema = %s and table_name = %s" + (" and table_catalog = %s" if catalog else "")
+        values = [*parts[-2:], *([catalog] if catalog else [])]
+        return bool(self.run(f"select 1 from information_schema.tables where {condition}", values))
+
+
+@contextmanager
+def open_database(target: Target) -> Iterator[Database]:
+    """Open the warehouse; on DuckDB the generation to build is attached as `marts`, the published one as `published`.
+
+    Raises:
+        BuildError: the engine refuses.
+    """
+    connection: Any
+    try:
+        if target.engine == "duckdb":
+            target.folder.mkdir(parents=True, exist_ok=True)
+            connection = duckdb.connect(str(target.build_file))
+            connection.execute(f"attach '{target.next_file}' as marts")
+            if target.published_file.exists():
+                connection.execute(f"attach '{target.published_file}' as published (read_only)")
+        else:
+            connection = psycopg2.connect(**{key: value for key, value in libpq().items() if value})
+            connection.autocommit = True
+    except (duckdb.Error, psycopg2.Error) as error:
+        first = str(error).strip().splitlines()[0]
+        if target.engine == "duckdb":
+            hint = f"close whatever else has a file in {target.folder} open for writing, then build again"
+        else:
+            hint = "check that it runs and that PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE name it"
+        raise BuildError(f"the warehouse can't be opened: {first}; {hint}") from error
+    try:
+        yield Database(target, connection)
+    finally:
+        connection.close()

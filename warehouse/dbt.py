@@ -1,0 +1,154 @@
+"""dbt in this process: parse, build with progress, and what came of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dbt.cli.main import dbtRunner
+
+from ingestion.contracts import PROJECT_ROOT
+from ingestion.destination import Target
+from warehouse.errors import BuildError
+
+
+@dataclass
+class Outcome:
+    """What a dbt command did: nodes by status, and the failures one by one."""
+
+    success: bool
+    passed: int = 0
+    warned: int = 0
+    failed: int = 0
+    built: int = 0
+    skipped: int = 0
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def environment(target: Target) -> None:
+    """Set what profiles.yml reads from the environment, so that dbt and ingestion mean the same warehouse."""
+    os.environ["TARGET"] = target.name
+    os.environ["WAREHOUSE_DIR"] = str(target.folder)
+    os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
+    if target.name == "sandbox":
+        os.environ["SANDBOX_NAME"] = target.prefix.rstrip("_")
+
+
+def close_connections() -> None:
+    """Close what dbt-duckdb keeps open between commands; until then its rows are in the write-ahead log only."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    DuckDBConnectionManager.close_all_connections()
+
+
+def _arguments(target: Target, command: list[str]) -> list[str]:
+    return [
+        *command,
+        "--project-dir", str(PROJECT_ROOT),
+        "--profiles-dir", str(PROJECT_ROOT),
+        "--target", target.name,
+        "--target-path", str(target_path(target)),
+    ]  # fmt: skip
+
+
+def target_path(target: Target) -> str:
+    """Where dbt's artifacts of this target lie; each target has its own, or each would spoil the other's parse cache."""
+    return str(PROJECT_ROOT / "target" / target.name)
+
+
+def parse(target: Target) -> Any:
+    """Parse the project. Returns dbt's manifest.
+
+    Raises:
+        BuildError: the project doesn't parse.
+    """
+    environment(target)
+    result = dbtRunner().invoke(["--quiet", *_arguments(target, ["parse"])])
+    if not result.success:
+        raise BuildError(f"dbt can't parse the project: {_first_lines(result.exception)}")
+    return result.result
+
+
+def run(
+    target: Target,
+    command: list[str],
+    manifest: Any = None,
+    progress: Callable[[str], None] | None = None,
+) -> Outcome:
+    """Run a dbt command, such as `["build", "--select", "stg_shop__users+"]`.
+
+    Args:
+        target: the warehouse.
+        command: dbt's words.
+        manifest: a manifest from `parse`, so that dbt doesn't parse again.
+        progress: takes a line for each thing built and each test that didn't pass.
+
+    Raises:
+        BuildError: dbt itself fell over, before it ran anything.
+    """
+    environment(target)
+    outcome = Outcome(success=False)
+    callbacks = [_watch(progress)] if progress else []
+    logging.getLogger("dbt").propagate = False
+    result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
+        ["--quiet", "--log-level", "none", "--no-use-colors", *_arguments(target, command)]
+    )
+    if target.engine == "duckdb":
+        close_connections()
+    if result.exception is not None and result.result is None:
+        raise BuildError(f"dbt {command[0]} fell over: {_first_lines(result.exception)}")
+    outcome.success = result.success
+    for each in getattr(result.result, "results", None) or ():
+        _count(outcome, each)
+    return outcome
+
+
+def _first_lines(error: BaseException | None) -> str:
+    return " ".join(str(error).split())[:600]
+
+
+def _count(outcome: Outcome, result: Any) -> None:
+    node, status = result.node, str(result.status)
+    is_test = node.resource_type in ("test", "unit_test")
+    outcome.seconds[node.name] = result.execution_time
+    if status in ("error", "fail", "runtime error"):
+        outcome.failed += 1
+        outcome.failures.append(_describe(node, result))
+    elif status == "warn":
+        outcome.warned += 1
+        outcome.warnings.append(_describe(node, result))
+    elif status == "skipped":
+        outcome.skipped += 1
+    elif is_test:
+        outcome.passed += 1
+    else:
+        outcome.built += 1
+
+
+def _describe(node: Any, result: Any) -> str:
+    message = " ".join((result.message or "").split())[:400]
+    if node.resource_type == "test":
+        look = f"; look: select * from {node.relation_name}" if getattr(node, "relation_name", None) else ""
+        return f"test {node.name}: {message}{look}"
+    return f"{node.resource_type} {node.name} ({node.original_file_path}): {message}"
+
+
+def _watch(progress: Callable[[str], None]) -> Callable[[Any], None]:
+    """Turn dbt's events into progress lines."""
+    done = {"LogModelResult": "model", "LogSnapshotResult": "snapshot", "LogSeedResult": "seed"}
+
+    def watch(event: Any) -> None:
+        name = event.info.name
+        data = event.data
+        if name in done:
+            what = data.node_info.node_name or data.description
+            progress(f"  [{data.index:>3}/{data.total}] {done[name]} {what}  {data.status.split(' in ')[0].strip()}  {data.execution_time:.1f}s")
+        elif name == "LogTestResult" and data.status in ("fail", "error", "warn"):
+            progress(f"  [{data.index:>3}/{data.num_models}] test {data.name}  {data.status.upper()} ({data.num_failures} rows)")
+
+    return watch

@@ -1,0 +1,140 @@
+"""The ledger: which loads and which code each relation of each generation has seen.
+
+`macros/history/ledger.sql` says how dbt reads and writes it; here its tables are made, and filled before dbt
+starts with what this build is about.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import yaml
+
+from ingestion.contracts import PROJECT_ROOT, source_names
+from warehouse.database import Database
+
+SEEN_TABLES = {
+    "seen_loads": "relation_name varchar not null, load_id varchar not null",
+    "seen_code": "relation_name varchar not null, fingerprint varchar not null",
+}
+GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp not null"
+
+
+def ensure_tables(database: Database) -> None:
+    """Make the ledger's tables, in the build's own schema and in the generation that is being built."""
+    database.run(f"create schema if not exists {database.target.schema('granary')}")
+    database.run(f"create table if not exists {database.granary('loads')} (load_id varchar primary key, source_name varchar)")
+    database.run(f"create table if not exists {database.granary('code')} (relation_name varchar, fingerprint varchar)")
+    database.run(f"create schema if not exists {database.next_schema('ops')}")
+    for name, columns in SEEN_TABLES.items():
+        database.run(f"create table if not exists {database.granary(name)} ({columns})")
+        database.run(f"create table if not exists {database.next('ops', name)} ({columns})")
+    database.run(f"create table if not exists {database.next('ops', 'generation')} ({GENERATION_COLUMNS})")
+
+
+def register_loads(database: Database) -> None:
+    """List the completed loads that brought or rejected something: what this build sees of raw."""
+    for source in source_names():
+        database.run(f"""
+            insert into {database.granary("loads")} (load_id, source_name)
+            select d.load_id, '{source}'
+            from {database.raw(source, "_dlt_loads")} as d
+            where
+                d.status = 0
+                and not exists (select 1 from {database.granary("loads")} as known where known.load_id = d.load_id)
+                and exists (
+                    select 1 from {database.raw(source, "loads")} as l
+                    where l._load_id = d.load_id and l.loaded_count + l.rejected_count > 0
+                )""")
+
+
+def fingerprints(manifest: Any) -> dict[str, str]:
+    """A fingerprint of the code of every model and snapshot, by name.
+
+    It covers the node's own code and settings, the macros it uses, the project's variables, and everything above
+    it: seeds, other models, the columns of sources. Where any of these changes, the relation is built in full.
+
+    Args:
+        manifest: dbt's parsed project (`dbt.contracts.graph.manifest.Manifest`).
+    """
+    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
+    variables = json.dumps(project.get("vars", {}), sort_keys=True)
+    macros: dict[str, str] = {}
+    found: dict[str, str] = {}
+
+    def macro_text(unique_id: str, seen: frozenset[str] = frozenset()) -> str:
+        if unique_id not in macros and unique_id not in seen and unique_id in manifest.macros:
+            macro = manifest.macros[unique_id]
+            if macro.package_name != project["name"]:
+                return unique_id
+            below = sorted(macro_text(each, seen | {unique_id}) for each in macro.depends_on.macros)
+            macros[unique_id] = _digest([macro.macro_sql, *below])
+        return macros.get(unique_id, unique_id)
+
+    def fingerprint(unique_id: str) -> str:
+        if unique_id in found:
+            return found[unique_id]
+        if unique_id in manifest.sources:
+            source = manifest.sources[unique_id]
+            parts = [source.name, *(f"{column.name} {column.data_type}" for column in source.columns.values())]
+        else:
+            node = manifest.nodes[unique_id]
+            settings = {key: value for key, value in node.config.to_dict().items() if key not in ("docs", "description")}
+            parts = [
+                node.checksum.checksum if node.resource_type == "seed" else node.raw_code,
+                json.dumps(settings, sort_keys=True, default=str),
+                variables,
+                *(f"{column.name} {column.data_type}" for column in node.columns.values()),
+                *sorted(macro_text(each) for each in node.depends_on.macros),
+                *sorted(fingerprint(each) for each in getattr(node.depends_on, "nodes", [])),
+            ]
+        found[unique_id] = _digest(parts)
+        return found[unique_id]
+
+    return {
+        node.name: fingerprint(unique_id)
+        for unique_id, node in manifest.nodes.items()
+        if node.resource_type in ("model", "snapshot")
+    }
+
+
+def _digest(parts: list[str]) -> str:
+    return hashlib.md5("\n".join(parts).encode(), usedforsecurity=False).hexdigest()
+
+
+def write_code(database: Database, code: dict[str, str]) -> None:
+    """Tell dbt the fingerprints of the present code."""
+    database.run(f"delete from {database.granary('code')}")
+    rows = ", ".join(f"('{name}', '{fingerprint}')" for name, fingerprint in sorted(code.items()))
+    if rows:
+        database.run(f"insert into {database.granary('code')} (relation_name, fingerprint) values {rows}")
+
+
+def is_up_to_date(database: Database, published_models: list[str]) -> bool:
+    """Whether the published generation has seen every load and is built with the present code."""
+    seen_loads, seen_code = database.published("ops", "seen_loads"), database.published("ops", "seen_code")
+    if not published_models or not database.exists(seen_loads) or not database.exists(seen_code):
+        return False
+    names = ", ".join(f"'{name}'" for name in published_models)
+    stale = database.run(f"""
+        select
+            (
+                select count(*) from {database.granary("code")} as c
+                where
+                    c.relation_name in ({names})
+                    and not exists (
+                        select 1 from {seen_code} as s
+                        where s.relation_name = c.relation_name and s.fingerprint = c.fingerprint
+                    )
+            ) + (
+                select count(*)
+                from {database.granary("loads")} as l
+                cross join (select relation_name from {database.granary("code")} where relation_name in ({names})) as r
+                where not exists (
+                    select 1 from {seen_loads} as s
+                    where s.relation_name = r.relation_name and s.load_id = l.load_id
+                )
+            )""")
+    return int(stale[0][0]) == 0

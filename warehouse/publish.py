@@ -1,0 +1,129 @@
+"""Publish: exchange the generation that readers see with the one that was built and tested.
+
+On DuckDB two files change names, on Postgres two sets of schemas in one transaction. Nothing is copied; the
+generation that was published before becomes the next one and catches up in the next build.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import UTC, datetime
+
+import psycopg2
+
+from ingestion.destination import Target
+from warehouse.database import NEXT, Database, open_database
+from warehouse.errors import BuildError
+from warehouse.ledger import GENERATION_COLUMNS
+
+LOCK_TIMEOUT = "5s"
+ATTEMPTS = 12
+
+
+def prepare_next(target: Target) -> None:
+    """DuckDB, before a build: where there is a published file but no next one, start from a copy of the published.
+
+    That happens once, in the second build: the first had no generation before it.
+    """
+    if target.engine == "duckdb" and target.published_file.exists() and not target.next_file.exists():
+        partial = target.next_file.with_suffix(".copying")
+        shutil.copyfile(target.published_file, partial)
+        os.replace(partial, target.next_file)
+
+
+def publish(target: Target, schemas: list[str]) -> int:
+    """Publish what was built. Returns the new generation's number.
+
+    Args:
+        target: the warehouse.
+        schemas: the schemas that are published, without prefix or suffix.
+
+    Raises:
+        BuildError: readers hold their locks for too long; the last generation stays published.
+    """
+    with open_database(target) as database:
+        number = _stamp(database)
+        if target.engine == "duckdb":
+            database.run("checkpoint marts")
+    if target.engine == "duckdb":
+        _exchange_files(target)
+    else:
+        _exchange_schemas(target, schemas)
+    return number
+
+
+def _stamp(database: Database) -> int:
+    """Number the generation that is about to be published."""
+    number = 1
+    if database.exists(database.published("ops", "generation")):
+        row = database.run(f"select max(generation_number) from {database.published('ops', 'generation')}")
+        number = int(row[0][0] or 0) + 1
+    table = database.next("ops", "generation")
+    database.run(f"create table if not exists {table} ({GENERATION_COLUMNS})")
+    database.run(f"delete from {table}")
+    now = datetime.now(UTC).replace(tzinfo=None)
+    database.run(f"insert into {table} (generation_number, published_at) values (%s, %s)", [number, now])
+    return number
+
+
+def _exchange_files(target: Target) -> None:
+    wal = target.next_file.with_name(target.next_file.name + ".wal")
+    if wal.exists():
+        raise BuildError(f"{wal} is left over: something else writes to {target.next_file}; close it and build again")
+    if not target.published_file.exists():
+        os.replace(target.next_file, target.published_file)
+        return
+    # The old file keeps a second name while the new one takes its place, so that at every moment
+    # `warehouse.duckdb` is a whole generation.
+    aside = target.published_file.with_suffix(".previous")
+    aside.unlink(missing_ok=True)
+    os.link(target.published_file, aside)
+    os.replace(target.next_file, target.published_file)
+    os.replace(aside, target.next_file)
+
+
+def _exchange_schemas(target: Target, schemas: list[str]) -> None:
+    with open_database(target) as database:
+        names = [target.schema(name) for name in schemas]
+        there = {str(row[0]) for row in database.run("select nspname from pg_namespace")}
+        statements = [f"set local lock_timeout = '{LOCK_TIMEOUT}'"]
+        for name in names:
+            if f"{name}{NEXT}" not in there:
+                raise BuildError(f"schema {name}{NEXT} is missing: run `make build FULL=1`")
+            if name in there:
+                statements += [
+                    f"alter schema {name} rename to {name}__previous",
+                    f"alter schema {name}{NEXT} rename to {name}",
+                    f"alter schema {name}__previous rename to {name}{NEXT}",
+                    *_moved_rights(database, name),
+                ]
+            else:
+                statements.append(f"alter schema {name}{NEXT} rename to {name}")
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                database.run("; ".join(["begin", *statements, "commit"]))
+                return
+            except psycopg2.errors.LockNotAvailable as error:
+                database.run("rollback")
+                if attempt == ATTEMPTS:
+                    raise BuildError(
+                        f"publishing waited {ATTEMPTS} times {LOCK_TIMEOUT} for readers' locks; the last generation stays. "
+                        "See who holds them in pg_locks, then build again"
+                    ) from error
+
+
+def _moved_rights(database: Database, name: str) -> list[str]:
+    """Statements that give the readers of a schema the right to use its successor, and take the old one's away."""
+    rows = database.run(
+        "select distinct coalesce(r.rolname, 'public') from pg_namespace as n "
+        "cross join aclexplode(n.nspacl) as a left join pg_roles as r on r.oid = a.grantee "
+        "where n.nspname = %s and a.privilege_type = 'USAGE' and a.grantee <> n.nspowner",
+        [name],
+    )
+    roles = [str(row[0]) if row[0] == "public" else '"' + str(row[0]) + '"' for row in rows]
+    return [
+        statement
+        for role in roles
+        for statement in (f"grant usage on schema {name} to {role}", f"revoke usage on schema {name}{NEXT} from {role}")
+    ]
