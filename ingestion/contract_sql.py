@@ -8,6 +8,8 @@ reason is written `<rule>:<column>` with one of these rules:
 - value: not one of the accepted values
 - format: not of the named format (`email`)
 - range: below the minimum
+
+A row without a time to hold from is rejected as `missing:_effective_at`.
 """
 
 from __future__ import annotations
@@ -41,15 +43,14 @@ def cast(column: Column, source_type: str) -> str:
             a typed value: DuckDB would round '2.5' to an integer and drop a time's offset in silence.
     """
     value = quoted(column.name)
+    if source_type != "VARCHAR":
+        typed = _cast_typed(column, value, source_type)
+        if typed is not None:
+            return typed
+        value = f"cast({value} as varchar)"
     if column.data_type == "text":
         # An empty string is a missing value: COPY into Postgres can't tell the two apart.
-        return f"nullif({value if source_type == 'VARCHAR' else f'cast({value} as varchar)'}, '')"
-    if source_type != "VARCHAR":
-        if column.data_type == "boolean":
-            return f"case {value} when 1 then true when 0 then false end" if "INT" in source_type else value
-        if column.data_type == "timestamp" and source_type == "TIMESTAMP WITH TIME ZONE":
-            return f"timezone('UTC', {value})"
-        return f"try_cast({value} as {column.data_type})"
+        return f"nullif({value}, '')"
     if column.data_type == "bigint":
         return f"case when regexp_matches({value}, '{_INTEGER}') then try_cast({value} as bigint) end"
     if column.data_type.startswith("numeric"):
@@ -61,8 +62,31 @@ def cast(column: Column, source_type: str) -> str:
         formats = ", ".join(literal(spelling) for spelling in column.timestamp_formats)
         return f"try_strptime(trim({value}), [{formats}])"
     if column.data_type == "timestamp":
-        return f"timezone('UTC', try_cast({value} as timestamptz))"
+        # DuckDB reads 'infinity' as a time; it is none that anything happened at.
+        moment = f"timezone('UTC', try_cast({value} as timestamptz))"
+        return f"case when isfinite({moment}) then {moment} end"
     return f"try_cast({value} as {column.data_type})"
+
+
+def _cast_typed(column: Column, value: str, source_type: str) -> str | None:
+    """The cast of a value whose type is of the contract's kind: null rather than rounded. None for other types."""
+    typed = f"try_cast({value} as {column.data_type})"
+    if column.data_type == "boolean":
+        if "INT" in source_type:
+            return f"case {value} when 1 then true when 0 then false end"
+        return value if source_type == "BOOLEAN" else None
+    if column.data_type == "timestamp":
+        if source_type == "TIMESTAMP WITH TIME ZONE":
+            return f"timezone('UTC', {value})"
+        return typed if source_type.startswith(("TIMESTAMP", "DATE")) else None
+    if column.data_type == "date":
+        return typed if source_type.startswith(("TIMESTAMP", "DATE")) else None
+    if source_type in ("DOUBLE", "FLOAT") and column.data_type != "bigint":
+        # A double is never exactly the decimal that it stands for: here rounding is the only reading.
+        return typed
+    if column.data_type != "text" and ("INT" in source_type or source_type.startswith(("DECIMAL", "DOUBLE", "FLOAT"))):
+        return f"case when {typed} = {value} then {typed} end"
+    return None
 
 
 def _blank(column: Column, source_type: str) -> str:
@@ -76,40 +100,66 @@ def violations(column: Column, source_type: str) -> dict[str, str]:
     The conditions read the source's value under the column's name, and its cast as `_cast_<name>`.
     """
     value, typed = quoted(column.name), quoted(f"_cast_{column.name}")
+    folded = f"nullif(lower(trim(cast({value} as varchar))), '')"
     broken: dict[str, str] = {}
     if column.required:
         broken[f"missing:{column.name}"] = _blank(column, source_type)
     if column.data_type != "text":
         broken[f"type:{column.name}"] = f"({typed} is null and not {_blank(column, source_type)})"
+    elif source_type == "VARCHAR":
+        # Postgres holds no text with a zero byte; a value that only one engine can hold is no text on either.
+        broken[f"type:{column.name}"] = f"contains({value}, chr(0))"
     if column.accepted_values:
         accepted = ", ".join(literal(each) for each in column.accepted_values)
-        broken[f"value:{column.name}"] = f"(lower(trim(cast({value} as varchar))) not in ({accepted}))"
+        broken[f"value:{column.name}"] = f"({folded} not in ({accepted}))"
     if column.format == "email":
-        broken[f"format:{column.name}"] = f"(not regexp_matches(lower(trim({value})), '{EMAIL}'))"
+        broken[f"format:{column.name}"] = f"(not regexp_matches({folded}, '{EMAIL}'))"
     if column.minimum is not None:
         broken[f"range:{column.name}"] = f"({typed} < {column.minimum})"
     return broken
 
 
+def _rules(table: Table, types: Mapping[str, str]) -> dict[str, str]:
+    """All rules of the table, as `violations` gives a column's.
+
+    A row that deletes a record is judged by its key alone: a record that broke the contract can be deleted too.
+    """
+    rules = {"missing:_effective_at": "(_effective_at is null)"}
+    for column in table.columns:
+        for reason, condition in violations(column, types[column.name]).items():
+            rules[reason] = condition if column.name in table.key else f"(_operation <> 'D' and {condition})"
+    return rules
+
+
 def judged(table: Table, relation: str, types: Mapping[str, str]) -> str:
-    """A select over `relation` that adds to each row its cast values and `_is_good`.
+    """A select that judges each row of `relation` once.
+
+    Its columns: the contract's, in the contract's types; `_operation`, `_revision`, `_effective_at`; `_is_good`; and,
+    null where the row is good, JSON text of what a reject needs: `_record_key`, `_record` (the values as the source
+    wrote them) and `_reasons` (an array of strings).
 
     Args:
         table: the contract.
-        relation: a DuckDB select or table name that has the contract's columns.
+        relation: a DuckDB select in brackets, or a table's name, that has the contract's columns.
         types: DuckDB's types of the relation's columns, by name.
     """
+    rules = _rules(table, types)
     casts = ",\n    ".join(f"{cast(c, types[c.name])} as {quoted('_cast_' + c.name)}" for c in table.columns)
-    broken = [condition for c in table.columns for condition in violations(c, types[c.name]).values()]
-    good = " and ".join(f"coalesce(not {condition}, true)" for condition in broken) or "true"
-    return f"select *, ({good}) as _is_good from (\n  select *,\n    {casts}\n  from {relation}\n)"
-
-
-def reasons(table: Table, types: Mapping[str, str]) -> str:
-    """An expression that gives all reasons of a rejected row as a JSON array of strings."""
-    cases = ", ".join(
-        f"case when {condition} then {literal(reason)} end"
-        for column in table.columns
-        for reason, condition in violations(column, types[column.name]).items()
-    )
-    return f"to_json(list_filter([{cases}], reason -> reason is not null))"
+    typed = ", ".join(f"{quoted('_cast_' + name)} as {quoted(name)}" for name in table.column_names)
+    good = " and ".join(f"coalesce(not {condition}, true)" for condition in rules.values())
+    key = ", ".join(f"cast({quoted(name)} as varchar)" for name in table.reject_key)
+    record = ", ".join(f"{literal(name)}, {quoted(name)}" for name in table.column_names)
+    reasons = ", ".join(f"case when {condition} then {literal(reason)} end" for reason, condition in rules.items())
+    return f"""
+select {typed}, _operation, _revision, _effective_at, _is_good,
+  case when not _is_good then to_json([{key}]) end as _record_key,
+  case when not _is_good then json_object({record}) end as _record,
+  case when not _is_good then to_json(list_filter([{reasons}], reason -> reason is not null)) end as _reasons
+from (
+  select *, ({good}) as _is_good
+  from (
+    select *,
+    {casts}
+    from {relation}
+  )
+)"""

@@ -7,7 +7,10 @@ import sys
 
 from ingestion.destination import ConfigurationError, current_target
 from warehouse.build import Request, build
+from warehouse.docs import check_freshness, write_docs
 from warehouse.errors import BuildError
+from warehouse.query import query
+from warehouse.status import print_status
 
 
 def _say(line: str) -> None:
@@ -26,6 +29,9 @@ def main() -> int:
     building.add_argument("--no-ingest", action="store_true", help="build from what raw holds")
     day = commands.add_parser("next-day", help="the demo: simulate one more day and build it on top")
     day.add_argument("--days", type=int, default=1)
+    commands.add_parser("docs", help="the docs site as one static page")
+    commands.add_parser("status", help="what is published, what was loaded, what was rejected")
+    commands.add_parser("freshness", help="how old each source's newest record is")
     asking = commands.add_parser("query", help="ask the published marts something, in SQL")
     asking.add_argument("sql")
     arguments = parser.parse_args()
@@ -35,9 +41,13 @@ def main() -> int:
             build(target, Request(arguments.select or None, arguments.full, ingest=not arguments.no_ingest), _say)
         elif arguments.command == "next-day":
             build(target, Request(extra_days=arguments.days), _say)
+        elif arguments.command == "docs":
+            write_docs(target, _say)
+        elif arguments.command == "status":
+            print_status(target, _say)
+        elif arguments.command == "freshness":
+            check_freshness(target, _say)
         else:
-            from warehouse.query import query
-
             query(target, arguments.sql, _say)
     except ConfigurationError as error:
         print(f"FAILED: {error}", file=sys.stderr)

@@ -25,9 +25,15 @@ REASONS = {
     "email": "format:email",
     "id": "missing:id",
     "updated_at": "type:updated_at",
-    "status_number": "type:status",
+    "status_number": "value:status",  # a number has a text, which is no known status
 }
-_BIOS = ("Collector of mugs.", "I love tea, gardens & old clocks.", "Zwischen Büchern zu Hause.", 'They call me "Boss".', None)
+_BIOS = (
+    "Collector of mugs.",
+    "I love tea, gardens & old clocks.",
+    "Zwischen Büchern zu Hause.",
+    'They call me "Boss".',
+    None,
+)
 _PLACES = ("London", "Zürich", "Galway", "Portland, OR", "Łódź", None)
 
 
@@ -44,7 +50,7 @@ def open_account(company: Company, t: int, user_id: str | None = None, broken: s
             return None
         email, first_name, last_name = user["email"], user["first_name"], user["last_name"]
     number = len(company.accounts) + 1
-    account = {
+    account: Account = {
         "number": number,
         "email": email,
         "first_name": first_name,
@@ -57,6 +63,7 @@ def open_account(company: Company, t: int, user_id: str | None = None, broken: s
         "language": rng.choice(("en", "en", "en", "de", "fr")),
         "theme": rng.choice(("light", "dark")),
         "created": t,
+        "fault": broken,  # what is wrong with the record: a key of REASONS
         "good": None,  # the cleansed state that the last good record shows
     }
     company.accounts[number] = account
@@ -104,11 +111,9 @@ def join_shop(company: Company, t: int) -> None:
     """Somebody who has only an account signs up in the shop, under the same address."""
     for _ in range(20):
         account = _pick(company)
-        if account and not any(user["email"] == account["email"] for user in company.users.values()):
-            held = any(kept["row"]["email"] == account["email"] for kept in company.deleted.values())
-            if not held:
-                schedule(company, t, "user.sign_up", account["email"])
-                return
+        if account and account["email"] not in company.shop_emails:
+            schedule(company, t, "user.sign_up", account["email"])
+            return
 
 
 @on("account.break")
@@ -119,6 +124,7 @@ def break_account(company: Company, t: int, what: str, days: int | None, born: b
         return
     if not born:
         company.broken[("accounts", account["number"])] = REASONS[what]
+        account["fault"] = what
         write(company, t, account)
     if days is not None:
         schedule(company, t + days * DAY, "account.mend", account["number"])
@@ -126,6 +132,7 @@ def break_account(company: Company, t: int, what: str, days: int | None, born: b
 
 @on("account.mend")
 def mend_account(company: Company, t: int, number: int) -> None:
+    """The record is in order again."""
     company.broken.pop(("accounts", number))
     write(company, t, company.accounts[number])
 
@@ -153,7 +160,7 @@ def write(company: Company, t: int, account: Account) -> None:
     reason = company.broken.get(("accounts", number))
     note_gone(company.truth, "users", number)
     if reason:
-        _spoil(record, reason)
+        _spoil(record, account["fault"])
         note_broken(company.truth, "accounts", "users", number, record.get("id"), t, reason)
     else:
         note_mended(company.truth, "users", number, t)
@@ -170,7 +177,9 @@ def render(rng: random.Random, account: Account, t: int) -> tuple[dict[str, Any]
         for key in list(part):
             _omit(rng, part, key, 0.03)
     shown = {**dict.fromkeys(("avatar", "bio", "location")), **profile}
-    chosen = {key: default if preferences.get(key) is None else preferences[key] for key, default in DEFAULTS.items()}
+    chosen: dict[str, Any] = {
+        key: default if preferences.get(key) is None else preferences[key] for key, default in DEFAULTS.items()
+    }
     profile["preferences"] = preferences
     if _omit(rng, profile, "preferences", 0.05):
         chosen = dict(DEFAULTS)
@@ -221,16 +230,15 @@ def _messy_name(rng: random.Random, name: str) -> str:
     return rng.choice((f" {name}", f"{name}  ", f"\t{name}")) if rng.random() < 0.08 else name
 
 
-def _spoil(record: dict[str, Any], reason: str) -> None:
-    """Make a record broken for exactly this reason."""
-    if reason == "value:status":
+def _spoil(record: dict[str, Any], what: str) -> None:
+    """Break a record in exactly this way."""
+    if what == "status":
         record["status"] = "pending_review"
-    elif reason == "format:email":
+    elif what == "email":
         record["email"] = record["email"].strip().replace("@", "#")
-    elif reason == "missing:id":
+    elif what == "id":
         del record["id"]
-    elif reason == "type:updated_at":
+    elif what == "updated_at":
         record["updated_at"] = "yesterday"
     else:
         record["status"] = 3
-

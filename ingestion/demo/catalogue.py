@@ -32,7 +32,7 @@ def add_product(company: Company, t: int) -> None:
     """A new product, and its first receipt."""
     row = _new_product(company, t)
     insert(company, "products", row, t)
-    move(company, t, row["id"], "receipt", company.rng.randrange(20, 60) + _batch_size(company))
+    move(company, t, row["id"], "receipt", company.rng.randrange(20, 60) + _batch_size(company, row["id"]))
 
 
 @on("product.add_broken")
@@ -61,6 +61,7 @@ def break_product(company: Company, t: int, days: int | None) -> None:
 
 @on("product.mend")
 def mend_product(company: Company, t: int, product_id: int) -> None:
+    """The price is positive again."""
     company.broken.pop(("products", product_id))
     update(company, "products", company.products[product_id], t, price_amount=company.prices[product_id] / 100)
 
@@ -76,6 +77,7 @@ def pick_product(company: Company) -> Row | None:
 
 @on("product.price")
 def change_price(company: Company, t: int) -> None:
+    """Any product's price changes by up to a fifth."""
     row, rng = pick_product(company), company.rng
     if row:
         set_price(company, t, row["id"], max(50, round(company.prices[row["id"]] * rng.uniform(0.85, 1.2) / 5) * 5))
@@ -101,6 +103,7 @@ def promote(company: Company, t: int, wait: int) -> None:
 
 @on("product.rename")
 def rename_product(company: Company, t: int) -> None:
+    """Any product gets a new name, or its old one back."""
     row = pick_product(company)
     if row:
         name = row["name"].removesuffix(" (new design)") if row["name"].endswith(")") else f"{row['name']} (new design)"
@@ -109,6 +112,7 @@ def rename_product(company: Company, t: int) -> None:
 
 @on("product.recategorize")
 def recategorize(company: Company, t: int) -> None:
+    """Any product goes to another category."""
     row = pick_product(company)
     if row:
         update(company, "products", row, t, category_id=_leaf(company))
@@ -127,12 +131,14 @@ def retire_product(company: Company, t: int) -> None:
 
 @on("product.return")
 def return_product(company: Company, t: int, product_id: int) -> None:
+    """A product is on sale again."""
     company.sellable.append(product_id)
     update(company, "products", company.products[product_id], t, is_active=1)
 
 
 @on("category.rename")
 def rename_category(company: Company, t: int) -> None:
+    """Any category gets a new name, or its old one back."""
     row = company.rng.choice(list(company.categories.values()))
     name = row["name"].removesuffix(" & More") if row["name"].endswith(" & More") else f"{row['name']} & More"
     update(company, "categories", row, t, name=name)
@@ -176,8 +182,9 @@ def reorder(company: Company, t: int, product_id: int) -> None:
 
 @on("stock.receive")
 def receive(company: Company, t: int, product_id: int) -> None:
+    """Ordered goods arrive."""
     del company.on_order[product_id]
-    move(company, t, product_id, "receipt", _batch_size(company))
+    move(company, t, product_id, "receipt", _batch_size(company, product_id))
 
 
 @on("stock.adjust")
@@ -188,6 +195,14 @@ def adjust(company: Company, t: int, kind: str) -> None:
     quantity = -rng.randrange(1, 3) if kind == "write_off" else rng.choice((-2, -1, 1, 1, 2))
     if company.stock[product_id] + quantity >= 0:
         move(company, t, product_id, kind, quantity)
+
+
+@on("stock.ruin")
+def ruin_stock(company: Company, t: int) -> None:
+    """Water in the warehouse: all there is of a popular product is written off, and orders have to wait."""
+    product_id = company.sellable[0]
+    if company.stock[product_id]:
+        move(company, t, product_id, "write_off", -company.stock[product_id])
 
 
 @on("stock.unbooked")
@@ -234,8 +249,9 @@ def _note_stock(company: Company, t: int, product_id: int, stock: int) -> None:
     company.batch.truth.stock[(product_id, day_text(t // DAY))] = stock
 
 
-def _batch_size(company: Company) -> int:
-    return max(12, round(18 * company.scale))
+def _batch_size(company: Company, product_id: int) -> int:
+    """How many to order at once: the first products are the popular ones."""
+    return max(12, round(18 * company.scale)) * (3 if product_id <= 25 else 1)
 
 
 def _leaf(company: Company) -> int:
@@ -263,4 +279,3 @@ def _new_product(company: Company, t: int) -> Row:
     }
     company.products[product_id] = row
     return row
-

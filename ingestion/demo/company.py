@@ -59,6 +59,7 @@ class Company:
     deleted: dict[str, Row] = field(default_factory=dict)  # users who will come back
     free_emails: list[str] = field(default_factory=list)  # given up, for somebody else to take
     used_emails: dict[str, int] = field(default_factory=dict)
+    shop_emails: dict[str, str] = field(default_factory=dict)  # whose they are; broken and returning users' too
     categories: dict[int, Row] = field(default_factory=dict)
     products: dict[int, Row] = field(default_factory=dict)
     sellable: list[int] = field(default_factory=list)
@@ -92,10 +93,10 @@ def from_state(state: dict[str, Any]) -> Company:
     return Company(**(state | {"retail": Retail(**state["retail"]), "truth": Truth(**state["truth"])}))
 
 
-F = TypeVar("F", bound=Callable[..., None])
+F = TypeVar("F", bound=Callable[..., Any])
 
 # What happens at an event: a function of the company, the time and the event's arguments.
-HANDLERS: dict[str, Callable[..., None]] = {}
+HANDLERS: dict[str, Callable[..., Any]] = {}
 
 
 def on(name: str) -> Callable[[F], F]:

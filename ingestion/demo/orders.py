@@ -20,7 +20,7 @@ _CHANNELS = ("web", "web", "web", "web", "mobile_app", "mobile_app", "mobile_app
 _METHODS = ("card", "card", "card", "card", "card", "paypal", "paypal", "bank_transfer", "gift_card")
 
 
-def pence(amount: Any) -> int:
+def pence(amount: float) -> int:
     """A row's amount in pence."""
     return round(amount * 100)
 
@@ -59,8 +59,9 @@ def place_order(company: Company, t: int, user_id: str | None = None) -> None:
         **audit(t),
     }
     order: Order = {"row": row, "date": london_date(t), "lines": [], "payments": [], "captured": [], "refunded": []}
-    order.update(late=None, fragile=False, correctable=False, retried=0)
-    lines = _choose_lines(company, t, order_id, RATES[currency], tax_rate)
+    order.update(late=None, fragile=False, correctable=False)
+    wordy = bool(company.wishes.get("quantity_text"))
+    lines = _choose_lines(company, t, order_id, RATES[currency], tax_rate, 2 if wordy else None)
     sums = [sum(pence(line[column]) for line in lines) for column in ("discount_amount", "tax_amount")]
     subtotal = sum(line["quantity"] * pence(line["unit_price_amount"]) for line in lines)
     shipping = 0 if subtotal > 5000 else 395 * RATES[currency] // 1000
@@ -69,32 +70,42 @@ def place_order(company: Company, t: int, user_id: str | None = None) -> None:
     company.orders[order_id] = order
     insert(company, "orders", row, t)
 
-    if company.wishes.get("line_corrected") and len(lines) > 1:
+    if wordy:
+        # The quantity of two is entered as a word; the order's amounts are right all the same.
+        order["fragile"], lines[0]["quantity"] = True, "two"
+        company.broken[("order_items", lines[0]["id"])] = "type:quantity"
+        days = company.wishes["quantity_text"].pop()
+        if days is not None:
+            schedule(company, t + days * DAY, "order.mend_line", order_id, lines[0]["id"])
+    elif company.wishes.get("line_corrected") and len(lines) > 1:
         company.wishes["line_corrected"].pop()
         order["correctable"], method = True, "bank_transfer"
         schedule(company, t + rng.randrange(HOUR, 5 * HOUR), "order.correct", order_id)
     elif len(lines) > 1 and rng.random() < 0.02:
         order["late"] = lines.pop()
-        schedule(company, t + DAY - rng.randrange(0, t % DAY + 1) + rng.randrange(HOUR), "order.late_line", order_id)
-    elif company.wishes.get("quantity_text") and lines[0]["kind"] == "sale":
-        _break_quantity(company, t, order, lines[0], company.wishes["quantity_text"].pop())
+        schedule(company, t + DAY - t % DAY + rng.randrange(12 * HOUR), "order.late_line", order_id)
     for line in lines:
         _add_line(company, t, order, line)
     _plan_payments(company, t, order, method)
 
 
-def _choose_lines(company: Company, t: int, order_id: int, rate: int, tax_rate: int) -> list[Row]:
-    """The lines of a new order; nothing is written yet."""
+def _choose_lines(
+    company: Company, t: int, order_id: int, rate: int, tax_rate: int, first_quantity: int | None
+) -> list[Row]:
+    """The lines of a new order; nothing is written yet. `first_quantity`: how many of the first product."""
     rng = company.rng
     chosen: dict[int, None] = {}
-    for _ in range(min(6, 1 + int(rng.expovariate(0.6)))):
+    for _ in range(min(6, 1 + int(rng.expovariate(0.54)))):
         chosen[company.sellable[int(len(company.sellable) * rng.random() ** 1.6)]] = None
-    lines = []
+    lines: list[Row] = []
     for product_id in chosen:
         price = company.prices[product_id] * rate // 1000
         quantity = 1 if rng.random() < 0.7 else rng.randrange(2, 5)
+        quantity = first_quantity if first_quantity and not lines else quantity
         discount = quantity * price // 10 if rng.random() < 0.15 else 0
-        lines.append(_line(company, t, order_id, len(lines) + 1, "sale", product_id, quantity, price, discount, tax_rate))
+        lines.append(
+            _line(company, t, order_id, len(lines) + 1, "sale", product_id, quantity, price, discount, tax_rate)
+        )
     if rng.random() < 0.08:
         price = 250 * rate // 1000
         lines.append(_line(company, t, order_id, len(lines) + 1, "service", None, 1, price, 0, tax_rate))
@@ -182,23 +193,9 @@ def correct_order(company: Company, t: int, order_id: int) -> None:
     update(company, "payments", order["payments"][0], t, amount=row["total_amount"])
 
 
-def _break_quantity(company: Company, t: int, order: Order, line: Row, days: int | None) -> None:
-    """The line's quantity, which is 2, is entered as a word. The order's amounts are right."""
-    row = order["row"]
-    gross, old = pence(line["unit_price_amount"]), line["quantity"]
-    _set_amounts(
-        row, pence(row["subtotal_amount"]) + (2 - old) * gross, pence(row["discount_amount"]), pence(row["tax_amount"])
-    )
-    update(company, "orders", row, t)
-    order["fragile"] = True
-    line["quantity"] = "two"
-    company.broken[("order_items", line["id"])] = "type:quantity"
-    if days is not None:
-        schedule(company, t + days * DAY, "order.mend_line", order["row"]["id"], line["id"])
-
-
 @on("order.mend_line")
 def mend_line(company: Company, t: int, order_id: int, line_id: int) -> None:
+    """The word becomes the number that it means."""
     order = company.orders[order_id]
     line = next(line for line in order["lines"] if line["id"] == line_id)
     company.broken.pop(("order_items", line_id))
@@ -248,7 +245,9 @@ def _plan_payments(company: Company, t: int, order: Order, method: str) -> None:
     elif chance < 0.10 and not steady:
         schedule(company, t + rng.randrange(MINUTE, 5 * MINUTE), "payment.fail", order_id, number)
     else:
-        schedule(company, t + max(wait, 5 * HOUR) if order["correctable"] else t + wait, "payment.capture", order_id, number)
+        schedule(
+            company, t + max(wait, 5 * HOUR) if order["correctable"] else t + wait, "payment.capture", order_id, number
+        )
 
 
 @on("payment.fail")
@@ -256,7 +255,7 @@ def fail_payment(company: Company, t: int, order_id: int, number: int) -> None:
     """A payment fails; the next attempt succeeds."""
     order = company.orders[order_id]
     update(company, "payments", order["payments"][number], t, status="failed")
-    retry = _add_payment(company, t + 30, order, "card", pence(order["payments"][number]["amount"]))
+    retry = _add_payment(company, t, order, "card", pence(order["payments"][number]["amount"]))
     schedule(company, t + company.rng.randrange(2 * MINUTE, 2 * HOUR), "payment.capture", order_id, retry)
 
 
@@ -335,6 +334,7 @@ def _quantity(line: Row) -> int:
 
 @on("order.deliver")
 def deliver_order(company: Company, t: int, order_id: int) -> None:
+    """The goods arrive; some come back later, and now and then money goes back much later."""
     order, rng = company.orders[order_id], company.rng
     update(company, "orders", order["row"], t, status="delivered", delivered_at=stamp(t))
     if order["fragile"]:
@@ -351,7 +351,7 @@ def deliver_order(company: Company, t: int, order_id: int) -> None:
 
 def _reverse(company: Company, t: int, order: Order, line: Row, quantity: int, kind: str) -> int:
     """Append a line that takes back `quantity` of a line; returns the pence to pay back."""
-    whole = line["quantity"]
+    whole: int = line["quantity"]
     discount = pence(line["discount_amount"]) * quantity // whole
     tax = pence(line["tax_amount"]) * quantity // whole
     reversal = {
@@ -386,7 +386,7 @@ def return_goods(company: Company, t: int, order_id: int) -> None:
         move(company, t, line["product_id"], "return", quantity, order_id)
     if wholly:
         update(company, "orders", order["row"], t, status="returned")
-    _refund(company, t + rng.randrange(60), order, amount, rng.choice(REFUND_REASONS))
+    _refund(company, t, order, amount, rng.choice(REFUND_REASONS))
     retire(company, order)
 
 

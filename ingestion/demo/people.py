@@ -54,7 +54,14 @@ def place(company: Company, country_code: str) -> Row:
 def add_address(company: Company, t: int, user_id: str, kind: str, is_default: int, country_code: str) -> None:
     """Insert an address; the default one comes first among the user's."""
     address_id = new_id(company, "addresses")
-    row = {"id": address_id, "user_id": user_id, "kind": kind, **place(company, country_code), "is_default": is_default, **audit(t)}
+    row = {
+        "id": address_id,
+        "user_id": user_id,
+        "kind": kind,
+        **place(company, country_code),
+        "is_default": is_default,
+        **audit(t),
+    }
     company.addresses[address_id] = row
     company.homes.setdefault(user_id, []).insert(0 if is_default else 1, address_id)
     insert(company, "addresses", row, t)
@@ -70,7 +77,7 @@ def sign_up(company: Company, t: int, given_email: str | None = None, broken: st
     user_id = str(uuid.UUID(int=rng.getrandbits(128), version=4))
     first_name, last_name = rng.choice(FIRST_NAMES), rng.choice(LAST_NAMES)
     by = rng.choice(("sign-up", "sign-up", "sign-up", "support"))
-    row = {
+    row: Row = {
         "id": user_id,
         "email": given_email or new_email(company, first_name, last_name),
         "password_hash": f"pbkdf2${rng.getrandbits(64):016x}",
@@ -85,6 +92,7 @@ def sign_up(company: Company, t: int, given_email: str | None = None, broken: st
     }
     company.users[user_id] = row
     company.shoppers.append(user_id)
+    company.shop_emails[row["email"]] = user_id
     good = _spoil(company, row, broken) if broken else None
     insert(company, "users", row, t)
     country_code = rng.choices(_COUNTRY_CODES, _COUNTRY_WEIGHTS)[0]
@@ -112,7 +120,9 @@ def sign_up_broken(company: Company, t: int, what: str, days: int | None) -> Non
 def sign_up_reusing(company: Company, t: int) -> None:
     """Somebody signs up with an address that somebody else has given up."""
     if company.free_emails:
-        sign_up(company, t, company.free_emails.pop(0))
+        email = company.free_emails.pop(0)
+        if email not in company.shop_emails:
+            sign_up(company, t, email)
 
 
 def change(company: Company, t: int, row: Row, by: str, **values: Any) -> None:
@@ -131,6 +141,7 @@ def set_values(company: Company, t: int, user_id: str, values: Row) -> None:
 
 @on("user.marry")
 def marry(company: Company, t: int) -> None:
+    """Anybody takes another last name."""
     row = pick_user(company)
     if row:
         change(company, t, row, "self", last_name=company.rng.choice(LAST_NAMES))
@@ -152,6 +163,7 @@ def change_email(company: Company, t: int) -> None:
         return
     old = row["email"]
     change(company, t, row, "self", email=new_email(company, row["first_name"], row["last_name"]))
+    company.shop_emails[row["email"]] = company.shop_emails.pop(old)
     if old not in company.account_emails:
         company.free_emails.append(old)
     elif rng.random() < 0.4:
@@ -160,6 +172,7 @@ def change_email(company: Company, t: int) -> None:
 
 @on("user.status")
 def change_status(company: Company, t: int) -> None:
+    """Anybody's status changes: mostly away from active, and back."""
     row, rng = pick_user(company), company.rng
     if row:
         status = "active" if row["status"] != "active" else rng.choice(STATUSES[1:])
@@ -222,6 +235,7 @@ def delete_user(company: Company, t: int, back_after_days: int | None) -> None:
         delete(company, "addresses", address, t)
     delete(company, "users", row, t)
     if back_after_days is None:
+        del company.shop_emails[row["email"]]
         if row["email"] not in company.account_emails:
             company.free_emails.append(row["email"])
     else:
@@ -269,6 +283,7 @@ def touch(company: Company, t: int, user_id: str) -> None:
 
 @on("user.mend")
 def mend_user(company: Company, t: int, user_id: str, values: Row) -> None:
+    """The record gets its good value back."""
     company.broken.pop(("users", user_id))
     change(company, t, company.users[user_id], "data quality", **values)
 

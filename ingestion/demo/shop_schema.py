@@ -201,7 +201,8 @@ def trigger_ddl(table: str, dialect: Dialect) -> list[str]:
         inserts[word] = f"{into} values ('{operation}', {time}, {values});"
     if dialect == "postgres":
         body = " ".join(
-            f"{'if' if word == 'insert' else 'elsif'} tg_op = '{word.upper()}' then {sql}" for word, sql in inserts.items()
+            f"{'if' if word == 'insert' else 'elsif'} tg_op = '{word.upper()}' then {sql}"
+            for word, sql in inserts.items()
         )
         return [
             f"create or replace function {table}_log_change() returns trigger language plpgsql as "
@@ -269,7 +270,9 @@ def _has_table(cursor: Any, table: str, dialect: Dialect) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _replace(cursor: Any, table: str, columns: Sequence[tuple[str, str]], shop: sqlite3.Connection, dialect: Dialect) -> None:
+def _replace(
+    cursor: Any, table: str, columns: Sequence[tuple[str, str]], shop: sqlite3.Connection, dialect: Dialect
+) -> None:
     """Replace the rows of a server's table by those of the SQLite shop's."""
     names = ", ".join(name for name, _ in columns)
     flags = [i for i, (_, kind) in enumerate(columns) if kind == "flag" and dialect == "postgres"]
@@ -279,7 +282,9 @@ def _replace(cursor: Any, table: str, columns: Sequence[tuple[str, str]], shop: 
     while batch := rows.fetchmany(500):
         values = [_converted(row, flags, texts) for row in batch]
         one = f"({', '.join(['%s'] * len(columns))})"
-        cursor.execute(f"insert into {table} ({names}) values {', '.join([one] * len(values))}", [v for row in values for v in row])
+        cursor.execute(
+            f"insert into {table} ({names}) values {', '.join([one] * len(values))}", [v for row in values for v in row]
+        )
 
 
 def _converted(row: Iterable[Any], flags: Sequence[int], texts: Sequence[int]) -> list[Any]:

@@ -39,7 +39,9 @@ Reject = list[Any]
 class Truth:
     """The bookkeeping as of the last simulated day; plain structures only."""
 
-    histories: dict[str, dict[Any, list[Interval]]] = field(default_factory=lambda: {table: {} for table in HISTORY_COLUMNS})
+    histories: dict[str, dict[Any, list[Interval]]] = field(
+        default_factory=lambda: {table: {} for table in HISTORY_COLUMNS}
+    )
     # (source, business date, currency, line kind): [lines, quantity, gross, discount, tax] in thousandths
     sales: dict[tuple[str, str, str, str], list[int]] = field(default_factory=dict)
     # (business date, method, currency): [payments, pence]
@@ -62,7 +64,9 @@ class Changes:
     retail_products: dict[str, dict[str, str]] = field(default_factory=dict)  # by day: description by stock code
 
 
-def note_state(truth: Truth, changes: Changes, table: str, key: Any, t: int, values: tuple[Any, ...], deleted: bool = False) -> None:
+def note_state(
+    truth: Truth, changes: Changes, table: str, key: Any, t: int, values: tuple[Any, ...], deleted: bool = False
+) -> None:
     """From `t` on, the record `key` has these good values, or is deleted bearing its last known good ones.
 
     Of two changes at the same second the last one wins; equal neighbours are one interval.

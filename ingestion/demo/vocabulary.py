@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import unicodedata
 
+# fmt: off
 FIRST_NAMES = (
-    "Amelia Olivia Isla Ava Mia Ivy Lily Grace Freya Willow Florence Emily Ella Rosie Evie Noah Oliver George Arthur Muhammad "
-    "Leo Harry Oscar Archie Henry Theo Freddie Jack Charlie Alfie Zoë Chloé Jürgen Søren Niamh Siobhán Aoife Pádraig Lukas "
-    "Anna Lena Felix Camille Louis Manon Hugo Sofia Mateo Lucía Emma Liam Ethan Harper Daan Sanne Bram Femke Elif Deniz Priya"
-).split() + ["Mary Ann", "Jean Paul", "Anne Marie", "Ana Maria"]
+    "Amelia", "Olivia", "Isla", "Ava", "Mia", "Ivy", "Lily", "Grace", "Freya", "Willow", "Florence", "Emily",
+    "Ella", "Rosie", "Evie", "Noah", "Oliver", "George", "Arthur", "Muhammad", "Leo", "Harry", "Oscar", "Archie",
+    "Henry", "Theo", "Freddie", "Jack", "Charlie", "Alfie", "Zoë", "Chloé", "Jürgen", "Søren", "Niamh", "Siobhán",
+    "Aoife", "Pádraig", "Lukas", "Anna", "Lena", "Felix", "Camille", "Louis", "Manon", "Hugo", "Sofia", "Mateo",
+    "Lucía", "Emma", "Liam", "Ethan", "Harper", "Daan", "Sanne", "Bram", "Femke", "Elif", "Deniz", "Priya",
+    "Mary Ann", "Jean Paul", "Anne Marie", "Ana Maria",
+)
 LAST_NAMES = (
-    "Smith Jones Taylor Brown Williams Wilson Johnson Davies Patel Robinson Wright Thompson Evans Walker White Roberts Green "
-    "Hall Wood Jackson Clarke Khan Hughes Edwards Murphy Kelly O'Brien Byrne Ryan O'Sullivan Müller Schmidt Schneider Fischer "
-    "Weber Wagner Becker Hoffmann Martin Bernard Dubois Thomas Petit García Fernández López Miller Davis Anderson Garcia "
-    "Jansen Bakker Visser Smit Yılmaz Kaya Sharma Singh Ahmed Begum"
-).split() + ["van den Berg", "de la Cruz", "Le Gall", "St. John"]
-_PLAIN = str.maketrans({"ı": "i", "ø": "o", "ß": "ss", "'": "", ".": "", " ": "-"})
+    "Smith", "Jones", "Taylor", "Brown", "Williams", "Wilson", "Johnson", "Davies", "Patel", "Robinson", "Wright",
+    "Thompson", "Evans", "Walker", "White", "Roberts", "Green", "Hall", "Wood", "Jackson", "Clarke", "Khan",
+    "Hughes", "Edwards", "Murphy", "Kelly", "O'Brien", "Byrne", "Ryan", "O'Sullivan", "Müller", "Schmidt",
+    "Schneider", "Fischer", "Weber", "Wagner", "Becker", "Hoffmann", "Martin", "Bernard", "Dubois", "Thomas",
+    "Petit", "García", "Fernández", "López", "Miller", "Davis", "Anderson", "Garcia", "Jansen", "Bakker",
+    "Visser", "Smit", "Yildiz", "Kaya", "Sharma", "Singh", "Ahmed", "Begum", "van den Berg", "de la Cruz",
+    "Le Gall", "St. John",
+)
+# fmt: on
+_PLAIN = str.maketrans({"\u0131": "i", "ø": "o", "ß": "ss", "'": "", ".": "", " ": "-"})
 EMAIL_DOMAINS = ("example.com", "example.org", "example.net", "mail.example.com", "post.example.org")
 
 # country code: (weight, currency, tax in per cent, cities with region)
@@ -44,7 +52,16 @@ COUNTRIES: dict[str, tuple[int, str, int, tuple[tuple[str, str | None], ...]]] =
 }
 # How many hundredths of a pound's price one hundredth in the currency is worth, in thousandths.
 RATES = {"GBP": 1000, "EUR": 1160, "USD": 1270}
-STREETS = ("High Street", "Church Lane", "Station Road", "Mill Lane", "Park Avenue", "Queen's Road", "The Green", "Bridge Street")
+STREETS = (
+    "High Street",
+    "Church Lane",
+    "Station Road",
+    "Mill Lane",
+    "Park Avenue",
+    "Queen's Road",
+    "The Green",
+    "Bridge Street",
+)
 
 CATEGORIES = {
     "Kitchen": ("Mugs", "Baking", "Tea Time", "Storage Tins"),
@@ -54,7 +71,18 @@ CATEGORIES = {
     "Toys": ("Puzzles", "Soft Toys", "Games", "Craft Kits"),
     "Accessories": ("Bags", "Umbrellas", "Scarves", "Jewellery"),
 }
-PRODUCT_STYLES = ("Retro Spot", "Vintage", "Scandinavian", "Floral", "Striped", "Enamel", "Woodland", "Botanical", "Plain", "Polka Dot")
+PRODUCT_STYLES = (
+    "Retro Spot",
+    "Vintage",
+    "Scandinavian",
+    "Floral",
+    "Striped",
+    "Enamel",
+    "Woodland",
+    "Botanical",
+    "Plain",
+    "Polka Dot",
+)
 PRODUCT_SIZES = ("Small", "Medium", "Large", "Set of 3", "Set of 6")
 REFUND_REASONS = ("damaged in transit", "wrong item", "not as described", "changed mind")
 
@@ -83,8 +111,26 @@ RETAIL_AWKWARD = (
     "GIFT BOX\nWITH LID, ASSORTED",
     "POPPY'S PLAYHOUSE BEDROOM",
 )
-RETAIL_NOTES = ("damaged", "?", "check", "wet/rusty", "found", "lost in space", "thrown away", "mixed up", "smashed, see book")
-RETAIL_COUNTRIES = ("United Kingdom",) * 20 + ("EIRE", "Germany", "France", "Spain", "Netherlands", "Channel Islands", "Unspecified")
+RETAIL_NOTES = (
+    "damaged",
+    "?",
+    "check",
+    "wet/rusty",
+    "found",
+    "lost in space",
+    "thrown away",
+    "mixed up",
+    "smashed, see book",
+)
+RETAIL_COUNTRIES = ("United Kingdom",) * 20 + (
+    "EIRE",
+    "Germany",
+    "France",
+    "Spain",
+    "Netherlands",
+    "Channel Islands",
+    "Unspecified",
+)
 
 
 def plain(name: str) -> str:

@@ -11,7 +11,9 @@
     - Neighbours that are equal in `check_cols` and `is_deleted` are one interval.
     - The first interval reaches back to the beginning of time, so that earlier facts find it.
     - Only keys that new loads touched are computed again, whole, from the log. A changed rule or column, or
-      a full refresh, computes all. #}
+      a full refresh, computes all.
+    - The keys are read from the log, unless `meta.touched_by` names another model, with the same key columns and
+      `load_id`: a log that shows only the latest of something no longer names what vanished from it. #}
 
 {% macro beginning_of_time() -%}cast('1900-01-01 00:00:00' as timestamp){%- endmacro %}
 
@@ -69,6 +71,25 @@
     from changes
 {%- endmacro %}
 
+{# A select of the keys that loads new to this snapshot touched. #}
+{% macro keys_touched_by_new_loads(keys, log_sql) -%}
+    {%- set touched_by = (config.get('meta') or {}).get('touched_by') -%}
+    {%- set source = namespace(sql=none if touched_by else log_sql) -%}
+    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == touched_by -%}
+        {%- set source.sql = node.relation_name -%}
+    {%- endfor -%}
+    {%- if not source.sql -%}
+        {{ exceptions.raise_compiler_error(model.name ~ ': meta.touched_by names no model: ' ~ touched_by) }}
+    {%- endif -%}
+    select distinct {{ keys | join(', ') }}
+    from {{ source.sql }} as log
+    where
+        load_id in ({{ new_loads(model.name, false) }})
+        {%- for key in keys %}
+        and {{ key }} is not null
+        {%- endfor %}
+{%- endmacro %}
+
 {% materialization snapshot, default %}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing = adapter.get_relation(database=this.database, schema=this.schema, identifier=this.identifier) -%}
@@ -109,8 +130,7 @@
         {%- set matches = [] -%}
         {%- for key in keys -%}{%- do matches.append('touched.' ~ key ~ ' = log.' ~ key) -%}{%- endfor -%}
         {% call statement('touched') -%}
-            {{ create_table_as(True, touched, 'select distinct ' ~ keys | join(', ') ~ ' from ' ~ relation_sql
-                ~ ' as log where load_id in (' ~ new_loads(model.name, false) ~ ')') }}
+            {{ create_table_as(True, touched, keys_touched_by_new_loads(keys, relation_sql)) }}
         {%- endcall %}
         {% call statement('main') -%}
             delete from {{ target_relation }} as log

@@ -22,6 +22,9 @@ SOURCE_READERS = {
 # Macro files outside macros/portable that may tell engines apart, and why.
 ENGINE_AWARE: dict[str, str] = {}
 
+# Keys in facts that point at no published dimension, as `<model>.<column>`, and why.
+KEYS_WITHOUT_TARGET: dict[str, str] = {}
+
 # What each layer may ref(). Seeds are reference data, which every layer that joins may read.
 READS: dict[str, set[str]] = {
     "staging": set(),
@@ -47,6 +50,7 @@ LINES = {"staging": 60, "marts": 150}
 
 _COMMENT = re.compile(r"\{#.*?#\}|/\*.*?\*/|--[^\n]*", re.DOTALL)
 _SOURCE = re.compile(r"\bsource\s*\(")
+_SOURCE_NAME = re.compile(r"\bsource\s*\(\s*['\"](\w+)['\"]")
 _REF = re.compile(r"\bref\s*\(\s*['\"](\w+)['\"](?:\s*,\s*['\"](\w+)['\"])?")
 _ENGINE = re.compile(r"\b(?:target\s*\.\s*type|adapter\s*\.\s*type)\b|duckdb|postgres", re.IGNORECASE)
 _ENGINE_TEST = re.compile(r"\b(?:target\s*\.\s*type|adapter\s*\.\s*type)\b|\b(?:duckdb|postgres)__\w", re.IGNORECASE)
@@ -92,6 +96,16 @@ def sources_read_outside_staging(root: Path) -> list[str]:
         f"{_named(root, path)}: reads source(); read its staging model instead"
         for path, code in _readers(root)
         if _SOURCE.search(code) and not any(_named(root, path).startswith(f"{folder}/") for folder in allowed)
+    ]
+
+
+def sources_of_others(root: Path) -> list[str]:
+    """A staging model reads the source whose folder it lies in."""
+    return [
+        f"{_named(root, path)}: reads the source {name}; its place is models/staging/{name}/"
+        for path in _files(root, "models/staging", ".sql")
+        for name in _SOURCE_NAME.findall(_code(path))
+        if name != path.parent.name
     ]
 
 
@@ -178,6 +192,41 @@ def undescribed_models(root: Path) -> list[str]:
     ]
 
 
+def contracts_without_owner_or_freshness(root: Path) -> list[str]:
+    """A contract says whom to ask about its source, and how fresh the source is to be."""
+    found = []
+    for path in _files(root, "models/staging", ".yml", ".yaml"):
+        for source in _entries(path, "sources"):
+            config = source.get("config") or {}
+            if not (config.get("meta") or {}).get("owner"):
+                found.append(f"{_named(root, path)}: {source.get('name')} has no config.meta.owner")
+            if not config.get("freshness"):
+                found.append(f"{_named(root, path)}: {source.get('name')} has no config.freshness")
+    return found
+
+
+def _tests(entry: dict[str, Any]) -> set[str]:
+    """The names of a model's or a column's data tests."""
+    return {test if isinstance(test, str) else next(iter(test)) for test in entry.get("data_tests") or []}
+
+
+def untested_foreign_keys(root: Path) -> list[str]:
+    """Every foreign key of a fact or an aggregate has a `relationships` test; its own key has `unique` instead."""
+    found = []
+    for path in _files(root, "models/marts", ".yml", ".yaml"):
+        for model in _entries(path, "models"):
+            name = str(model.get("name"))
+            if not name.startswith(("fct_", "agg_")):
+                continue
+            for column in model.get("columns") or []:
+                key = str(column.get("name"))
+                if not key.endswith("_key") or f"{name}.{key}" in KEYS_WITHOUT_TARGET:
+                    continue
+                if not _tests(column) & {"relationships", "unique"}:
+                    found.append(f"{_named(root, path)}: {name}.{key} has no relationships test")
+    return found
+
+
 def _final_selects(sql: str) -> Iterator[str]:
     """The select lists of a statement's outermost selects, of which a union has several."""
     sql = re.sub(r"\{%.*?%\}", " ", sql, flags=re.DOTALL)
@@ -252,11 +301,14 @@ def imports_against_the_flow(root: Path) -> list[str]:
 
 RULES = (
     sources_read_outside_staging,
+    sources_of_others,
     refs_against_the_flow,
     models_outside_the_layers,
     engines_named,
     long_models,
     undescribed_models,
+    contracts_without_owner_or_freshness,
+    untested_foreign_keys,
     starred_marts,
     imports_against_the_flow,
 )

@@ -1,4 +1,8 @@
-from collections.abc import Iterator
-from ingestion.loading import Extract, Reader
-def is_configured() -> bool: return False
-def extracts(reader: Reader) -> Iterator[Extract]: yield from ()
+"""Daily sales files of a retail business, from a folder or an object store.
+
+See README.md beside this file for what it loads, how it is configured, and what happens to bad files.
+"""
+
+from ingestion.sources.retail.source import extracts, is_configured
+
+__all__ = ["extracts", "is_configured"]

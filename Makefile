@@ -1,0 +1,97 @@
+# Granary's one interface. `make` prints this help.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev build next-day query status test lint format docs freshness bench lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.8
+
+# Settings that are handed on; `make build TARGET=prod` and `TARGET=prod make build` are the same.
+export TARGET ?= dev
+export WAREHOUSE_DIR ?= data
+ifdef DAYS
+export DAYS
+endif
+ifdef SCALE
+export SCALE
+endif
+
+# Telemetry of every tool is off.
+export DO_NOT_TRACK := 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export RUNTIME__DLTHUB_TELEMETRY := false
+export SQLFLUFF_TELEMETRY := false
+
+help: ## What can be asked for
+	@echo "Granary: an analytics warehouse that a data team clones and runs"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo
+	@echo "  TARGET=dev|prod|sandbox   DuckDB files (the default), Postgres, or your own schemas on that Postgres"
+	@echo "  SELECT='fct_sales+'       build a part, in dbt's words; publishes nothing"
+	@echo "  FULL=1                    build everything from raw again"
+	@echo "  DAYS=730 SCALE=1.0        the simulated company: how long and how big"
+	@echo "  WAREHOUSE_DIR=data        where DuckDB's files lie"
+
+setup: ## Install what `make build` needs, into .venv
+	@if [ ! -f $(VENV)/.dev -o requirements/dev.txt -nt $(VENV)/.dev ]; then $(MAKE) --no-print-directory $(VENV)/.default; fi
+
+setup-dev: $(VENV)/.dev ## Install what `make test` and `make lint` need on top
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Granary needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}: try make PYTHON=python3.12")'
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) 2>/dev/null \
+		|| { echo "FAILED: uv could not be installed by pip: is there a network, and does 'pip download uv' work?"; exit 1; }
+
+$(VENV)/.default: requirements/default.txt | $(BIN)/uv
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/default.txt
+	@rm -f $(VENV)/.dev && touch $@
+
+$(VENV)/.dev: requirements/dev.txt | $(BIN)/uv
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
+	@rm -f $(VENV)/.default && touch $@
+
+build: setup ## Load the sources, build and test, publish
+	@$(BIN)/python -m warehouse build $(if $(SELECT),--select "$(SELECT)") $(if $(FULL),--full)
+
+next-day: setup ## The simulated company: one more day, built on top
+	@$(BIN)/python -m warehouse next-day
+
+query: setup ## Ask the published marts: make query Q="select ..."
+	@$(BIN)/python -m warehouse query "$(Q)"
+
+status: setup ## What is published, what was loaded, what was rejected
+	@$(BIN)/python -m warehouse status
+
+test: setup-dev ## Everything: Python tests, dbt on DuckDB and on a real Postgres
+	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: setup-dev ## Every linter, as the pre-commit hooks run them
+	@$(BIN)/pre-commit run --all-files
+
+format: setup-dev ## Put Python and SQL into the house's form
+	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --fix --quiet .
+	@$(BIN)/sqlfluff fix --quiet models tests/data
+
+docs: setup ## The docs site as one static page
+	@$(BIN)/python -m warehouse docs
+
+freshness: setup ## How old each source's newest record is
+	@$(BIN)/python -m warehouse freshness
+
+bench: setup-dev ## Measure against the engines themselves (takes its time, see bench/README.md)
+	@$(BIN)/python -m bench
+
+lock: setup-dev ## Resolve the requirements anew
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--override requirements/overrides.txt --extra dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--override requirements/overrides.txt -c requirements/dev.txt pyproject.toml -o requirements/default.txt
+
+clean: ## Take away what can be made again; raw and the published marts stay
+	@rm -rf target logs site .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

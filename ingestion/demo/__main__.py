@@ -1,0 +1,79 @@
+"""The command: python -m ingestion.demo simulate | next-day | serve."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import DemoError, next_day, serving, simulate
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ingestion.demo", description="Granary's simulated company.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    new = commands.add_parser(
+        "simulate",
+        help="create or extend the company's systems",
+        description="Create the company's systems up to so many days from 2024-01-01, or extend those of the folder to "
+        "that many. Nothing happens when they are there already.",
+    )
+    new.add_argument("--days", type=int, default=730, help="days in all (default: %(default)s)")
+    new.add_argument("--scale", type=float, default=1.0, help="size: 1 is about 34 orders a day (default: %(default)s)")
+    new.add_argument("--seed", type=int, default=7, help="another seed is another company (default: %(default)s)")
+    more = commands.add_parser(
+        "next-day", help="simulate one more day", description="Simulate days on top of what is there."
+    )
+    more.add_argument("--days", type=int, default=1, help="how many more (default: %(default)s)")
+    serve = commands.add_parser(
+        "serve",
+        help="serve the accounts API",
+        description="Serve the accounts API on 127.0.0.1 until standard input closes or SIGTERM. The first line of "
+        "output is JSON: the environment variables that point the sources at the company's systems.",
+    )
+    for command in (new, more, serve):
+        command.add_argument("--folder", type=Path, required=True, help="the company's folder")
+    return parser
+
+
+def _serve(folder: Path) -> None:
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+
+    def wait_for_input_to_close() -> None:
+        # Not sys.stdin: its lock, held by a waiting thread, is fatal when the interpreter ends.
+        while os.read(0, 4096):
+            pass
+        stop.set()
+
+    with serving(folder) as environment:
+        print(json.dumps(environment), flush=True)
+        threading.Thread(target=wait_for_input_to_close, daemon=True).start()
+        stop.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code: 0, or 2 when it refuses."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "simulate":
+            simulate(options.folder, options.days, seed=options.seed, scale=options.scale)
+        elif options.command == "next-day":
+            next_day(options.folder, options.days)
+        else:
+            _serve(options.folder)
+    except DemoError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

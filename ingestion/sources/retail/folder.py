@@ -1,0 +1,111 @@
+"""The folder or bucket that the files are delivered to: what lies there, and a copy to read in peace."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from dlt.common.configuration.resolve import resolve_configuration
+from dlt.common.storages.configuration import FilesystemConfiguration
+from dlt.common.storages.fsspec_filesystem import MTIME_DISPATCH, fsspec_from_config, glob_files
+
+from ingestion.loading import SourceError, first_line
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A file as it lies in the folder. `name` is its path below the folder; `modified_at` is in UTC."""
+
+    name: str
+    url: str
+    size_bytes: int
+    modified_at: datetime
+
+    @property
+    def revision(self) -> int:
+        """The time of the file in microseconds since 1970."""
+        return microseconds(self.modified_at)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """An opened folder; dlt says how it is reached."""
+
+    url: str
+    filesystem: Any
+
+
+def microseconds(moment: datetime) -> int:
+    """A time in whole microseconds since 1970-01-01 UTC."""
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def open_folder(url: str) -> Folder:
+    """Open a folder by its path, `file://` URL or the URL of an object store, with dlt's own settings for it.
+
+    Raises:
+        SourceError: there is no such folder, or what reads that kind of store isn't installed or lets nobody in.
+    """
+    try:
+        configuration = resolve_configuration(FilesystemConfiguration(bucket_url=url), sections=("sources", "retail"))
+        filesystem, path = fsspec_from_config(configuration)
+        there = configuration.protocol != "file" or filesystem.isdir(path)
+    except Exception as error:
+        raise SourceError(
+            f"retail: {url} can't be opened: {first_line(error)}; check SOURCES__RETAIL__BUCKET_URL and "
+            "SOURCES__RETAIL__CREDENTIALS__…"
+        ) from error
+    if not there:
+        raise SourceError(f"retail: there is no folder {url}: check SOURCES__RETAIL__BUCKET_URL")
+    return Folder(url, filesystem)
+
+
+def list_files(folder: Folder, pattern: str) -> list[Delivered]:
+    """All files of the folder whose path below it matches the glob, by time and name.
+
+    Raises:
+        SourceError: the folder can't be listed.
+    """
+    try:
+        items = list(glob_files(folder.filesystem, folder.url, pattern))
+    except Exception as error:
+        raise SourceError(
+            f"retail: the files in {folder.url} can't be listed: {first_line(error)}; check that it may be read"
+        ) from error
+    found = [
+        Delivered(item["relative_path"], item["file_url"], item["size_in_bytes"], _utc(item["modification_date"]))
+        for item in items
+    ]
+    return sorted(found, key=lambda file: (file.modified_at, file.name))
+
+
+def copy_file(folder: Folder, file: Delivered, to: Path) -> str | None:
+    """Copy a file, so that what is verified is what is read.
+
+    Returns:
+        The MD5 of its bytes; None where the file is no longer what was listed, because somebody is writing it.
+    """
+    filesystem = folder.filesystem
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        with filesystem.open(file.url, "rb") as source, to.open("wb") as copy:
+            while chunk := source.read(_CHUNK):
+                digest.update(chunk)
+                copy.write(chunk)
+        now = filesystem.info(file.url)
+    except FileNotFoundError:
+        return None
+    except Exception as error:
+        raise SourceError(f"retail: {file.name} can't be read: {first_line(error)}; check that it may be read") from error
+    protocol = file.url.split("://", 1)[0]
+    same = (now["size"], _utc(MTIME_DISPATCH[protocol](now) or file.modified_at)) == (file.size_bytes, file.modified_at)
+    return digest.hexdigest() if same and to.stat().st_size == file.size_bytes else None
+
+
+def _utc(moment: datetime) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + (moment - datetime.fromtimestamp(0, UTC))

@@ -1,0 +1,149 @@
+"""Whether a delivered file is whole and what it says it is, found out without the parser that reads it later.
+
+The parser must not be asked: DuckDB reads a gzip that was cut off, and a file with an open quote, without a word.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, cast
+
+_CHUNK = 1 << 20
+_LONGEST_VALUE = 16 << 20
+
+# A quoted value: opened where a field begins, closed by a quote that isn't doubled, or by the end of what was read.
+_QUOTED = re.compile(rb'(?:^|(?<=[,\r\n]))"[^"]*(?:""[^"]*)*(?P<closed>"(?!")|\Z)')
+_LINE = re.compile(rb"[^\r\n]+")
+
+
+class BadFileError(Exception):
+    """A file that can't be read as a whole. Its text is the reason, in a few words."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a verified file holds: its columns in their order, and its records (lines, but for the header)."""
+
+    header: tuple[str, ...]
+    record_count: int
+
+
+def verify(path: Path, expected: Iterable[str]) -> Content:
+    """Read a file once, in chunks, and say what it holds.
+
+    Args:
+        path: a CSV file, or a gzip of one if its name ends in `.gz`.
+        expected: the columns that it must have, in any order.
+
+    Raises:
+        BadFileError: it is empty, cut off, no text in UTF-8, or lacks a column.
+    """
+    lines = _Lines()
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    read = 0
+    for chunk in _chunks(path):
+        if b"\0" in chunk:
+            raise BadFileError("binary: it holds zero bytes")
+        try:
+            decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            raise BadFileError(f"not UTF-8: bad byte near position {read + error.start:,}") from error
+        lines.add(chunk.removeprefix(codecs.BOM_UTF8) if not read else chunk)
+        read += len(chunk)
+    if decoder.getstate()[0]:
+        raise BadFileError("not UTF-8: it ends within a character")
+    lines.finish()
+    if not lines.count:
+        raise BadFileError("empty")
+    header = _header(lines.first, list(expected))
+    if lines.count == 1:
+        raise BadFileError("empty: a header, but no records")
+    if len(lines.ends) > 1:
+        raise BadFileError("its lines end in different ways")
+    return Content(header, lines.count - 1)
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    """The file's text, decompressed. To read a gzip to its end checks its length and checksum."""
+    zipped = path.suffix == ".gz"
+    with gzip.open(path) if zipped else path.open("rb") as file:
+        while True:
+            try:
+                chunk = cast(BinaryIO, file).read(_CHUNK)
+            except EOFError as error:
+                raise BadFileError("truncated gzip: it was cut off") from error
+            except (gzip.BadGzipFile, zlib.error) as error:
+                raise BadFileError(f"no sound gzip: {error}") from error
+            if not chunk:
+                return
+            yield chunk
+
+
+def _header(line: bytes, expected: list[str]) -> tuple[str, ...]:
+    header = next(csv.reader([line.decode()]))
+    missing = [name for name in expected if name not in header]
+    if missing:
+        raise BadFileError(f"missing column {', '.join(missing)}")
+    if len(set(header)) < len(header):
+        raise BadFileError("a column's name stands twice in the header")
+    return tuple(header)
+
+
+class _Lines:
+    """Counts the lines of a CSV that are not blank, whatever line ends stand in its quoted values."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first = b""
+        self.ends: set[str] = set()
+        self._held = b""
+        self._within_line = False
+
+    def add(self, chunk: bytes) -> None:
+        """Count what is sure; hold back the last field, which may go on in the next chunk."""
+        text = self._held + chunk
+        last = None
+        for last in _QUOTED.finditer(text):
+            pass
+        if last and last.end() == len(text):
+            cut = last.start()
+        else:
+            after = last.end() if last else 0
+            separator = max(text.rfind(each, after) for each in (b",", b"\n", b"\r"))
+            cut = separator + 1 if separator >= 0 else (last.start() if last else 0)
+        if cut and text[cut - 1 : cut] == b"\r":
+            cut -= 1
+        if len(text) - cut > _LONGEST_VALUE:
+            raise BadFileError(f"a value is longer than {_LONGEST_VALUE:,} bytes: is a quote not closed?")
+        self._count(text[:cut])
+        self._held = text[cut:]
+
+    def finish(self) -> None:
+        """Count what was held back."""
+        for match in _QUOTED.finditer(self._held):
+            if not match["closed"]:
+                raise BadFileError("a quoted value is never closed")
+        self._count(self._held)
+
+    def _count(self, text: bytes) -> None:
+        if not text:
+            return
+        if self.count <= 1 and (self.count == 0 or self._within_line):
+            self.first += _LINE.findall(text)[0] if _LINE.match(text) or not self.count and _LINE.search(text) else b""
+        bare = _QUOTED.sub(b"_", text)
+        lines = len(_LINE.findall(bare))
+        if self._within_line and bare[:1] not in (b"\r", b"\n"):
+            lines -= 1
+        self.count += lines
+        self._within_line = bare[-1:] not in (b"\r", b"\n")
+        both = bare.count(b"\r\n")
+        for end, found in (("crlf", both), ("cr", bare.count(b"\r") - both), ("lf", bare.count(b"\n") - both)):
+            if found:
+                self.ends.add(end)

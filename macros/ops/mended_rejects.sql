@@ -1,0 +1,34 @@
+{#  A select of the rejects that a later good version of the same record has mended: source_id, reject_id, mended_at.
+
+    `record_key` of a reject is a JSON array of its table's reject key; a version mends it that has the same key, and a
+    higher source revision. Only tables that have rejects are looked through. #}
+{% macro mended_rejects(source_ids) -%}
+    {%- set parts = [] -%}
+    {%- for source_id in (source_ids if execute else []) -%}
+        {%- set rejects = source(source_id, 'rejects') -%}
+        {%- set rejected = run_query('select distinct resource from ' ~ rejects).columns[0].values() -%}
+        {%- for node in graph.sources.values() if node.source_name == source_id and node.name in rejected -%}
+            {%- set meta = node.config.meta -%}
+            {%- set keys = [] -%}
+            {%- for column in meta.get('reject_key', meta.key) -%}
+                {%- do keys.append("'\"' || cast(versions." ~ column ~ " as " ~ dbt.type_string() ~ ") || '\"'") -%}
+            {%- endfor -%}
+            {%- do parts.append(
+                "select '" ~ source_id ~ "' as source_id, rejects.reject_id, min(versions._observed_at) as mended_at\n"
+                ~ "    from " ~ rejects ~ " as rejects\n"
+                ~ "    inner join " ~ source(source_id, node.name) ~ " as versions\n"
+                ~ "        on rejects.record_key = '[' || " ~ keys | join(" || ',' || ") ~ " || ']'\n"
+                ~ "        and versions._revision > rejects._revision and versions." ~ from_completed_load() ~ "\n"
+                ~ "    where rejects.resource = '" ~ node.name ~ "'\n"
+                ~ "    group by rejects.reject_id"
+            ) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- if parts -%}
+        {{ parts | join('\n    union all\n    ') }}
+    {%- else -%}
+        select cast(null as {{ dbt.type_string() }}) as source_id, cast(null as {{ dbt.type_string() }}) as reject_id,
+            cast(null as timestamp) as mended_at
+        where 1 = 0
+    {%- endif -%}
+{%- endmacro %}

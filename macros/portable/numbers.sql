@@ -1,0 +1,37 @@
+{#  `dividend` by `divisor` as numeric(18,6), rounded half away from zero; null where the divisor is null or 0.
+
+    Dividing makes a float on one engine and an integer on another, and even decimals are rounded differently, so
+    the quotient is made from whole numbers, exactly. Both are taken with 8 decimal places. #}
+{% macro safe_divide(dividend, divisor) -%}
+    {%- set top = 'abs(' ~ eight_places(dividend) ~ ')' -%}
+    {%- set bottom = 'abs(' ~ eight_places(divisor) ~ ')' -%}
+    case
+        when ({{ divisor }}) <> 0 then cast(
+            case when (({{ dividend }}) < 0) <> (({{ divisor }}) < 0) then -0.000001 else 0.000001 end
+            * cast({{ whole_quotient(top ~ ' * 2000000 + ' ~ bottom, bottom ~ ' * 2') }} as numeric(24, 0))
+            as numeric(18, 6)
+        )
+    end
+{%- endmacro %}
+
+{# A number with 8 decimal places, as the whole number of its hundred-millionths. #}
+{% macro eight_places(number) -%}
+    {{ return(adapter.dispatch('eight_places', 'granary')(number)) }}
+{%- endmacro %}
+
+{% macro duckdb__eight_places(number) -%}
+    cast(cast({{ number }} as numeric(24, 8)) * 100000000 as hugeint)
+{%- endmacro %}
+
+{% macro postgres__eight_places(number) -%}
+    (cast({{ number }} as numeric(24, 8)) * 100000000)
+{%- endmacro %}
+
+{# The whole part of the quotient of two whole numbers that are not negative. #}
+{% macro whole_quotient(dividend, divisor) -%}
+    {{ return(adapter.dispatch('whole_quotient', 'granary')(dividend, divisor)) }}
+{%- endmacro %}
+
+{% macro duckdb__whole_quotient(dividend, divisor) -%}(({{ dividend }}) // ({{ divisor }})){%- endmacro %}
+
+{% macro postgres__whole_quotient(dividend, divisor) -%}div({{ dividend }}, {{ divisor }}){%- endmacro %}

@@ -1,0 +1,106 @@
+-- Whose versions may differ from those that the facts were joined to, and from when on.
+with new_loads as (
+    {{ loads_new_to(facts_of_customers()) }}
+),
+
+user_versions as (
+    select
+        log.user_id,
+        log.email,
+        log.valid_at,
+        log.load_id in (select new_loads.load_id from new_loads) as is_new
+    from {{ ref('stg_shop__users') }} as log
+),
+
+account_versions as (
+    select
+        log.account_id,
+        log.email,
+        log.load_id in (select new_loads.load_id from new_loads) as is_new
+    from {{ ref('stg_accounts__users') }} as log
+),
+
+changed_users as (
+    select
+        user_id,
+        min(valid_at) as changed_from
+    from user_versions
+    where is_new
+    group by user_id
+),
+
+-- Addresses that a user did not have before: with them, whose account is whose may come out differently.
+changed_emails as (
+    select email from account_versions
+    where is_new
+    union
+    select fresh.email
+    from user_versions as fresh
+    where
+        fresh.is_new
+        and not exists (
+            select 1 from user_versions as old
+            where not old.is_new and old.user_id = fresh.user_id and old.email = fresh.email
+        )
+),
+
+-- One account may move from one user to another, so users are followed over the accounts that they share.
+concerned_accounts as (
+    select distinct account_versions.account_id
+    from account_versions
+    inner join changed_emails on account_versions.email = changed_emails.email
+),
+
+concerned_emails as (
+    select email from changed_emails
+    union
+    select account_versions.email
+    from account_versions
+    inner join concerned_accounts on account_versions.account_id = concerned_accounts.account_id
+),
+
+regrouped_users as (
+    select distinct user_versions.user_id
+    from user_versions
+    inner join concerned_emails on user_versions.email = concerned_emails.email
+    where exists (select 1 from concerned_accounts)
+),
+
+address_versions as (
+    select
+        addresses.address_id,
+        addresses.user_id,
+        addresses.valid_at,
+        addresses.load_id in (select new_loads.load_id from new_loads) as is_new
+    from {{ ref('stg_shop__addresses') }} as addresses
+),
+
+-- A first version reaches back, so what it changes does too.
+changed_addresses as (
+    select
+        address_id,
+        case
+            when min(case when is_new then valid_at end) = min(valid_at) then {{ beginning_of_time() }}
+            else min(case when is_new then valid_at end)
+        end as changed_from
+    from address_versions
+    group by address_id
+    having max(case when is_new then 1 else 0 end) = 1
+),
+
+all_changes as (
+    select user_id, changed_from from changed_users
+    union all
+    select user_id, {{ beginning_of_time() }} from regrouped_users
+    union all
+    select address_versions.user_id, changed_addresses.changed_from
+    from address_versions
+    inner join changed_addresses on address_versions.address_id = changed_addresses.address_id
+)
+
+select
+    user_id,
+    min(changed_from) as changed_from
+from all_changes
+where user_id is not null
+group by user_id

@@ -1,0 +1,32 @@
+-- Products whose rows in the inventory facts may no longer hold, and from which day on.
+with new_loads as (
+    {{ loads_new_to(['fct_inventory_movements', 'fct_inventory_daily']) }}
+),
+
+new_movements as (
+    select distinct inventory_movement_id
+    from {{ ref('stg_shop__inventory_movements') }}
+    where load_id in (select new_loads.load_id from new_loads)
+),
+
+-- Every version counts: a movement may have been of another product or another day before.
+all_changes as (
+    select
+        movements.product_id,
+        {{ business_date('movements.moved_at') }} as business_date
+    from {{ ref('stg_shop__inventory_movements') }} as movements
+    where movements.inventory_movement_id in (select new_movements.inventory_movement_id from new_movements)
+    union all
+    select
+        product_id,
+        {{ add_days(business_date('changed_from'), -1) }} as business_date
+    from {{ ref('int_products__touched') }}
+)
+
+select
+    product_id,
+    {{ surrogate_key(["'product'", "'shop'", 'product_id']) }} as product_key,
+    min(business_date) as business_date
+from all_changes
+where product_id is not null and business_date is not null
+group by product_id

@@ -1,0 +1,57 @@
+-- Orders and invoices whose lines in fct_sales may no longer hold.
+with new_loads as (
+    {{ loads_new_to(['fct_sales']) }}
+),
+
+new_lines as (
+    select
+        invoice_no,
+        product_code,
+        customer_id,
+        trading_date
+    from {{ ref('stg_retail__sales_lines') }}
+    where load_id in (select new_loads.load_id from new_loads)
+),
+
+-- A day's lines decide what products and customers are called from that day on.
+changed_products as (
+    select
+        product_code,
+        min(trading_date) as changed_from
+    from new_lines
+    group by product_code
+),
+
+changed_customers as (
+    select
+        customer_id,
+        min(trading_date) as changed_from
+    from new_lines
+    group by customer_id
+),
+
+touched_invoices as (
+    select invoice_no from new_lines
+    union
+    select lines.invoice_no
+    from {{ ref('stg_retail__sales_lines') }} as lines
+    inner join changed_products on lines.product_code = changed_products.product_code
+    where cast(lines.invoiced_at as date) >= changed_products.changed_from - 1
+    union
+    select lines.invoice_no
+    from {{ ref('stg_retail__sales_lines') }} as lines
+    inner join changed_customers on lines.customer_id = changed_customers.customer_id
+    where cast(lines.invoiced_at as date) >= changed_customers.changed_from - 1
+)
+
+select
+    {{ order_key('order_id') }} as sales_document_key,
+    order_id,
+    cast(null as {{ dbt.type_string() }}) as invoice_no
+from {{ ref('int_orders__touched') }}
+union all
+select
+    {{ invoice_key('invoice_no') }} as sales_document_key,
+    null as order_id,
+    invoice_no
+from touched_invoices

@@ -1,0 +1,89 @@
+with shop as (
+    select * from {{ ref('int_shop_customers__versions') }}
+),
+
+-- Accounts of people who are not, or not yet, customers of the shop.
+accounts as (
+    select versions.*
+    from {{ ref('snap_accounts__users') }} as versions
+    where not exists (
+        select 1 from {{ ref('int_customers__identities') }} as identities
+        where identities.account_id = versions.account_id
+    )
+),
+
+retail as (
+    select
+        versions.*,
+        names.country_code
+    from {{ ref('snap_retail__customers') }} as versions
+    left join {{ ref('country_names') }} as names on lower(versions.country_name) = names.country_name
+),
+
+-- Ordered by someone whom the shop's users never showed, or never showed whole.
+inferred as (
+    select distinct orders.user_id
+    from {{ ref('stg_shop__orders') }} as orders
+    where orders.user_id is not null and not exists (select 1 from shop where shop.user_id = orders.user_id)
+),
+
+versions as (
+    select
+        'shop' as source_id, user_id as customer_id, account_id, email, first_name, last_name, customer_status,
+        account_status, city, postal_code, region, country_code, location, prefers_newsletter, preferred_language,
+        valid_from, valid_to, is_deleted, false as is_inferred
+    from shop
+    union all
+    select
+        'accounts', account_id, account_id, email, first_name, last_name, null, account_status, null, null, null, null,
+        location, prefers_newsletter, preferred_language, valid_from, valid_to, is_deleted, false
+    from accounts
+    union all
+    select
+        'retail', customer_id, null, null, null, null, null, null, null, null, null, country_code, null, null, null,
+        valid_from, valid_to, is_deleted, false
+    from retail
+    union all
+    select
+        'shop', user_id, null, null, null, null, null, null, null, null, null, null, null, null, null,
+        {{ beginning_of_time() }}, {{ end_of_time() }}, false, true
+    from inferred
+),
+
+keyed as (
+    select
+        {{ surrogate_key(['source_id', 'customer_id']) }} as customer_key,
+        {{ surrogate_key(['source_id', 'customer_id', 'valid_from']) }} as customer_version_key,
+        *
+    from versions
+    union all
+    select
+        {{ unknown_key() }}, {{ unknown_key() }}, 'granary', 'unknown', null, null, null, null, null, null, null, null, null,
+        null, null, null, null, {{ beginning_of_time() }}, {{ end_of_time() }}, false, false
+)
+
+select
+    keyed.customer_version_key,
+    keyed.customer_key,
+    {{ surrogate_key(["'source'", 'keyed.source_id']) }} as source_key,
+    cast(keyed.customer_id as {{ dbt.type_string() }}) as customer_id,
+    keyed.account_id,
+    keyed.email,
+    keyed.first_name,
+    keyed.last_name,
+    keyed.customer_status,
+    keyed.account_status,
+    keyed.city,
+    keyed.postal_code,
+    keyed.region,
+    coalesce(countries.country_key, {{ unknown_key() }}) as country_key,
+    keyed.location,
+    keyed.prefers_newsletter,
+    keyed.preferred_language,
+    keyed.valid_from,
+    keyed.valid_to,
+    keyed.valid_to = {{ end_of_time() }} as is_current,
+    keyed.is_deleted,
+    keyed.is_inferred
+from keyed
+left join {{ ref('dim_countries') }} as countries on keyed.country_code = countries.country_code

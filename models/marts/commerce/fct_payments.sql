@@ -1,0 +1,63 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched_keys',
+    unique_key='order_key',
+    meta={'touched': 'int_orders__touched'},
+    pre_hook="{{ remember_touched(order_keys_of('int_orders__touched')) }}",
+    indexes=[{'columns': ['payment_key'], 'unique': true}, {'columns': ['order_key']}, {'columns': ['paid_date']}],
+) }}
+-- depends_on: {{ ref('int_orders__touched') }}
+
+with payments as (
+    select *
+    from {{ latest_versions(
+        ref('stg_shop__payments'), 'payment_id',
+        among_children_of_touched(ref('stg_shop__payments'), 'payment_id', 'order_id')
+    ) }} as latest
+    {%- if is_incremental() %}
+    where latest.order_id in (select touched.order_id from {{ touched_table() }} as touched)
+    {%- endif %}
+),
+
+orders as (
+    select * from {{ latest_versions(ref('stg_shop__orders'), 'order_id', among_touched('order_id')) }} as latest
+),
+
+keyed as (
+    select
+        payments.*,
+        {{ surrogate_key(["'shop'", 'orders.user_id']) }} as customer_key,
+        coalesce(payments.paid_at, payments.created_at, payments.updated_at) as event_at,
+        {{ business_date('payments.paid_at') }} as paid_date
+    from payments
+    left join orders on payments.order_id = orders.order_id
+)
+
+select
+    {{ surrogate_key(["'payment'", 'keyed.payment_id']) }} as payment_key,
+    {{ order_key('keyed.order_id') }} as order_key,
+    {{ surrogate_key(["'source'", "'shop'"]) }} as source_key,
+    coalesce(customers.customer_key, {{ unknown_key() }}) as customer_key,
+    coalesce(customers.customer_version_key, {{ unknown_key() }}) as customer_version_key,
+    {{ surrogate_key(["'payment_method'", 'keyed.payment_method_id']) }} as payment_method_key,
+    coalesce(currencies.currency_key, {{ unknown_key() }}) as currency_key,
+    keyed.payment_id,
+    keyed.payment_status,
+    keyed.paid_date,
+    keyed.paid_at,
+    cast(keyed.payment_amount as numeric(18, 4)) as payment_amount,
+    keyed.currency_code,
+    cast(round(keyed.payment_amount * rates.rate, 4) as numeric(18, 4)) as payment_reporting_amount,
+    cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
+from keyed
+left join {{ ref('dim_customers') }} as customers
+    on
+        keyed.customer_key = customers.customer_key
+        and keyed.event_at >= customers.valid_from
+        and keyed.event_at < customers.valid_to
+left join {{ ref('dim_currencies') }} as currencies on keyed.currency_code = currencies.currency_code
+left join {{ ref('int_exchange_rates__intervals') }} as rates
+    on
+        keyed.currency_code = rates.currency_code
+        and {{ business_date('keyed.event_at') }} >= rates.valid_from
+        and {{ business_date('keyed.event_at') }} < rates.valid_to

@@ -1,0 +1,151 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched_keys',
+    unique_key='sales_document_key',
+    meta={'touched': 'int_sales_documents__touched'},
+    pre_hook="{{ remember_touched(ref('int_sales_documents__touched')) }}",
+    indexes=[{'columns': ['sales_document_key']}, {'columns': ['business_date']}],
+) }}
+-- depends_on: {{ ref('int_sales_documents__touched') }}
+
+with orders as (
+    select * from {{ latest_versions(ref('stg_shop__orders'), 'order_id', among_touched('order_id')) }} as latest
+),
+
+items as (
+    select *
+    from {{ latest_versions(
+        ref('stg_shop__order_items'), 'order_item_id',
+        among_children_of_touched(ref('stg_shop__order_items'), 'order_item_id', 'order_id')
+    ) }} as latest
+    {%- if is_incremental() %}
+    where latest.order_id in (select touched.order_id from {{ touched_table() }} as touched)
+    {%- endif %}
+),
+
+invoice_lines as (
+    select *
+    from {{ latest_versions(
+        ref('stg_retail__sales_lines'), ['trading_date', 'invoice_no', 'line_number'], among_touched('invoice_no')
+    ) }} as latest
+),
+
+lines as (
+    -- A line whose order is not there yet, or no more, is kept: it has no customer, channel or currency then.
+    select
+        {{ surrogate_key(["'shop'", 'items.order_item_id']) }} as sales_line_key,
+        {{ order_key('items.order_id') }} as sales_document_key,
+        'shop' as source_id,
+        cast(items.order_id as {{ dbt.type_string() }}) as document_number,
+        items.line_number,
+        items.line_kind as line_type,
+        coalesce(orders.channel_id, 'unknown') as channel_id,
+        {{ surrogate_key(["'shop'", 'orders.user_id']) }} as customer_key,
+        case
+            when items.line_kind = 'service' then {{ not_applicable_key() }}
+            else {{ surrogate_key(["'product'", "'shop'", 'items.product_id']) }}
+        end as product_key,
+        cast(items.product_id as {{ dbt.type_string() }}) as product_code,
+        addresses.country_code,
+        coalesce(orders.currency_code, 'XXX') as currency_code,
+        case
+            when items.line_kind in ('return', 'cancellation') then coalesce(items.created_at, items.updated_at)
+            else coalesce(orders.placed_at, items.created_at, items.updated_at)
+        end as sold_at,
+        items.quantity,
+        items.unit_price_amount,
+        items.discount_amount,
+        items.tax_amount
+    from items
+    left join orders on items.order_id = orders.order_id
+    left join {{ ref('snap_shop__addresses') }} as addresses
+        on
+            orders.shipping_address_id = addresses.address_id
+            and orders.placed_at >= addresses.valid_from
+            and orders.placed_at < addresses.valid_to
+    union all
+    select
+        {{ surrogate_key(["'retail'", 'lines.trading_date', 'lines.invoice_no', 'lines.line_number']) }},
+        {{ invoice_key('lines.invoice_no') }},
+        'retail',
+        lines.invoice_no,
+        lines.line_number,
+        case
+            when lines.is_cancellation then 'cancellation'
+            when lines.unit_price_amount < 0 then 'adjustment'
+            when service_codes.line_type is not null then service_codes.line_type
+            when lines.unit_price_amount = 0 and lines.quantity < 0 then 'write_off'
+            when lines.unit_price_amount = 0 and lines.customer_id is null then 'adjustment'
+            when lines.quantity < 0 then 'return'
+            else 'sale'
+        end,
+        'store',
+        {{ surrogate_key(["'retail'", 'lines.customer_id']) }},
+        {{ surrogate_key(["'product'", "'retail'", 'lines.product_code']) }},
+        lines.stock_code,
+        names.country_code,
+        'GBP',
+        lines.invoiced_at,
+        lines.quantity,
+        lines.unit_price_amount,
+        cast(0 as numeric(18, 4)),
+        cast(0 as numeric(18, 4))
+    from invoice_lines as lines
+    left join {{ ref('retail_service_codes') }} as service_codes on lines.product_code = service_codes.product_code
+    left join {{ ref('country_names') }} as names on lower(lines.country_name) = names.country_name
+),
+
+dated as (
+    select
+        *,
+        {{ business_date('sold_at') }} as business_date,
+        cast(quantity * unit_price_amount as numeric(18, 4)) as gross_amount,
+        cast(quantity * unit_price_amount - discount_amount as numeric(18, 4)) as net_amount
+    from lines
+)
+
+select
+    dated.sales_line_key,
+    dated.sales_document_key,
+    {{ surrogate_key(["'source'", 'dated.source_id']) }} as source_key,
+    {{ surrogate_key(["'channel'", 'dated.channel_id']) }} as channel_key,
+    coalesce(customers.customer_key, {{ unknown_key() }}) as customer_key,
+    coalesce(customers.customer_version_key, {{ unknown_key() }}) as customer_version_key,
+    coalesce(products.product_key, {{ unknown_key() }}) as product_key,
+    coalesce(products.product_version_key, {{ unknown_key() }}) as product_version_key,
+    coalesce(countries.country_key, {{ unknown_key() }}) as country_key,
+    coalesce(currencies.currency_key, {{ unknown_key() }}) as currency_key,
+    dated.business_date,
+    dated.sold_at,
+    dated.document_number,
+    cast(dated.line_number as bigint) as line_number,
+    dated.line_type,
+    dated.line_type in ('sale', 'service', 'return', 'cancellation') as is_net_sales,
+    dated.product_code,
+    cast(dated.quantity as bigint) as quantity,
+    cast(dated.unit_price_amount as numeric(18, 4)) as unit_price_amount,
+    dated.gross_amount,
+    cast(dated.discount_amount as numeric(18, 4)) as discount_amount,
+    cast(dated.tax_amount as numeric(18, 4)) as tax_amount,
+    dated.net_amount,
+    dated.currency_code,
+    cast(round(dated.net_amount * rates.rate, 4) as numeric(18, 4)) as net_reporting_amount,
+    cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
+from dated
+left join {{ ref('dim_customers') }} as customers
+    on
+        dated.customer_key = customers.customer_key
+        and dated.sold_at >= customers.valid_from
+        and dated.sold_at < customers.valid_to
+left join {{ ref('dim_products') }} as products
+    on
+        dated.product_key = products.product_key
+        and dated.sold_at >= products.valid_from
+        and dated.sold_at < products.valid_to
+left join {{ ref('dim_countries') }} as countries on dated.country_code = countries.country_code
+left join {{ ref('dim_currencies') }} as currencies on dated.currency_code = currencies.currency_code
+left join {{ ref('int_exchange_rates__intervals') }} as rates
+    on
+        dated.currency_code = rates.currency_code
+        and dated.business_date >= rates.valid_from
+        and dated.business_date < rates.valid_to

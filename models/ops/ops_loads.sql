@@ -1,0 +1,16 @@
+{%- for source_id in var('sources') %}
+select
+    '{{ source_id }}' as source_id,
+    loads.resource as resource_name,
+    loads._load_id as load_id,
+    loads._observed_at as observed_at,
+    loads.source_count,
+    loads.loaded_count,
+    loads.known_count,
+    loads.rejected_count
+from {{ source(source_id, 'loads') }} as loads
+where loads.{{ from_completed_load() }}
+{%- if not loop.last %}
+union all
+{%- endif %}
+{%- endfor %}

@@ -1,0 +1,28 @@
+with source as (
+    select * from {{ source('shop', 'addresses') }}
+    where {{ from_completed_load() }}
+),
+
+renamed as (
+    select
+        id as address_id,
+        user_id,
+        lower(trim(kind)) as address_kind,
+        {{ collapsed('line_1') }} as line_1,
+        {{ collapsed('line_2') }} as line_2,
+        {{ collapsed('city') }} as city,
+        {{ collapsed('postal_code') }} as postal_code,
+        {{ collapsed('region') }} as region,
+        upper(trim(country_code)) as country_code,
+        is_default,
+        created_at,
+        updated_at,
+        _operation = 'D' as is_deleted,
+        _effective_at as valid_at,
+        _revision as source_revision,
+        _observed_at as observed_at,
+        _load_id as load_id
+    from source
+)
+
+select * from renamed
