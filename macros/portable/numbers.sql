@@ -1,4 +1,4 @@
-{#  `dividend` by `divisor` as numeric(18,6), rounded half away from zero; null where the divisor is null or 0.
+{#  `dividend` by `divisor` as numeric(28,6), rounded half away from zero; null where the divisor is null or 0.
 
     Dividing makes a float on one engine and an integer on another, and even decimals are rounded differently, so
     the quotient is made from whole numbers, exactly. Both are taken with 8 decimal places. #}
@@ -9,7 +9,7 @@
         when ({{ divisor }}) <> 0 then cast(
             case when (({{ dividend }}) < 0) <> (({{ divisor }}) < 0) then -0.000001 else 0.000001 end
             * cast({{ whole_quotient(top ~ ' * 2000000 + ' ~ bottom, bottom ~ ' * 2') }} as numeric(24, 0))
-            as numeric(18, 6)
+            as numeric(28, 6)
         )
     end
 {%- endmacro %}

@@ -101,7 +101,9 @@ def copy_file(folder: Folder, file: Delivered, to: Path) -> str | None:
     except FileNotFoundError:
         return None
     except Exception as error:
-        raise SourceError(f"retail: {file.name} can't be read: {first_line(error)}; check that it may be read") from error
+        raise SourceError(
+            f"retail: {file.name} can't be read: {first_line(error)}; check that it may be read"
+        ) from error
     protocol = file.url.split("://", 1)[0]
     same = (now["size"], _utc(MTIME_DISPATCH[protocol](now) or file.modified_at)) == (file.size_bytes, file.modified_at)
     return digest.hexdigest() if same and to.stat().st_size == file.size_bytes else None

@@ -47,7 +47,7 @@ def verify(path: Path, expected: Iterable[str]) -> Content:
     """
     lines = _Lines()
     decoder = codecs.getincrementaldecoder("utf-8")()
-    read = 0
+    read, first_line = 0, b""
     for chunk in _chunks(path):
         if b"\0" in chunk:
             raise BadFileError("binary: it holds zero bytes")
@@ -55,14 +55,17 @@ def verify(path: Path, expected: Iterable[str]) -> Content:
             decoder.decode(chunk)
         except UnicodeDecodeError as error:
             raise BadFileError(f"not UTF-8: bad byte near position {read + error.start:,}") from error
-        lines.add(chunk.removeprefix(codecs.BOM_UTF8) if not read else chunk)
+        if not read:
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+            first_line = re.split(rb"[\r\n]", chunk, maxsplit=1)[0]
+        lines.add(chunk)
         read += len(chunk)
     if decoder.getstate()[0]:
         raise BadFileError("not UTF-8: it ends within a character")
     lines.finish()
     if not lines.count:
         raise BadFileError("empty")
-    header = _header(lines.first, list(expected))
+    header = _header(first_line, list(expected))
     if lines.count == 1:
         raise BadFileError("empty: a header, but no records")
     if len(lines.ends) > 1:
@@ -73,10 +76,10 @@ def verify(path: Path, expected: Iterable[str]) -> Content:
 def _chunks(path: Path) -> Iterator[bytes]:
     """The file's text, decompressed. To read a gzip to its end checks its length and checksum."""
     zipped = path.suffix == ".gz"
-    with gzip.open(path) if zipped else path.open("rb") as file:
+    with cast("BinaryIO", gzip.open(path)) if zipped else path.open("rb") as file:
         while True:
             try:
-                chunk = cast(BinaryIO, file).read(_CHUNK)
+                chunk = file.read(_CHUNK)
             except EOFError as error:
                 raise BadFileError("truncated gzip: it was cut off") from error
             except (gzip.BadGzipFile, zlib.error) as error:
@@ -87,7 +90,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 def _header(line: bytes, expected: list[str]) -> tuple[str, ...]:
-    header = next(csv.reader([line.decode()]))
+    header = next(csv.reader([line.decode(errors="replace")]), [])
     missing = [name for name in expected if name not in header]
     if missing:
         raise BadFileError(f"missing column {', '.join(missing)}")
@@ -101,7 +104,6 @@ class _Lines:
 
     def __init__(self) -> None:
         self.count = 0
-        self.first = b""
         self.ends: set[str] = set()
         self._held = b""
         self._within_line = False
@@ -109,9 +111,7 @@ class _Lines:
     def add(self, chunk: bytes) -> None:
         """Count what is sure; hold back the last field, which may go on in the next chunk."""
         text = self._held + chunk
-        last = None
-        for last in _QUOTED.finditer(text):
-            pass
+        last = max(_QUOTED.finditer(text), key=lambda match: match.start(), default=None)
         if last and last.end() == len(text):
             cut = last.start()
         else:
@@ -135,8 +135,6 @@ class _Lines:
     def _count(self, text: bytes) -> None:
         if not text:
             return
-        if self.count <= 1 and (self.count == 0 or self._within_line):
-            self.first += _LINE.findall(text)[0] if _LINE.match(text) or not self.count and _LINE.search(text) else b""
         bare = _QUOTED.sub(b"_", text)
         lines = len(_LINE.findall(bare))
         if self._within_line and bare[:1] not in (b"\r", b"\n"):

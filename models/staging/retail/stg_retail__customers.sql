@@ -35,7 +35,9 @@ ranked as (
         *,
         row_number() over (
             partition by trading_date, customer_id
-            order by country_name is null, bearing_count desc, {{ binary_order('country_name') }}, {{ binary_order('line_id') }}
+            order by
+                country_name is null, bearing_count desc,
+                {{ binary_order('country_name') }}, {{ binary_order('line_id') }}
         ) as day_rank
     from counted
 ),

@@ -6,7 +6,7 @@ with source as (
 renamed as (
     select
         id as user_id,
-        lower(trim(email)) as email,
+        lower({{ collapsed('email') }}) as email,
         {{ collapsed('first_name') }} as first_name,
         {{ collapsed('last_name') }} as last_name,
         lower(trim(status)) as status,

@@ -1,0 +1,92 @@
+-- Every portable macro gives these answers, on whatever engine the test runs: what differs is a failing row.
+{{ config(meta={'quality_dimension': 'consistency'}) }}
+{%- set profile = "'{\"a\": {\"b\": \"x\"}, \"list\": [1], \"none\": null, \"yes\": true, \"n\": 7, \"quote\": \"it\\\"s\"}'" %}
+{%- set cases = [
+    ('business_date: summer time', business_date("timestamp '2024-06-30 23:30:00'"), '2024-07-01'),
+    ('business_date: winter time', business_date("timestamp '2024-01-31 23:30:00'"), '2024-01-31'),
+    ('local_to_utc: summer time', local_to_utc("timestamp '2024-07-01 00:30:00'", 'Europe/London'), '2024-06-30 23:30:00'),
+    ('local_to_utc: a date', local_to_utc("date '2024-07-01'", 'America/New_York'), '2024-07-01 04:00:00'),
+    ('local_to_utc: shown twice', local_to_utc("timestamp '2024-10-27 01:30:00'", 'Europe/London'), '2024-10-27 01:30:00'),
+    ('local_to_utc: skipped', local_to_utc("timestamp '2024-03-31 01:30:00'", 'Europe/London'), '2024-03-31 01:30:00'),
+    ('month_start: a date', month_start("date '2024-02-29'"), '2024-02-01'),
+    ('month_start: a timestamp', month_start("timestamp '2024-03-31 23:59:59'"), '2024-03-01'),
+    ('month_end: leap year', month_end("date '2024-02-01'"), '2024-02-29'),
+    ('month_end: December', month_end("date '2023-12-31'"), '2023-12-31'),
+    ('week_start: a Sunday', week_start("date '2024-03-31'"), '2024-03-25'),
+    ('week_start: new year', week_start("date '2021-01-01'"), '2020-12-28'),
+    ('days_between: over summer time', days_between("date '2024-03-30'", "date '2024-04-01'"), '2'),
+    ('days_between: backwards', days_between("timestamp '2024-03-01 23:00:00'", "date '2024-02-28'"), '-2'),
+    ('add_days: leap year', add_days("date '2024-02-28'", 2), '2024-03-01'),
+    ('add_days: backwards', add_days("timestamp '2024-01-01 12:00:00'", -1), '2023-12-31'),
+    ('month_name', month_name("date '2024-09-01'"), 'September'),
+    ('day_name', day_name("date '2024-09-04'"), 'Wednesday'),
+    ('safe_divide: a third', safe_divide('1', '3'), '0.333333'),
+    ('safe_divide: whole numbers', safe_divide('5', '2'), '2.500000'),
+    ('safe_divide: half rounds away', safe_divide('1', '2000000'), '0.000001'),
+    ('safe_divide: negative half', safe_divide('-1', '2000000'), '-0.000001'),
+    ('safe_divide: two negatives', safe_divide('-10.5', '-4.2'), '2.500000'),
+    ('safe_divide: large', safe_divide('123456789012.1234', '0.0001'), '1234567890121234.000000'),
+    ('safe_divide: by zero', safe_divide('1', '0'), none),
+    ('safe_divide: by null', safe_divide('1', 'null'), none),
+    ('json_text: text', json_text(profile, ['a', 'b']), 'x'),
+    ('json_text: true', json_text(profile, ['yes']), 'true'),
+    ('json_text: a whole number', json_text(profile, ['n']), '7'),
+    ('json_text: escapes', json_text(profile, ['quote']), 'it"s'),
+    ('json_text: null', json_text(profile, ['none']), none),
+    ('json_text: missing', json_text(profile, ['a', 'c']), none),
+    ('json_text: through text', json_text(profile, ['a', 'b', 'c']), none),
+    ('json_text: through a list', json_text(profile, ['list', 'x']), none),
+    ('json_text: no object', json_text("'[1]'", ['a']), none),
+    ('json_text: no JSON', json_text('cast(null as varchar)', ['a']), none),
+    ('json_text: NUL', json_text("'{\"a\": \"x\\u0000\\u0000y\"}'", ['a']), 'xy'),
+    ('json_text: no NUL', json_text("'{\"a\": \"x\\\\u0000y\"}'", ['a']), 'x\\u0000y'),
+    ('collapsed', collapsed("' a ' || chr(9) || chr(10) || ' b' || chr(160) || ' c '"), 'a b c'),
+    ('collapsed: blank', collapsed("' ' || chr(9)"), none),
+    ('collapsed: empty', collapsed("''"), none),
+    ('surrogate_key', surrogate_key(["'source'", "'shop'"]), '6a338154-5394-7bbc-5700-f1d7c3f90621'),
+    ('surrogate_key: a null part', surrogate_key(["'source'", 'cast(null as varchar)']), none),
+    ('row_hash: null and blank differ', row_hash(["''", 'cast(null as varchar)']), '4daee4359040d39a9b0d4f3e4537c7f1'),
+] -%}
+
+with cases as (
+    {% for name, expression, expected in cases -%}
+    select
+        '{{ name }}' as case_name,
+        cast({{ expression }} as varchar) as actual,
+        {{ "'" ~ expected ~ "'" if expected is not none else 'cast(null as varchar)' }} as expected
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {% endfor %}
+),
+
+words as (
+    select 'Zoo' as word
+    union all select 'apple'
+    union all select 'étude'
+    union all select '_'
+    union all select 'Ab'
+),
+
+days as (
+    {{ date_series("'2024-02-28'", "'2024-03-01'") }}
+),
+
+all_cases as (
+    select * from cases
+    union all
+    select
+        'binary_order' as case_name,
+        string_agg(word, ' ' order by {{ binary_order('word') }}) as actual,
+        'Ab Zoo _ apple étude' as expected
+    from words
+    union all
+    select
+        'date_series' as case_name,
+        string_agg(cast(date_day as varchar), ' ' order by date_day) as actual,
+        '2024-02-28 2024-02-29 2024-03-01' as expected
+    from days
+)
+
+select * from all_cases
+where actual is distinct from expected

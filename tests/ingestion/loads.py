@@ -1,0 +1,54 @@
+"""What the tests of the sources share: load into a warehouse of one's own, and ask it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from types import ModuleType
+from typing import Any
+
+import duckdb
+
+from ingestion.contracts import META_COLUMNS, read_contract
+from ingestion.destination import Target
+from ingestion.loading import Loaded, load
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def load_source(package: ModuleType, target: Target, observed_at: datetime = NOON) -> dict[str, Loaded]:
+    """Load a source as a build does. Returns what happened, by resource, and checks that raw agrees."""
+    name = package.__name__.rsplit(".", 1)[-1]
+    results = {result.resource: result for result in load(read_contract(name), package.extracts, target, observed_at)}
+    check_balance(name, target)
+    return results
+
+
+def check_balance(source: str, target: Target) -> None:
+    """Every load's counts balance, and raw and rejects hold as many rows of it as it says."""
+    loads = ask(target, f"select * exclude (cursor, _observed_at) from raw_{source}.loads")
+    for resource, read, loaded, known, rejected, deleted, load_id in loads:
+        assert read == loaded + known + rejected, resource
+        rows = ask(target, f"select count(*) from raw_{source}.{resource} where _load_id = '{load_id}'")[0][0]
+        assert rows == loaded + deleted, resource
+        found = f"select count(*) from raw_{source}.rejects where _load_id = '{load_id}' and resource = '{resource}'"
+        assert ask(target, found)[0][0] == rejected, resource
+
+
+def ask(target: Target, query: str) -> list[tuple[Any, ...]]:
+    """A query's rows, from the raw of a DuckDB warehouse."""
+    with duckdb.connect(str(target.build_file), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def rejects(target: Target, source: str) -> list[tuple[str, list[Any], list[str]]]:
+    """All rejects of a source as (resource, record key, reasons), in order."""
+    rows = ask(target, f"select resource, record_key, reasons from raw_{source}.rejects order by all")
+    return [(resource, json.loads(key), json.loads(reasons)) for resource, key, reasons in rows]
+
+
+def content(target: Target, source: str, table: str) -> list[tuple[Any, ...]]:
+    """All rows of a table of raw, but for when and by which load they came, in order."""
+    contract = read_contract(source).table(table)
+    columns = [*contract.column_names, *(name for name in META_COLUMNS if name not in ("_observed_at", "_load_id"))]
+    return ask(target, f"select {', '.join(columns)} from raw_{source}.{table} order by all")
