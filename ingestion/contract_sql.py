@@ -21,6 +21,9 @@ from ingestion.contracts import Column, Table
 # A practical reading of RFC 5321/5322: one @, a dotted domain, no blanks. Quoted local parts are not accepted.
 EMAIL = r"^[a-z0-9.!#$%&''*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$"
 
+# What trimming takes away: white space as staging's `collapsed` has it, the no-break space included.
+_BLANKS = "' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(160)"
+
 _INTEGER = r"^\s*[+-]?[0-9]+\s*$"
 
 
@@ -91,7 +94,7 @@ def _cast_typed(column: Column, value: str, source_type: str) -> str | None:
 
 def _blank(column: Column, source_type: str) -> str:
     value = quoted(column.name)
-    return f"({value} is null or trim({value}) = '')" if source_type == "VARCHAR" else f"({value} is null)"
+    return f"({value} is null or trim({value}, {_BLANKS}) = '')" if source_type == "VARCHAR" else f"({value} is null)"
 
 
 def violations(column: Column, source_type: str) -> dict[str, str]:
@@ -100,7 +103,7 @@ def violations(column: Column, source_type: str) -> dict[str, str]:
     The conditions read the source's value under the column's name, and its cast as `_cast_<name>`.
     """
     value, typed = quoted(column.name), quoted(f"_cast_{column.name}")
-    folded = f"nullif(lower(trim(cast({value} as varchar))), '')"
+    folded = f"nullif(lower(trim(cast({value} as varchar), {_BLANKS})), '')"
     broken: dict[str, str] = {}
     if column.required:
         broken[f"missing:{column.name}"] = _blank(column, source_type)

@@ -7,7 +7,7 @@
     ('inverted', '1900-01-01', '1900-01-01', true, 'a', 'ends before it begins'),
     ('overlap', '1900-01-01', '2024-02-01', false, 'a', none),
     ('overlap', '2024-01-01', '9999-12-31', true, 'b', 'overlaps the one before'),
-    ('twice', '1900-01-01', '9999-12-31', false, 'a', none),
+    ('twice', '1900-01-01', '2024-01-01', false, 'a', none),
     ('twice', '1900-01-01', '9999-12-31', true, 'b', 'overlaps the one before'),
     ('gap', '1900-01-01', '2024-01-01', false, 'a', none),
     ('gap', '2024-02-01', '9999-12-31', true, 'b', 'leaves a gap after the one before'),

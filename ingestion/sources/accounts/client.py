@@ -1,0 +1,140 @@
+"""One page of the API's listing, asked for until it comes.
+
+Why this is not dlt's REST client: docs/decisions/rest-client.md.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import requests
+
+from ingestion.loading import SourceError, first_line
+
+LONGEST_WAIT = 300.0  # seconds; an API that asks for more is asked again by the next load
+_FIRST_WAIT, _LONGEST_BACKOFF = 0.5, 60.0
+_START_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its records as parsed JSON, and what it says of the whole listing."""
+
+    records: list[Any]
+    number: int
+    pages: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Client:
+    """The API and how patiently it is asked. `wait` takes seconds; tests give one that doesn't."""
+
+    base_url: str
+    token: str
+    page_size: int
+    timeout_seconds: float
+    max_attempts: int
+    wait: Callable[[float], None] = time.sleep
+
+    def page(self, session: requests.Session, number: int, modified_since: str | None) -> Page:
+        """One page of the users modified at or after a time (ISO 8601), or of all.
+
+        Raises:
+            SourceError: the API doesn't answer, refuses, or answers with something else.
+        """
+        query: dict[str, str | int] = {"page": number, "page_size": self.page_size}
+        if modified_since:
+            query["modified_since"] = modified_since
+        return _read_page(self._get(session, "/v1/users", query), number)
+
+    def _get(self, session: requests.Session, path: str, query: Mapping[str, str | int]) -> requests.Response:
+        """A reply that is neither 429 nor 5xx, or none: what passes by itself is waited for."""
+        trouble = ""
+        for attempt in range(self.max_attempts):
+            asked_to_wait: float | None = None
+            try:
+                response = session.get(
+                    self.base_url.rstrip("/") + path, params=query, auth=self._authorize, timeout=self.timeout_seconds
+                )
+            except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                trouble = f"it doesn't answer ({_kind(error)})"
+            except requests.RequestException as error:
+                raise SourceError(
+                    f"accounts: {self.base_url} can't be asked: {first_line(error)}; check SOURCES__ACCOUNTS__BASE_URL"
+                ) from error
+            else:
+                if response.status_code != 429 and response.status_code < 500:
+                    return response
+                trouble = f"it answers {response.status_code}"
+                asked_to_wait = _retry_after(response)
+            if attempt + 1 < self.max_attempts:
+                self.wait(self._seconds(attempt, asked_to_wait))
+        raise SourceError(
+            f"accounts: {self.base_url}{path} was asked {self.max_attempts} times, and {trouble}; "
+            "check that it runs and that SOURCES__ACCOUNTS__BASE_URL names it, then load again: what came is kept"
+        )
+
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        # As an auth function rather than a header: requests would put a .netrc entry in the header's place.
+        request.headers["Authorization"] = f"Bearer {self.token}"
+        return request
+
+    def _seconds(self, attempt: int, asked_to_wait: float | None) -> float:
+        """How long to wait: what the API asks, else a random time below a bound that doubles."""
+        if asked_to_wait is None:
+            return random.uniform(0, min(_LONGEST_BACKOFF, _FIRST_WAIT * 2**attempt))
+        if asked_to_wait > LONGEST_WAIT:
+            raise SourceError(
+                f"accounts: the API asks to wait {asked_to_wait:,.0f} seconds; load again after that: what came is kept"
+            )
+        return asked_to_wait
+
+
+def _kind(error: Exception) -> str:
+    return "time-out" if isinstance(error, requests.Timeout) else "the connection fails or breaks off"
+
+
+def _retry_after(response: requests.Response) -> float | None:
+    """Seconds that the reply asks to wait, from either form of the header (RFC 9110, 10.2.3)."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+def _read_page(response: requests.Response, number: int) -> Page:
+    hint = {
+        401: "check SOURCES__ACCOUNTS__TOKEN",
+        403: "check that SOURCES__ACCOUNTS__TOKEN may list users",
+    }.get(
+        response.status_code,
+        "check that SOURCES__ACCOUNTS__BASE_URL is the API itself, not a page or a proxy before it",
+    )
+    kind = response.headers.get("Content-Type", "no content type").split(";")[0]
+    start = " ".join(response.text[:_START_SHOWN].split())
+    came = f"accounts: page {number} came back as {response.status_code} {kind}, starting '{start}'"
+    if response.status_code != 200:
+        raise SourceError(f"{came}; {hint}")
+    try:
+        # NaN and Infinity are no JSON, though Python reads them: as texts, they are judged like any other.
+        reply = json.loads(response.content, parse_constant=str)
+    except ValueError as error:
+        raise SourceError(f"{came}, which is no whole JSON document; {hint}") from error
+    try:
+        page = Page(reply["data"], int(reply["page"]), int(reply["pages"]), int(reply["total"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SourceError(f"{came}, which lacks one of data, page, pages and total; {hint}") from error
+    if not isinstance(page.records, list) or page.number != number:
+        raise SourceError(f"{came}, which is not a list of users or is page {page.number}; {hint}")
+    return page

@@ -1,0 +1,28 @@
+"""A simulated company and the warehouse built from it, shared by the tests that only read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ingestion.demo import simulate
+from tests.warehouse.warehouses import build_from_demo
+
+DAYS, SCALE = 100, 0.3
+
+
+@pytest.fixture(scope="session")
+def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A company over 100 days. Tests that let it go on work on a copy."""
+    folder = tmp_path_factory.mktemp("company")
+    simulate(folder, DAYS, scale=SCALE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def built(company: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The company's warehouse on DuckDB, built in one go. For reading only."""
+    folder = tmp_path_factory.mktemp("built")
+    build_from_demo(folder, company)
+    return folder

@@ -1,0 +1,85 @@
+"""The same warehouse on Postgres: row by row what DuckDB publishes, whole generations, readers' rights."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from ingestion.demo import next_day, serving
+from tests.warehouse.warehouses import build_from, differences
+from warehouse.build import Request
+from warehouse.errors import BuildError
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture(scope="module")
+def company_copy(company: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("postgres") / "company"
+    shutil.copytree(company, folder)
+    return folder
+
+
+def connected(server: dict[str, str]) -> psycopg2.extensions.connection:
+    connection = psycopg2.connect(
+        host=server["PGHOST"], port=server.get("PGPORT", "5432"), user=server["PGUSER"], dbname=server["PGDATABASE"],
+        password=server.get("PGPASSWORD", ""),
+    )  # fmt: skip
+    connection.autocommit = True
+    return connection
+
+
+def test_both_engines_publish_the_same_rows_build_after_build(
+    company_copy: Path, postgres_database: dict[str, str], tmp_path: Path
+) -> None:
+    """Three builds on each engine, so that both generations catch up by increments; then one in full."""
+    duck, folder = tmp_path / "duck", tmp_path / "postgres"
+    for step in range(3):
+        if step:
+            next_day(company_copy, 2)
+        with serving(company_copy, faults=[]) as systems:
+            build_from(duck, systems)
+            build_from(folder, {**systems, **postgres_database, "TARGET": "prod"})
+        assert differences(duck, postgres_database) == {}, f"after build {step + 1}"
+    with serving(company_copy, faults=[]) as systems:
+        lines = build_from(folder, {**systems, **postgres_database, "TARGET": "prod"})
+        assert "nothing to build" in lines[-1]
+        build_from(folder, {**systems, **postgres_database, "TARGET": "prod"}, Request(full=True))
+    assert differences(duck, postgres_database) == {}, "after a full build"
+    readers_keep_their_rights(company_copy, postgres_database, folder)
+
+
+def readers_keep_their_rights(company: Path, server: dict[str, str], folder: Path) -> None:
+    """A role that may use the published schema still may after the next publish, and never the schema in the making."""
+    with connected(server) as connection, connection.cursor() as cursor:
+        cursor.execute("create role granary_test_reader; grant usage on schema commerce to granary_test_reader")
+        next_day(company, 1)
+        with serving(company, faults=[]) as systems:
+            build_from(folder, {**systems, **server, "TARGET": "prod"})
+        cursor.execute("""
+            select has_schema_privilege('granary_test_reader', 'commerce', 'usage'),
+                has_schema_privilege('granary_test_reader', 'commerce__next', 'usage')""")
+        assert cursor.fetchone() == (True, False)
+        cursor.execute("drop owned by granary_test_reader; drop role granary_test_reader")
+
+
+def test_a_sandbox_has_schemas_of_its_own(postgres_database: dict[str, str], company: Path, tmp_path: Path) -> None:
+    sandbox = {**postgres_database, "TARGET": "sandbox", "SANDBOX_NAME": "sandbox_ana"}
+    with serving(company, faults=[]) as systems:
+        build_from(tmp_path, {**systems, **sandbox})
+    with connected(postgres_database) as connection, connection.cursor() as cursor:
+        cursor.execute("select nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public)'")
+        names = {row[0] for row in cursor.fetchall()}
+        assert {"sandbox_ana_core", "sandbox_ana_commerce", "sandbox_ana_raw_shop"} <= names
+        assert all(name.startswith("sandbox_ana_") for name in names), names
+        cursor.execute("select count(*) from sandbox_ana_commerce.fct_orders")
+        row = cursor.fetchone()
+        assert row is not None and row[0] > 100
+
+
+def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises((BuildError, Exception), match="PGHOST|refused|connect"):
+        build_from(tmp_path, {"TARGET": "prod", "PGHOST": "127.0.0.1", "PGPORT": "1", "PGUSER": "nobody"})

@@ -1,0 +1,104 @@
+"""Whole warehouses for tests: build one in this process, read what it published, compare two."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from ingestion.demo import serving
+from ingestion.destination import current_target, libpq
+from ingestion.duck import connect, load_extension
+from warehouse.build import Request, build
+
+SETTINGS = ("SOURCES__", "PG", "GRANARY_", "TARGET", "WAREHOUSE_DIR", "SANDBOX_NAME")
+
+
+@contextmanager
+def settings(values: Mapping[str, str]) -> Iterator[None]:
+    """These environment variables, and no other setting of Granary's."""
+    before = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
+    for name in before:
+        del os.environ[name]
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name in [name for name in os.environ if name.startswith(SETTINGS)]:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def build_from(folder: Path, sources: Mapping[str, str], request: Request = Request()) -> list[str]:  # noqa: B008
+    """Build the warehouse in `folder` from these sources. Returns the lines that a person would have read.
+
+    On Postgres where `sources` holds TARGET=prod and libpq's variables. Errors are the build's own.
+    """
+    lines: list[str] = []
+    with settings({"TARGET": "dev", **sources, "WAREHOUSE_DIR": str(folder)}):
+        build(current_target(), request, lines.append)
+    return lines
+
+
+def build_from_demo(folder: Path, company: Path, request: Request = Request(), **extra: str) -> list[str]:  # noqa: B008
+    """Build from all systems of a simulated company, served for as long as the build takes."""
+    with serving(company, faults=[]) as systems:
+        return build_from(folder, {**systems, **extra}, request)
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection with the published marts as `published` and everything else as `build`."""
+    connection = connect()
+    connection.execute(f"attach '{folder / 'warehouse.duckdb'}' as published (read_only)")
+    connection.execute(f"attach '{folder / 'build.duckdb'}' as build (read_only)")
+    connection.execute("use published")
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def published_tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
+    """The published tables but those that tell of the loads themselves, as `schema.table`."""
+    rows = connection.execute(
+        "select schema_name || '.' || table_name from duckdb_tables() "
+        "where database_name = ? and schema_name in ('core', 'commerce') order by 1",
+        [catalog],
+    ).fetchall()
+    return [str(row[0]) for row in rows]
+
+
+def differences(one: Path, other: Path | Mapping[str, str]) -> dict[str, tuple[int, int]]:
+    """The tables that two warehouses publish differently, with the numbers of rows that only one or the other has.
+
+    Args:
+        one: a DuckDB warehouse's folder.
+        other: another's, or libpq's variables of a Postgres.
+    """
+    connection = connect()
+    connection.execute(f"attach '{one / 'warehouse.duckdb'}' as one (read_only)")
+    if isinstance(other, Path):
+        connection.execute(f"attach '{other / 'warehouse.duckdb'}' as other (read_only)")
+    else:
+        load_extension(connection, "postgres_scanner")
+        with settings(other):
+            dsn = " ".join(f"{key}={value}" for key, value in libpq().items() if value)
+        connection.execute(f"attach '{dsn}' as other (type postgres, read_only)")
+    tables = published_tables(connection, "one")
+    assert len(tables) > 15, f"too few tables to compare: {tables}"
+    found = {}
+    for table in tables:
+        row = connection.execute(f"""
+            select
+                (select count(*) from (select * from one.{table} except all select * from other.{table})),
+                (select count(*) from (select * from other.{table} except all select * from one.{table}))
+        """).fetchone()
+        assert row is not None
+        if row != (0, 0):
+            found[table] = (int(row[0]), int(row[1]))
+    connection.close()
+    return found
