@@ -9,7 +9,7 @@
 
 {# A hash of a row's content, nulls told apart from empty strings. #}
 {% macro row_hash(columns) -%}
-    md5({% for column in columns %}coalesce(cast({{ column }} as {{ dbt.type_string() }}), '~'){% if not loop.last %} || '|' || {% endif %}{% endfor %})
+    md5({% for column in columns %}coalesce('=' || cast({{ column }} as {{ dbt.type_string() }}), '~'){% if not loop.last %} || '|' || {% endif %}{% endfor %})
 {%- endmacro %}
 
 {# Members of every dimension: what is not known, and what does not apply. #}

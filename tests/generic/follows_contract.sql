@@ -20,7 +20,7 @@
             {%- do broken.append(column.name ~ ' < ' ~ rules.minimum) -%}
         {%- endif -%}
         {%- if rules.get('format') == 'email' -%}
-            {%- do broken.append("(" ~ column.name ~ " not like '%_@_%._%' or trim(" ~ column.name ~ ") like '% %')") -%}
+            {%- do broken.append("(" ~ column.name ~ " not like '%_@_%._%' or " ~ collapsed(column.name) ~ " like '% %')") -%}
         {%- endif -%}
     {%- endfor -%}
 
