@@ -66,6 +66,7 @@ class Table:
 
     @property
     def column_names(self) -> list[str]:
+        """The names of the contract's columns, in order."""
         return [column.name for column in self.columns]
 
 

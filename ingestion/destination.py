@@ -105,7 +105,8 @@ def postgres_url() -> str:
     # dlt refuses an empty password even where the server asks for none; libpq then ignores the one it gets.
     password = quote(settings["password"] or "none", safe="")
     tail = f"?{urlencode(query)}" if query else ""
-    return f"postgresql://{quote(settings['user'], safe='')}:{password}@{host}:{settings['port']}/{settings['dbname']}{tail}"
+    user = quote(settings["user"], safe="")
+    return f"postgresql://{user}:{password}@{host}:{settings['port']}/{settings['dbname']}{tail}"
 
 
 def dlt_destination(target: Target) -> Any:
@@ -121,7 +122,6 @@ def attach_statement(target: Target, alias: str = "warehouse") -> str:
     """The DuckDB statement that attaches the warehouse for reading. Postgres needs `postgres_scanner` loaded."""
     if target.engine == "duckdb":
         return f"attach '{target.build_file}' as {alias} (read_only)"
-    dsn = " ".join(
-        "{}='{}'".format(key, value.replace("\\", "\\\\").replace("'", "\\'")) for key, value in libpq().items() if value
-    )
+    given = {key: value.replace("\\", "\\\\").replace("'", "\\'") for key, value in libpq().items() if value}
+    dsn = " ".join(f"{key}='{value}'" for key, value in given.items())
     return f"attach '{dsn.replace(chr(39), chr(39) * 2)}' as {alias} (type postgres, read_only)"

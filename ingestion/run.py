@@ -29,7 +29,8 @@ def observation_time() -> datetime:
     try:
         moment = datetime.fromisoformat(given)
     except ValueError:
-        raise ConfigurationError(f"GRANARY_OBSERVED_AT={given} is not an ISO 8601 time such as 2026-01-31T00:00:00") from None
+        message = f"GRANARY_OBSERVED_AT={given} is not an ISO 8601 time such as 2026-01-31T00:00:00"
+        raise ConfigurationError(message) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

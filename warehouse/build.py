@@ -74,8 +74,8 @@ def build(target: Target, request: Request, say: Say) -> int:
             for failure in outcome.failures:
                 say(f"  {failure}")
             raise BuildError(
-                f"{outcome.failed} of dbt's nodes failed, the first: {outcome.failures[0] if outcome.failures else 'see above'}; "
-                f"nothing was published. Full log: logs/dbt.log"
+                f"{outcome.failed} of dbt's nodes failed, the first: {(outcome.failures or ['see above'])[0]}; "
+                "nothing was published. Full log: logs/dbt.log"
             )
         number = 0
         if request.select:

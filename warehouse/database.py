@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import psycopg2
 
-from ingestion.destination import Target, libpq
+from ingestion.destination import Target
 from warehouse.errors import BuildError
 
 NEXT = "__next"
@@ -83,7 +83,7 @@ def open_database(target: Target) -> Iterator[Database]:
             if target.published_file.exists():
                 connection.execute(f"attach '{target.published_file}' as published (read_only)")
         else:
-            connection = psycopg2.connect(**{key: value for key, value in libpq().items() if value})
+            connection = psycopg2.connect("")  # libpq reads its own variables
             connection.autocommit = True
     except (duckdb.Error, psycopg2.Error) as error:
         first = str(error).strip().splitlines()[0]

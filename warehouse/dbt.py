@@ -57,7 +57,7 @@ def _arguments(target: Target, command: list[str]) -> list[str]:
 
 
 def target_path(target: Target) -> str:
-    """Where dbt's artifacts of this target lie; each target has its own, or each would spoil the other's parse cache."""
+    """Where dbt's artifacts of this target lie: one folder each, or one would spoil the other's parse cache."""
     return str(PROJECT_ROOT / "target" / target.name)
 
 
@@ -143,12 +143,12 @@ def _watch(progress: Callable[[str], None]) -> Callable[[Any], None]:
     done = {"LogModelResult": "model", "LogSnapshotResult": "snapshot", "LogSeedResult": "seed"}
 
     def watch(event: Any) -> None:
-        name = event.info.name
-        data = event.data
+        name, data = event.info.name, event.data
         if name in done:
             what = data.node_info.node_name or data.description
-            progress(f"  [{data.index:>3}/{data.total}] {done[name]} {what}  {data.status.split(' in ')[0].strip()}  {data.execution_time:.1f}s")
+            result = data.status.split(" in ")[0].strip()
+            progress(f"  [{data.index:>3}/{data.total}] {done[name]} {what}  {result}  {data.execution_time:.1f}s")
         elif name == "LogTestResult" and data.status in ("fail", "error", "warn"):
-            progress(f"  [{data.index:>3}/{data.num_models}] test {data.name}  {data.status.upper()} ({data.num_failures} rows)")
+            progress(f"  [{data.index:>3}/{data.num_models}] test {data.name}  {data.status}, {data.num_failures} rows")
 
     return watch

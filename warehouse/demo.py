@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ingestion.contracts import PROJECT_ROOT
@@ -34,7 +34,7 @@ def set_aside(target: Target, say: Callable[[str], None]) -> None:
     marker = target.folder / MARKER
     if target.name != "dev" or not marker.exists() or "demo" in os.environ.get("GRANARY_DEMO", ""):
         return
-    aside = target.folder / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
+    aside = target.folder / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     aside.mkdir()
     for name in ("build.duckdb", "warehouse.duckdb", "warehouse__next.duckdb", "pipelines", "demo", MARKER):
         if (target.folder / name).exists():
@@ -85,7 +85,9 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise BuildError("the demo's systems did not start: run `python -m ingestion.demo serve --folder data/demo`")
+            raise BuildError(
+                "the demo's systems did not start: run `python -m ingestion.demo serve --folder data/demo`"
+            )
         settings = json.loads(line)
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update({name: os.environ.get(name, value) for name, value in settings.items()})

@@ -44,4 +44,7 @@ def check_freshness(target: Target, say: Callable[[str], None]) -> None:
         say(f"warning: {line}")
     if not outcome.success:
         raise BuildError("a source is too old or could not be read: " + "; ".join(outcome.failures))
-    say(f"{outcome.passed + outcome.built + outcome.warned} tables looked at, {outcome.warned} older than they should be")
+    say(
+        f"{outcome.passed + outcome.built + outcome.warned} tables looked at, "
+        f"{outcome.warned} older than they should be"
+    )

@@ -25,7 +25,9 @@ GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp 
 def ensure_tables(database: Database) -> None:
     """Make the ledger's tables, in the build's own schema and in the generation that is being built."""
     database.run(f"create schema if not exists {database.target.schema('granary')}")
-    database.run(f"create table if not exists {database.granary('loads')} (load_id varchar primary key, source_name varchar)")
+    database.run(
+        f"create table if not exists {database.granary('loads')} (load_id varchar primary key, source_name varchar)"
+    )
     database.run(f"create table if not exists {database.granary('code')} (relation_name varchar, fingerprint varchar)")
     database.run(f"create schema if not exists {database.next_schema('ops')}")
     for name, columns in SEEN_TABLES.items():
@@ -81,7 +83,9 @@ def fingerprints(manifest: Any) -> dict[str, str]:
             parts = [source.name, *(f"{column.name} {column.data_type}" for column in source.columns.values())]
         else:
             node = manifest.nodes[unique_id]
-            settings = {key: value for key, value in node.config.to_dict().items() if key not in ("docs", "description")}
+            settings = {
+                key: value for key, value in node.config.to_dict().items() if key not in ("docs", "description")
+            }
             parts = [
                 node.checksum.checksum if node.resource_type == "seed" else node.raw_code,
                 json.dumps(settings, sort_keys=True, default=str),

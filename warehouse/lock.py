@@ -20,7 +20,7 @@ def build_lock(target: Target) -> Iterator[None]:
     """
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
-        handle = open(target.folder / f"{target.name}.lock", "a+", encoding="utf-8")  # noqa: SIM115
+        handle = (target.folder / f"{target.name}.lock").open("a+", encoding="utf-8")
     except OSError as error:
         raise BuildError(
             f"the folder {target.folder} can't be written ({error.strerror}): make it writable or set WAREHOUSE_DIR"

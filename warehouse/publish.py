@@ -6,7 +6,6 @@ generation that was published before becomes the next one and catches up in the 
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import UTC, datetime
 
@@ -29,7 +28,7 @@ def prepare_next(target: Target) -> None:
     if target.engine == "duckdb" and target.published_file.exists() and not target.next_file.exists():
         partial = target.next_file.with_suffix(".copying")
         shutil.copyfile(target.published_file, partial)
-        os.replace(partial, target.next_file)
+        partial.replace(target.next_file)
 
 
 def publish(target: Target, schemas: list[str]) -> int:
@@ -72,15 +71,15 @@ def _exchange_files(target: Target) -> None:
     if wal.exists():
         raise BuildError(f"{wal} is left over: something else writes to {target.next_file}; close it and build again")
     if not target.published_file.exists():
-        os.replace(target.next_file, target.published_file)
+        target.next_file.replace(target.published_file)
         return
     # The old file keeps a second name while the new one takes its place, so that at every moment
     # `warehouse.duckdb` is a whole generation.
     aside = target.published_file.with_suffix(".previous")
     aside.unlink(missing_ok=True)
-    os.link(target.published_file, aside)
-    os.replace(target.next_file, target.published_file)
-    os.replace(aside, target.next_file)
+    aside.hardlink_to(target.published_file)
+    target.next_file.replace(target.published_file)
+    aside.replace(target.next_file)
 
 
 def _exchange_schemas(target: Target, schemas: list[str]) -> None:
@@ -108,8 +107,8 @@ def _exchange_schemas(target: Target, schemas: list[str]) -> None:
                 database.run("rollback")
                 if attempt == ATTEMPTS:
                     raise BuildError(
-                        f"publishing waited {ATTEMPTS} times {LOCK_TIMEOUT} for readers' locks; the last generation stays. "
-                        "See who holds them in pg_locks, then build again"
+                        f"publishing waited {ATTEMPTS} times {LOCK_TIMEOUT} for readers' locks; the last generation "
+                        "stays. See who holds them in pg_locks, then build again"
                     ) from error
 
 

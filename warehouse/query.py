@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import psycopg2
 
-from ingestion.destination import Target, libpq
+from ingestion.destination import Target
 from warehouse.errors import BuildError
 
 LIMIT = 1000
@@ -29,7 +29,7 @@ def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
         if target.engine == "duckdb":
             connection = duckdb.connect(str(target.published_file), read_only=True)
         else:
-            connection = psycopg2.connect(**{key: value for key, value in libpq().items() if value})
+            connection = psycopg2.connect("")  # libpq reads its own variables
             connection.set_session(readonly=True)
         cursor = connection.cursor()
         cursor.execute(sql)
@@ -48,9 +48,21 @@ def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
 def print_table(names: list[str], rows: list[tuple[Any, ...]], say: Callable[[str], None]) -> None:
     """Print rows under their names, numbers to the right."""
     cells = [["" if value is None else str(value) for value in row] for row in rows]
-    widths = [max(len(name), *(len(row[i]) for row in cells), 1) if cells else len(name) for i, name in enumerate(names)]
-    numeric = [bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(names))]
-    say("  ".join(name.rjust(widths[i]) if numeric[i] else name.ljust(widths[i]) for i, name in enumerate(names)).rstrip())
+    widths = [
+        max(len(name), *(len(row[i]) for row in cells), 1) if cells else len(name) for i, name in enumerate(names)
+    ]
+    numeric = [
+        bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(names))
+    ]
+    say(
+        "  ".join(
+            name.rjust(widths[i]) if numeric[i] else name.ljust(widths[i]) for i, name in enumerate(names)
+        ).rstrip()
+    )
     say("  ".join("-" * width for width in widths))
     for row in cells:
-        say("  ".join(cell.rjust(widths[i]) if numeric[i] else cell.ljust(widths[i]) for i, cell in enumerate(row)).rstrip())
+        say(
+            "  ".join(
+                cell.rjust(widths[i]) if numeric[i] else cell.ljust(widths[i]) for i, cell in enumerate(row)
+            ).rstrip()
+        )

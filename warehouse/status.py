@@ -29,7 +29,9 @@ def print_status(target: Target, say: Callable[[str], None]) -> None:
             from (
                 select
                     *,
-                    row_number() over (partition by source_id, resource_name order by observed_at desc, load_id desc) as recency
+                    row_number() over (
+                        partition by source_id, resource_name order by observed_at desc, load_id desc
+                    ) as recency
                 from {database.published("ops", "ops_loads")}
             ) as loads
             where recency = 1

@@ -33,7 +33,10 @@ def print_summary(
         say(f"warning: {warning}")
     for note in notes:
         say(f"note: {note}")
-    say(f"tests: {outcome.passed} passed, {outcome.warned} warned, {outcome.failed} failed; {outcome.built} relations built")
+    say(
+        f"tests: {outcome.passed} passed, {outcome.warned} warned, {outcome.failed} failed; "
+        f"{outcome.built} relations built"
+    )
     read = sum(each.source_count for each in loaded)
     say(
         f"records: {read:,} read = {sum(e.loaded for e in loaded):,} loaded + {sum(e.known for e in loaded):,} known "

@@ -1,4 +1,4 @@
-"""What a person sees when a source is broken: one clear line, the last good generation, and nothing lost once it is mended."""
+"""What a person sees when a source is broken: one clear line, the last good generation, nothing lost once mended."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def running(company: Path, built: Path, tmp_path: Path) -> tuple[Path, Path]:
 
 
 def assert_still_published(warehouse: Path, before: os.stat_result) -> None:
-    assert os.stat(warehouse / "warehouse.duckdb").st_ino == before.st_ino
+    assert (warehouse / "warehouse.duckdb").stat().st_ino == before.st_ino
     with opened(warehouse) as connection:
         row = connection.execute("select count(*) from commerce.fct_sales").fetchone()
     assert row is not None and row[0] > 100
@@ -38,7 +38,9 @@ def assert_still_published(warehouse: Path, before: os.stat_result) -> None:
 def drop_column(company: Path) -> None:
     with sqlite3.connect(company / "shop.sqlite") as shop:
         shop.execute("drop trigger if exists orders_insert")
-        for (name,) in shop.execute("select name from sqlite_master where type = 'trigger' and tbl_name = 'orders'").fetchall():
+        for (name,) in shop.execute(
+            "select name from sqlite_master where type = 'trigger' and tbl_name = 'orders'"
+        ).fetchall():
             shop.execute(f"drop trigger {name}")
         shop.execute("alter table orders drop column channel")
 
@@ -59,7 +61,7 @@ def test_a_broken_database_leaves_the_last_generation(running: tuple[Path, Path]
     breaking, message = SHOP_FAILURES[case]
     sound = company / "shop.sound"
     shutil.copyfile(company / "shop.sqlite", sound)
-    before = os.stat(warehouse / "warehouse.duckdb")
+    before = (warehouse / "warehouse.duckdb").stat()
     with serving(company, faults=[]) as systems:
         breaking(company)
         with pytest.raises(BuildError, match=message):
@@ -68,7 +70,9 @@ def test_a_broken_database_leaves_the_last_generation(running: tuple[Path, Path]
         shutil.move(sound, company / "shop.sqlite")
         build_from(warehouse, systems)
     with opened(warehouse) as connection:
-        rows = connection.execute("select sum(source_count - loaded_count - known_count - rejected_count) from ops.ops_loads")
+        rows = connection.execute(
+            "select sum(source_count - loaded_count - known_count - rejected_count) from ops.ops_loads"
+        )
         assert rows.fetchone() == (0,)
 
 
@@ -82,26 +86,33 @@ API_FAILURES = {
 @pytest.mark.parametrize("case", API_FAILURES)
 def test_a_broken_api_leaves_the_last_generation(running: tuple[Path, Path], case: str) -> None:
     company, warehouse = running
-    before = os.stat(warehouse / "warehouse.duckdb")
-    quick = {"SOURCES__ACCOUNTS__PAGE_SIZE": "20", "SOURCES__ACCOUNTS__MAX_ATTEMPTS": "2", "SOURCES__ACCOUNTS__LAG_MINUTES": "999999"}
+    before = (warehouse / "warehouse.duckdb").stat()
+    quick = {
+        "SOURCES__ACCOUNTS__PAGE_SIZE": "20",
+        "SOURCES__ACCOUNTS__MAX_ATTEMPTS": "2",
+        "SOURCES__ACCOUNTS__LAG_MINUTES": "999999",
+    }
     with serving(company, faults=API_FAILURES[case]) as systems:
         with pytest.raises(BuildError, match="accounts: "):
             build_from(warehouse, {**systems, **quick})
         assert_still_published(warehouse, before)
     with serving(company, faults=[]) as systems:
         build_from(warehouse, {**systems, **quick})
-    assert os.stat(warehouse / "warehouse.duckdb").st_ino != before.st_ino
+    assert (warehouse / "warehouse.duckdb").stat().st_ino != before.st_ino
 
 
 def test_an_api_that_asks_for_patience_gets_it(running: tuple[Path, Path]) -> None:
     company, warehouse = running
-    with serving(company, faults=[Fault("429", request=1, retry_after=0), Fault("503", request=2, retry_after=0)]) as systems:
+    with serving(
+        company, faults=[Fault("429", request=1, retry_after=0), Fault("503", request=2, retry_after=0)]
+    ) as systems:
         lines = build_from(warehouse, systems)
     assert any("is published" in line for line in lines)
 
 
 FILES = {
-    "missing column": b"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n1,A,B,1,2024-01-01 08:00:00,1,2\n",
+    "missing column": b"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID\n"
+    b"1,A,B,1,2024-01-01 08:00:00,1,2\n",
     "latin-1": "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
     "1,A,CAFÉ,1,2024-01-01 08:00:00,1.0,2,France\n".encode("latin-1"),
     "empty": b"",
@@ -116,15 +127,20 @@ def test_bad_files_are_rejected_and_the_rest_is_published(running: tuple[Path, P
     for day, content in zip(days, FILES.values(), strict=True):
         (company / "retail" / f"{day}.csv").write_bytes(content)
     cut = b"InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
-    whole = b"900001,A1,THING,2,2030-01-09 08:00:00,1.5,77,France\n900002,A1,THING,1,2030-01-09 09:00:00,1.5,77,France\n"
+    whole = (
+        b"900001,A1,THING,2,2030-01-09 08:00:00,1.5,77,France\n900002,A1,THING,1,2030-01-09 09:00:00,1.5,77,France\n"
+    )
     (company / "retail" / "2030-01-09.csv").write_bytes(cut + whole[:-20])
     with serving(company, faults=[]) as systems:
         lines = build_from(warehouse, systems)
         for day in days:
-            assert any(line.startswith("note: ") and day in line for line in lines), f"nothing was said of {day}: {lines[-20:]}"
+            assert any(line.startswith("note: ") and day in line for line in lines), (
+                f"nothing was said of {day}: {lines[-20:]}"
+            )
         with opened(warehouse) as connection:
             rejected = connection.execute(
-                "select resource_name, record_key from ops.ops_rejects where record_key like '%2030-01-%' and not is_resolved"
+                "select resource_name, record_key from ops.ops_rejects "
+                "where record_key like '%2030-01-%' and not is_resolved"
             ).fetchall()
             assert sorted(key for name, key in rejected if name == "files") == [f'["{day}"]' for day in days]
             assert [key for name, key in rejected if name == "sales_lines"] == ['["2030-01-09"]']
@@ -141,7 +157,9 @@ def test_bad_files_are_rejected_and_the_rest_is_published(running: tuple[Path, P
             "where record_key like '%2030-01-%' and not is_resolved"
         ).fetchall()
         assert open_ones == []
-        row = connection.execute("select count(*) from commerce.fct_sales where business_date >= date '2030-01-01'").fetchone()
+        row = connection.execute(
+            "select count(*) from commerce.fct_sales where business_date >= date '2030-01-01'"
+        ).fetchone()
         assert row == (len(FILES) + 2,)
 
 
@@ -167,10 +185,13 @@ def test_a_failing_test_publishes_nothing(running: tuple[Path, Path]) -> None:
     import duckdb
 
     company, warehouse = running
-    before = os.stat(warehouse / "warehouse.duckdb")
+    before = (warehouse / "warehouse.duckdb").stat()
     with duckdb.connect(str(warehouse / "build.duckdb")) as connection:
         connection.execute("delete from raw_shop.refunds where id = (select min(id) from raw_shop.refunds)")
-    with serving(company, faults=[]) as systems, pytest.raises(BuildError, match="loads__every_record_is_accounted_for"):
+    with (
+        serving(company, faults=[]) as systems,
+        pytest.raises(BuildError, match="loads__every_record_is_accounted_for"),
+    ):
         build_from(warehouse, systems)
     assert_still_published(warehouse, before)
 

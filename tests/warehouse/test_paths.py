@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def without_accounts(systems: dict[str, str]) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
-    """A company that grew by steps: its folder, a warehouse fed at every step with all sources, one without accounts."""
+    """A company that grew by steps: its folder, a warehouse fed at each step from all sources, one without accounts."""
     company = tmp_path_factory.mktemp("growing")
     everything, logged = tmp_path_factory.mktemp("everything"), tmp_path_factory.mktemp("logged")
     simulate(company, START, scale=0.3)
@@ -54,16 +53,16 @@ def test_a_forced_build_changes_nothing(grown: tuple[Path, Path, Path], tmp_path
 def test_nothing_new_builds_nothing(grown: tuple[Path, Path, Path]) -> None:
     company, _, logged = grown
     with serving(company, faults=[]) as systems:
-        published = os.stat(logged / "warehouse.duckdb")
+        published = (logged / "warehouse.duckdb").stat()
         lines = build_from(logged, without_accounts(systems))
     assert "nothing to build" in lines[-1]
-    assert os.stat(logged / "warehouse.duckdb").st_ino == published.st_ino
+    assert (logged / "warehouse.duckdb").stat().st_ino == published.st_ino
 
 
 def test_a_changed_rule_rebuilds_what_it_concerns_in_either_generation(
     grown: tuple[Path, Path, Path], tmp_path: Path
 ) -> None:
-    """Forgetting the code that a fact was built with is as good as changing it: the fact is built in full, and right."""
+    """Forgetting the code that a fact was built with is as good as changing it: the fact is built in full."""
     company, _, logged = grown
     folder = tmp_path / "changed"
     shutil.copytree(logged, folder)
@@ -86,11 +85,11 @@ def test_select_publishes_nothing(grown: tuple[Path, Path, Path], tmp_path: Path
     next_company = tmp_path / "company"
     shutil.copytree(company, next_company)
     next_day(next_company, 1)
-    inode = os.stat(folder / "warehouse.duckdb").st_ino
+    inode = (folder / "warehouse.duckdb").stat().st_ino
     with serving(next_company, faults=[]) as systems:
         lines = build_from(folder, without_accounts(systems), Request(select="stg_shop__orders dim_products"))
         assert any("nothing is published" in line for line in lines)
-        assert os.stat(folder / "warehouse.duckdb").st_ino == inode
+        assert (folder / "warehouse.duckdb").stat().st_ino == inode
         build_from(folder, without_accounts(systems))
         whole = tmp_path / "whole"
         build_from(whole, without_accounts(systems))

@@ -81,5 +81,5 @@ def test_a_sandbox_has_schemas_of_its_own(postgres_database: dict[str, str], com
 
 
 def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises((BuildError, Exception), match="PGHOST|refused|connect"):
+    with pytest.raises((BuildError, Exception), match=r"PGHOST|refused|connect"):
         build_from(tmp_path, {"TARGET": "prod", "PGHOST": "127.0.0.1", "PGPORT": "1", "PGUSER": "nobody"})

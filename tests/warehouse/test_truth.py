@@ -103,7 +103,7 @@ def test_accounts_are_cleansed_to_the_truth(both: duckdb.DuckDBPyConnection) -> 
 
 
 def test_accounts_and_users_with_one_address_are_one_person(both: duckdb.DuckDBPyConnection) -> None:
-    """Nobody's address was reused in this company, so those who share one now are exactly the crosswalk's current pairs."""
+    """Nobody's address was reused in this company, so those who share one now are the crosswalk's pairs."""
     missing = both.execute("""
         select t.account_id, t.user_id from truth.truth_people as t
         where not exists (
@@ -140,22 +140,25 @@ def test_every_day_of_sales_is_true(both: duckdb.DuckDBPyConnection) -> None:
     assert_equal(
         both,
         f"select source, business_date, line_kind, currency_code, discount_amount, tax_amount from ({SALES})",
-        """select source, cast(business_date as date), line_kind, currency_code, cast(discount_amount as numeric(18, 4)),
-                cast(tax_amount as numeric(18, 4))
+        """select source, cast(business_date as date), line_kind, currency_code,
+                cast(discount_amount as numeric(18, 4)), cast(tax_amount as numeric(18, 4))
             from truth.truth_sales_daily where line_count > 0""",
         500,
     )
 
 
 def test_every_order_is_true(both: duckdb.DuckDBPyConnection) -> None:
-    moments = ", ".join(f"cast({name} as timestamp)" for name in ("placed_at", "paid_at", "shipped_at", "delivered_at", "cancelled_at"))
+    moments = ", ".join(
+        f"cast({name} as timestamp)" for name in ("placed_at", "paid_at", "shipped_at", "delivered_at", "cancelled_at")
+    )
     amounts = ("subtotal", "discount", "tax", "shipping", "total", "captured", "refunded")
     assert_equal(
         both,
         f"""select order_id, order_status, placed_at, paid_at, shipped_at, delivered_at, cancelled_at,
                 {", ".join(f"{name}_amount" for name in amounts)}
             from published.commerce.fct_orders""",
-        f"""select order_id, status, {moments}, {", ".join(f"cast({name}_amount as numeric(18, 4))" for name in amounts)}
+        f"""select order_id, status, {moments},
+                {", ".join(f"cast({name}_amount as numeric(18, 4))" for name in amounts)}
             from truth.truth_orders""",
         500,
     )
@@ -196,6 +199,11 @@ def test_every_day_of_payments_and_refunds_is_true(both: duckdb.DuckDBPyConnecti
     )
 
 
+STOCK = """
+    select product_id, quantity from truth.truth_stock
+    where product_id in (select product_id from truth.truth_stock_daily)"""
+
+
 def test_stock_is_true_now_and_on_every_day_it_moved(both: duckdb.DuckDBPyConnection) -> None:
     assert_equal(
         both,
@@ -204,7 +212,7 @@ def test_stock_is_true_now_and_on_every_day_it_moved(both: duckdb.DuckDBPyConnec
             inner join published.commerce.dim_products as products
                 on movements.product_version_key = products.product_version_key
             group by 1""",
-        "select product_id, quantity from truth.truth_stock where product_id in (select product_id from truth.truth_stock_daily)",
+        STOCK,
         50,
     )
     # The truth's days are UTC days, the warehouse's are business days: they differ by what moved in the last hour.
@@ -231,7 +239,7 @@ def test_stock_is_true_now_and_on_every_day_it_moved(both: duckdb.DuckDBPyConnec
             inner join published.commerce.dim_products as products
                 on daily.product_version_key = products.product_version_key
             where daily.business_date = (select max(business_date) from published.commerce.fct_inventory_daily)""",
-        "select product_id, quantity from truth.truth_stock where product_id in (select product_id from truth.truth_stock_daily)",
+        STOCK,
         50,
     )
 

@@ -1,0 +1,299 @@
+"""Builds: dbt's whole run against the same SQL run raw, and one day's changes against a forced full build."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from psycopg2 import sql
+
+from bench.company import Company
+from bench.measuring import Measurement, Settings, say, timed
+from bench.server import Server
+from ingestion.contracts import PROJECT_ROOT
+from ingestion.destination import Target
+from warehouse import dbt, ledger
+from warehouse.build import published_models
+from warehouse.database import Database, open_database
+from warehouse.errors import BuildError
+from warehouse.publish import prepare_next, publish
+
+DATABASE, TEMPLATE = "bench_warehouse", "bench_template"
+THREADS = int(os.environ.get("DBT_THREADS", "2"))
+DAG_AT_MOST = 1.15
+DAY_AT_MOST = {"duckdb": 0.15, "postgres": 0.20}
+DAYS = 3  # the first finds its generation one day behind; from then on each is two behind, as in life
+WITHOUT_TESTS = ["--exclude-resource-types", "test", "unit_test"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """One run of a build: seconds in all, of dbt alone, and of each node."""
+
+    seconds: float
+    dbt_seconds: float
+    nodes: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        slowest = sorted(self.nodes.items(), key=lambda each: -each[1])[:8]
+        listed = ", ".join(f"{name} {seconds:.1f}" for name, seconds in slowest)
+        return f"{self.seconds:.1f} s, of it dbt {self.dbt_seconds:.1f}; {listed}"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One node of dbt's run as SQL: what it waits for, what is run, and for a seed the file that is copied."""
+
+    waits_for: tuple[str, ...]
+    sql: tuple[str, ...]
+    relation: str = ""
+    seed: Path | None = None
+
+
+class Warehouse:
+    """A company's warehouse on one engine, built as `warehouse.build` builds, but for ingestion and tests."""
+
+    def __init__(self, engine: str, settings: Settings, server: Server | None, company: Company):
+        self.engine = engine
+        self.server = server if engine == "postgres" else None
+        self.company = company
+        self.folder = settings.folder / f"warehouse_{engine}"
+        self.target = Target("dev" if engine == "duckdb" else "prod", engine, self.folder)
+        self.template = settings.folder / "template.duckdb"
+
+    def prepare(self) -> None:
+        """Write the company's first two years into raw, and keep that to start from again and again."""
+        self._clear()
+        if self.server:
+            self.server.fresh(DATABASE)
+        self.company.write(self.target, 0)
+        self.settle()
+        if self.server:
+            self.server.fresh(TEMPLATE)
+            self._replace(TEMPLATE, DATABASE)
+        else:
+            shutil.copyfile(self.target.build_file, self.template)
+
+    def restore(self) -> None:
+        """Back to raw alone. dlt's own folder goes too; it finds its state again in raw."""
+        self._clear()
+        if self.server:
+            self._replace(DATABASE, TEMPLATE)
+        else:
+            shutil.copyfile(self.template, self.target.build_file)
+        with open_database(self.target) as database:
+            ledger.ensure_tables(database)
+            ledger.register_loads(database)
+        self.settle()
+
+    def _clear(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+
+    def _replace(self, database: str, template: str) -> None:
+        assert self.server is not None
+        names = sql.Identifier(database), sql.Identifier(template)
+        self.server.run("postgres", sql.SQL("drop database if exists {} with (force)").format(names[0]))
+        self.server.run("postgres", sql.SQL("create database {} template {} strategy file_copy").format(*names))
+
+    def settle(self) -> None:
+        """What the server does by itself in the hours between two builds; the disk gets what it is owed."""
+        if self.server:
+            self.server.run(DATABASE, "vacuum analyze")
+            self.server.run(DATABASE, "checkpoint")
+        os.sync()
+
+    def build(self, full: bool = False) -> Built:
+        """Build and publish one generation, without tests. dbt's parse comes before the clock starts."""
+        prepare_next(self.target)
+        manifest = dbt.parse(self.target)
+        started = time.perf_counter()
+        with open_database(self.target) as database:
+            ledger.ensure_tables(database)
+            ledger.register_loads(database)
+            ledger.write_code(database, ledger.fingerprints(manifest))
+        dbt_started = time.perf_counter()
+        outcome = dbt.run(self.target, ["build", *(["--full-refresh"] if full else []), *WITHOUT_TESTS], manifest)
+        dbt_seconds = time.perf_counter() - dbt_started
+        if not outcome.success:
+            raise BuildError("; ".join(outcome.failures[:3]) or "dbt failed: see logs/dbt.log")
+        publish(self.target, sorted({schema for schema, _ in published_models(manifest).values()}))
+        return Built(time.perf_counter() - started, dbt_seconds, outcome.seconds)
+
+    def start_up(self) -> float:
+        """dbt's fixed cost: the least of three runs that build one small table, less that table."""
+        manifest = dbt.parse(self.target)
+        found = []
+        for _ in range(3):
+            started = time.perf_counter()
+            outcome = dbt.run(self.target, ["build", "--select", "dim_sources", *WITHOUT_TESTS], manifest)
+            found.append(time.perf_counter() - started - sum(outcome.seconds.values()))
+        return min(found)
+
+    def statements(self) -> dict[str, Statement]:
+        """What dbt ran in the full build that has just ended, by node.
+
+        dbt writes each node's SQL into its folder `run`; here it goes straight into the relation's own name. The indexes
+        that dbt made follow their table (Postgres). A seed is its file, copied into a table of the same columns.
+        """
+        manifest = dbt.parse(self.target)
+        nodes = {k: n for k, n in manifest.nodes.items() if n.resource_type in ("model", "snapshot", "seed")}
+        ran = Path(dbt.target_path(self.target)) / "run" / "granary"
+        found = {}
+        with open_database(self.target) as database:
+            for key, node in nodes.items():
+                waits_for = tuple(each for each in getattr(node.depends_on, "nodes", ()) if each in nodes)
+                if node.resource_type == "seed":
+                    columns = _columns(database, node.schema, node.name)
+                    create = f"create table {node.relation_name} ({columns})"
+                    found[key] = Statement((), (create,), node.relation_name, PROJECT_ROOT / node.original_file_path)
+                else:
+                    path = next(path for path in ran.rglob(f"{node.name}.sql") if path.is_file())
+                    written = path.read_text(encoding="utf-8").replace("__dbt_tmp", "")
+                    found[key] = Statement(waits_for, (written, *self._indexes(database, node)))
+        return found
+
+    def _indexes(self, database: Database, node: Any) -> list[str]:
+        """The indexes of a relation of the generation that was just published, as they were made in the next one."""
+        if not self.server:
+            return []
+        published = str(node.schema).removesuffix("__next")
+        rows = database.run(
+            "select indexdef from pg_indexes where schemaname = %s and tablename = %s", [published, node.name]
+        )
+        return [str(row[0]).replace(f" ON {published}.", f' ON "{node.schema}".') for row in rows]
+
+    def run_raw(self, statements: dict[str, Statement]) -> float:
+        """The seconds of the same statements, in the order of the graph, with as many threads as dbt has."""
+        self.restore()
+        manifest = dbt.parse(self.target)
+        schemas = {(node.database, node.schema) for key, node in manifest.nodes.items() if key in statements}
+        with open_database(self.target) as database:
+            for catalog, schema in sorted(schemas):
+                database.run(f'create schema if not exists "{catalog}"."{schema}"' if not self.server else
+                             f'create schema if not exists "{schema}"')  # fmt: skip
+        return timed(lambda: self._in_order(statements))
+
+    def _in_order(self, statements: dict[str, Statement]) -> None:
+        order = TopologicalSorter({key: each.waits_for for key, each in statements.items()})
+        order.prepare()
+        connections = [self._connect()]
+        if self.server:
+            connections += [self._connect() for _ in range(THREADS - 1)]
+        else:
+            connections += [connections[0].cursor() for _ in range(THREADS - 1)]
+        free = list(connections)
+        running: dict[Future[None], tuple[str, Any]] = {}
+        waiting: list[str] = []
+        with ThreadPoolExecutor(THREADS) as pool:
+            while order.is_active():
+                waiting += order.get_ready()
+                while waiting and free:
+                    key, connection = waiting.pop(0), free.pop()
+                    running[pool.submit(self._run, connection, statements[key])] = key, connection
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    key, connection = running.pop(future)
+                    future.result()
+                    free.append(connection)
+                    order.done(key)
+        for connection in reversed(connections):
+            connection.close()
+
+    def _connect(self) -> Any:
+        if self.server:
+            return self.server.connect(DATABASE)
+        connection = duckdb.connect(str(self.target.build_file))
+        connection.execute("load icu")
+        connection.execute("set timezone = 'UTC'")
+        connection.execute(f"attach '{self.target.next_file}' as marts")
+        return connection
+
+    def _run(self, connection: Any, statement: Statement) -> None:
+        if not self.server:
+            for each in statement.sql:
+                connection.execute(each)
+            if statement.seed:
+                connection.execute(f"copy {statement.relation} from '{statement.seed}' (format csv, header)")
+            return
+        with closing(connection.cursor()) as cursor:
+            for each in statement.sql:
+                cursor.execute(each)
+            if statement.seed:
+                with statement.seed.open("rb") as file:
+                    cursor.copy_expert(f"copy {statement.relation} from stdin (format csv, header)", file)
+
+
+def _columns(database: Database, schema: str, table: str) -> str:
+    rows = database.run(
+        "select column_name, data_type from information_schema.columns where table_schema = %s and table_name = %s "
+        "order by ordinal_position",
+        [schema, table],
+    )
+    return ", ".join(f'"{name}" {kind}' for name, kind in rows)
+
+
+def measure(warehouse: Warehouse, runs: int, parts: set[str]) -> list[Measurement]:
+    """Build a company's warehouse: in full, raw, and day by day. What the last build published stays."""
+    engine = warehouse.engine
+    say(f"{engine}: writing raw")
+    warehouse.prepare()
+    found: list[Measurement] = []
+    fresh: list[Built] = []
+    raw: list[float] = []
+    for number in range(runs if "build" in parts else 1):
+        if number == 1:
+            # Between the two, since the builds after the last of these go on from what it leaves.
+            raw = [warehouse.run_raw(statements) for _ in range(runs)]
+            say(f"  {engine}: the same SQL raw: {', '.join(f'{each:.1f}' for each in raw)} s")
+        warehouse.restore()
+        fresh.append(warehouse.build(full=True))
+        say(f"  {engine}: full build: {fresh[-1]}")
+        if number == 0:
+            statements = warehouse.statements()
+    start_up = warehouse.start_up()
+    say(f"  {engine}: start-up {start_up:.1f} s")
+    found.append(Measurement("build", engine, "dbt's fixed start-up, parse apart", start_up))
+    if raw:
+        seconds, reference = statistics.median(each.dbt_seconds for each in fresh) - start_up, statistics.median(raw)
+        found.append(Measurement(
+            "build", engine, "dbt's full build", seconds, f"the same SQL, {THREADS} threads", reference,
+            seconds / reference, at_most=DAG_AT_MOST,
+        ))  # fmt: skip
+    if "day" in parts:
+        warehouse.settle()
+        second = warehouse.build(full=True)
+        say(f"  {engine}: full build of the other generation: {second}")
+        full = statistics.median([fresh[-1].seconds, second.seconds]) - start_up
+        found += _days(warehouse, full, start_up)
+    return found
+
+
+def _days(warehouse: Warehouse, full: float, start_up: float) -> list[Measurement]:
+    engine = warehouse.engine
+    found, steady = [], []
+    for number in range(1, DAYS + 1):
+        warehouse.company.write(warehouse.target, number)
+        warehouse.settle()
+        built = warehouse.build()
+        behind = min(number, 2)
+        what = f"day {number}: a generation {behind} day{'s' if behind > 1 else ''} behind"
+        say(f"  {engine}: {what}: {built}")
+        seconds = built.seconds - start_up
+        found.append(Measurement("day", engine, what, seconds, "forced full build", full, seconds / full))
+        if behind == 2:
+            steady.append(seconds)
+    mean = statistics.mean(steady)
+    found.append(Measurement(
+        "day", engine, "a day as in life, two behind: the mean", mean, "forced full build", full, mean / full,
+        at_most=DAY_AT_MOST[engine],
+    ))  # fmt: skip
+    return found
