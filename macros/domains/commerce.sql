@@ -40,3 +40,23 @@
         group by changes.product_key
     ) as touched_days
 {%- endmacro %}
+
+{#  What each known customer ordered, from the lines of fct_sales: customer_key, sales_document_key, ordered_date,
+    is_purchase, net_sales_amount. A purchase has something left of it after cancellations; what came back was bought. #}
+{% macro documents_of_customers(sales) -%}
+    (
+        select
+            customer_key,
+            sales_document_key,
+            min(case when line_type in ('sale', 'service') then business_date end) as ordered_date,
+            coalesce(
+                max(case when line_type in ('sale', 'service') then 1 else 0 end) = 1
+                and sum(case when line_type in ('sale', 'service', 'cancellation') then quantity else 0 end) > 0,
+                false
+            ) as is_purchase,
+            sum(case when is_net_sales then net_reporting_amount else 0 end) as net_sales_amount
+        from {{ sales }}
+        where customer_key <> {{ unknown_key() }}
+        group by customer_key, sales_document_key
+    )
+{%- endmacro %}

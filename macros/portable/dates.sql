@@ -32,6 +32,15 @@
     cast(cast({{ second_date }} as date) - cast({{ first_date }} as date) as integer)
 {%- endmacro %}
 
+{# Months from the month of one date to the month of another, negative where the other is earlier. #}
+{% macro months_between(first_date, second_date) -%}
+    cast(
+        (extract(year from cast({{ second_date }} as date)) - extract(year from cast({{ first_date }} as date))) * 12
+        + extract(month from cast({{ second_date }} as date)) - extract(month from cast({{ first_date }} as date))
+        as integer
+    )
+{%- endmacro %}
+
 {# The date so many days later, or earlier where `days` is negative. #}
 {% macro add_days(date, days) -%}
     cast(cast({{ date }} as date) + cast({{ days }} as integer) as date)

@@ -16,6 +16,8 @@
     ('week_start: new year', week_start("date '2021-01-01'"), '2020-12-28'),
     ('days_between: over summer time', days_between("date '2024-03-30'", "date '2024-04-01'"), '2'),
     ('days_between: backwards', days_between("timestamp '2024-03-01 23:00:00'", "date '2024-02-28'"), '-2'),
+    ('months_between: over new year', months_between("date '2023-11-30'", "date '2024-02-01'"), '3'),
+    ('months_between: backwards', months_between("timestamp '2024-03-01 00:00:00'", "date '2024-02-29'"), '-1'),
     ('add_days: leap year', add_days("date '2024-02-28'", 2), '2024-03-01'),
     ('add_days: backwards', add_days("timestamp '2024-01-01 12:00:00'", -1), '2023-12-31'),
     ('month_name', month_name("date '2024-09-01'"), 'September'),

@@ -26,3 +26,10 @@ def built(company: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     build_from_demo(folder, company)
     return folder
+
+
+@pytest.fixture
+def postgres_database(postgres: dict[str, str]) -> dict[str, str]:
+    """A new Postgres database as the environment variables that name it."""
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    return {names[key]: value for key, value in postgres.items() if key in names}

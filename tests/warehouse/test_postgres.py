@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import psycopg2
@@ -54,7 +55,7 @@ def test_both_engines_publish_the_same_rows_build_after_build(
 
 def readers_keep_their_rights(company: Path, server: dict[str, str], folder: Path) -> None:
     """A role that may use the published schema still may after the next publish, and never the schema in the making."""
-    with connected(server) as connection, connection.cursor() as cursor:
+    with closing(connected(server)) as connection, connection.cursor() as cursor:
         cursor.execute("create role granary_test_reader; grant usage on schema commerce to granary_test_reader")
         next_day(company, 1)
         with serving(company, faults=[]) as systems:
@@ -70,7 +71,7 @@ def test_a_sandbox_has_schemas_of_its_own(postgres_database: dict[str, str], com
     sandbox = {**postgres_database, "TARGET": "sandbox", "SANDBOX_NAME": "sandbox_ana"}
     with serving(company, faults=[]) as systems:
         build_from(tmp_path, {**systems, **sandbox})
-    with connected(postgres_database) as connection, connection.cursor() as cursor:
+    with closing(connected(postgres_database)) as connection, connection.cursor() as cursor:
         cursor.execute("select nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public)'")
         names = {row[0] for row in cursor.fetchall()}
         assert {"sandbox_ana_core", "sandbox_ana_commerce", "sandbox_ana_raw_shop"} <= names

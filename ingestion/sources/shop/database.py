@@ -1,21 +1,32 @@
-"""The shop's database as DuckDB sees it: attach, list columns, run a query there.
+"""The shop's database as DuckDB sees it: attach, list columns, read rows, count them.
 
-What differs between SQLite, Postgres and MySQL is here and nowhere else in the package.
+What differs between SQLite, Postgres and MySQL is here and nowhere else in the package. Conditions (`where`) are
+written in the SQL that all of them understand, with names in double quotes.
+
+How each is read in one state:
+
+- Postgres: every statement of DuckDB's transaction runs in one transaction of the source, repeatable read.
+- MySQL and MariaDB: the same holds for tables that DuckDB scans, and not for `mysql_query`, which takes another
+  connection. So rows are scanned only; DuckDB hands conditions and counts on to the source.
+- SQLite: DuckDB may read through several connections, which share no state. Change tables only grow, and are read
+  up to a position; anything else is read from a copy.
 """
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import duckdb
 
 from ingestion.contract_sql import literal, quoted
 from ingestion.duck import load_extension
-from ingestion.loading import SourceError
+from ingestion.loading import SourceError, first_line
 
 DIALECTS = {
     "sqlite": "sqlite",
@@ -24,11 +35,12 @@ DIALECTS = {
     "mysql": "mysql",
     "mariadb": "mysql",
 }
+_PORTS = {"postgres": "5432", "mysql": "3306"}
 
 
 @dataclass(frozen=True)
 class Database:
-    """An attached shop database, under the DuckDB alias `shop`."""
+    """An attached shop database, under the DuckDB alias `shop`. `path` is SQLite's file."""
 
     connection: duckdb.DuckDBPyConnection
     dialect: str
@@ -36,60 +48,83 @@ class Database:
     path: Path | None = None
 
     def columns(self, table: str) -> dict[str, str]:
-        """The table's columns and the source's own type names, in order; empty where there is no such table."""
+        """The table's columns and the source's own names of their types, in order; empty where there is no such table.
+
+        The type of a Postgres numeric that has no precision is given as `numeric()`.
+        """
         if self.dialect == "sqlite":
-            query = f"select name, type from pragma_table_info({literal(table)}) order by cid"
+            query = f"select name, lower(type) as type from pragma_table_info({literal(table)}) order by cid"
         else:
             query = (
-                f"select column_name, data_type from information_schema.columns "
-                f"where table_schema = {literal(self.schema)} and table_name = {literal(table)} order by ordinal_position"
+                "select column_name as name, case when data_type = 'numeric' and numeric_precision is null "
+                "then 'numeric()' else lower(data_type) end as type from information_schema.columns "
+                f"where table_schema = {literal(self.schema)} and table_name = {literal(table)} "
+                "order by ordinal_position"
             )
-        rows = self.connection.execute(f"select * from {self.remote(query)}").fetchall()
-        return {str(name): str(kind).lower() for name, kind in rows}
+        rows = self.connection.execute(f"select * from {self._remote(query)}").fetchall()
+        return {str(name): str(kind) for name, kind in rows}
 
-    def remote(self, query: str) -> str:
+    def rows(self, table: str, columns: Sequence[str], where: str | None = None) -> str:
+        """A DuckDB relation with these columns, and no others, of the table's rows for which `where` is true.
+
+        SQLite lets any value stand in any column and gives decimals as doubles, so its values are read as the
+        text that they are written as; the contract then judges them like a file's. For the same reason Postgres
+        writes numerics without a precision as text.
+        """
+        kinds = self.columns(table) if self.dialect == "postgres" else {}
+        as_text = [c for c in columns if self.dialect == "sqlite" or kinds.get(c) == "numeric()"]
+        condition = f" where {where}" if where else ""
+        if self.dialect == "mysql" or (self.dialect == "postgres" and not where and not as_text):
+            listed = ", ".join(quoted(c) for c in columns)
+            return f"(select {listed} from {self._scanned(table)}{condition})"
+        listed = ", ".join(f"cast({quoted(c)} as text) as {quoted(c)}" if c in as_text else quoted(c) for c in columns)
+        return f"(select * from {self._remote(f'select {listed} from {self._named(table)}{condition}')})"
+
+    def count(self, table: str, where: str | None = None) -> int:
+        """The table's rows for which `where` is true, as the source itself counts them."""
+        condition = f" where {where}" if where else ""
+        if self.dialect == "mysql":
+            return self._number(f"select count(*) from {self._scanned(table)}{condition}")
+        return self._number(
+            f"select * from {self._remote(f'select count(*) as n from {self._named(table)}{condition}')}"
+        )
+
+    def highest(self, table: str, column: str) -> int | None:
+        """The highest whole number in a column; None where the table is empty."""
+        expression = f"select max({quoted(column)}) as n from"
+        if self.dialect == "mysql":
+            query = f"{expression} {self._scanned(table)}"
+        else:
+            query = f"select * from {self._remote(f'{expression} {self._named(table)}')}"
+        row = self.connection.execute(query).fetchone()
+        return int(row[0]) if row and row[0] is not None else None
+
+    def _number(self, query: str) -> int:
+        row = self.connection.execute(query).fetchone()
+        return int(row[0]) if row else 0
+
+    def _remote(self, query: str) -> str:
         """A DuckDB relation that runs `query` in the source database itself."""
         return f"{self.dialect}_query('shop', {literal(query)})"
 
-    def identifier(self, name: str) -> str:
-        """A name quoted as the source database quotes it."""
-        return f"`{name}`" if self.dialect == "mysql" else quoted(name)
+    def _named(self, table: str) -> str:
+        """A table's name in the source database."""
+        return quoted(table) if self.dialect == "sqlite" else f"{quoted(self.schema)}.{quoted(table)}"
 
-    def table(self, name: str) -> str:
-        """A table's full name in the source database."""
-        return self.identifier(name) if self.dialect == "sqlite" else f"{self.identifier(self.schema)}.{self.identifier(name)}"
-
-    def select(self, table: str, columns: list[str], where: str = "true") -> str:
-        """A DuckDB relation with these columns of the table's rows for which the source finds `where` true.
-
-        SQLite lets any value stand in any column and gives decimals as doubles, so its values are read as the
-        text that they are written as; the contract then judges them like a file's.
-        """
-        listed = ", ".join(
-            f"cast({self.identifier(c)} as text) as {self.identifier(c)}" if self.dialect == "sqlite" else self.identifier(c)
-            for c in columns
-        )
-        return f"(select * from {self.remote(f'select {listed} from {self.table(table)} where {where}')})"
-
-    def scan(self, table: str, columns: list[str]) -> str:
-        """A DuckDB relation with these columns of the whole table, read in parallel where the engine can."""
-        if self.dialect == "sqlite":
-            return self.select(table, columns)
-        listed = ", ".join(quoted(c) for c in columns)
-        return f"(select {listed} from shop.{quoted(self.schema)}.{quoted(table)})"
-
-    def number(self, query: str) -> int:
-        """One whole number that the source database itself computes."""
-        row = self.connection.execute(f"select * from {self.remote(query)}").fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
+    def _scanned(self, table: str) -> str:
+        """A table's name in DuckDB."""
+        return f"shop.{quoted(self.schema)}.{quoted(table)}"
 
 
-def attach(connection: duckdb.DuckDBPyConnection, url: str, schema: str | None, workspace: Path, copy: bool) -> Database:
+def attach(
+    connection: duckdb.DuckDBPyConnection, url: str, schema: str | None, workspace: Path, copy: bool = False
+) -> Database:
     """Attach the shop's database for reading.
 
     Args:
         connection: DuckDB.
-        url: `sqlite:////path`, `postgresql://user:password@host:port/database`, `mysql://…` or `mariadb://…`.
+        url: `sqlite:////path`, `postgresql://user:password@host:port/database`, `mysql://…` or `mariadb://…`. What
+            stands behind a `?` are settings of libpq, or of DuckDB's MySQL extension.
         schema: the schema (Postgres; `public` unless given) or database (MySQL; the URL's) that holds the tables.
         workspace: where a copy may lie.
         copy: SQLite only: read a consistent copy rather than the living file.
@@ -100,56 +135,57 @@ def attach(connection: duckdb.DuckDBPyConnection, url: str, schema: str | None, 
     parts = urlsplit(url)
     dialect = DIALECTS.get(parts.scheme.split("+")[0])
     if dialect is None:
-        raise SourceError(f"shop: the URL starts with '{parts.scheme}': use sqlite, postgresql, mysql or mariadb")
-    load_extension(connection, f"{dialect}_scanner")
-    if dialect == "sqlite":
-        path = Path(unquote(parts.path)[1:] if parts.path.startswith("//") else unquote(parts.path))
-        if not path.exists():
-            raise SourceError(f"shop: there is no SQLite file at {path}: check SOURCES__SHOP__CREDENTIALS")
-        if copy:
-            path = _copy_sqlite(path, workspace / "shop.sqlite")
-        target, options = str(path), "type sqlite, read_only"
-        schema = schema or "main"
-    else:
-        path = None
-        names = {"postgres": ("dbname", "password"), "mysql": ("database", "password")}[dialect]
-        settings = {
-            "host": parts.hostname or "localhost",
-            "port": str(parts.port or {"postgres": 5432, "mysql": 3306}[dialect]),
-            "user": unquote(parts.username or ""),
-            names[1]: unquote(parts.password or ""),
-            names[0]: parts.path.lstrip("/"),
-        }
-        for pair in parts.query.split("&"):
-            key, _, value = pair.partition("=")
-            if key:
-                settings[key] = unquote(value)
-        target = " ".join(f"{key}={_dsn_value(value, dialect)}" for key, value in settings.items() if value)
-        options = f"type {dialect}, read_only"
-        schema = schema or ("public" if dialect == "postgres" else settings["database"])
-    try:
-        connection.execute(f"attach {literal(target)} as shop ({options})")
-        database = Database(connection, dialect, schema, path)
-        database.number("select 1")
-    except duckdb.Error as error:
-        where = parts.hostname or parts.path
         raise SourceError(
-            f"shop: the database at {where} refuses: {_first_line(error)}; check that it runs and that "
+            f"shop: SOURCES__SHOP__CREDENTIALS starts with '{parts.scheme}': use sqlite, postgresql, mysql or mariadb"
+        )
+    load_extension(connection, f"{dialect}_scanner")
+    path = _sqlite_path(parts.path) if dialect == "sqlite" else None
+    where = str(path or parts.hostname or parts.path)
+    try:
+        if path:
+            if copy:
+                path = _copy_sqlite(path, workspace / "shop.sqlite")
+            connection.execute(f"attach {literal(str(path))} as shop (type sqlite, read_only)")
+        else:
+            settings = dict(parse_qsl(parts.query))
+            database = unquote(parts.path.lstrip("/"))
+            # In a secret, and not in the connection string: DuckDB quotes that in its errors.
+            secret = {
+                "host": settings.pop("host", parts.hostname or "localhost"),
+                "port": settings.pop("port", str(parts.port or _PORTS[dialect])),
+                "user": unquote(parts.username or ""),
+                "password": settings.pop("password", unquote(parts.password or "")),
+                "database": database,
+            }
+            given = ", ".join(f"{name} {literal(value)}" for name, value in secret.items() if value)
+            connection.execute(f"create or replace temporary secret shop_login (type {dialect}, {given})")
+            options = " ".join(f"{name}={_option(value)}" for name, value in settings.items())
+            connection.execute(f"attach {literal(options)} as shop (type {dialect}, secret shop_login, read_only)")
+            schema = schema or ("public" if dialect == "postgres" else database)
+        connection.execute(f"select * from {dialect}_query('shop', 'select 1 as n')").fetchall()
+    except (duckdb.Error, sqlite3.Error) as error:
+        raise SourceError(
+            f"shop: the database at {where} refuses: {first_line(error)}; check that it runs and that "
             "SOURCES__SHOP__CREDENTIALS names it with a user that may read"
         ) from error
-    return database
+    return Database(connection, dialect, schema or "main", path)
 
 
-def _dsn_value(value: str, dialect: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'" if dialect == "postgres" else f'"{value}"' if " " in value else value
+def _option(value: str) -> str:
+    """A value of a connection string, in quotes where it needs them."""
+    return value if re.fullmatch(r"[\w./:@+-]+", value) else "'" + re.sub(r"(['\\])", r"\\\1", value) + "'"
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def _sqlite_path(path: str) -> Path:
+    """The file that a URL's path names: `sqlite:////data/shop.sqlite` is absolute, with three slashes it's relative."""
+    file = Path(unquote(path).removeprefix("/"))
+    if not file.exists():
+        raise SourceError(f"shop: there is no SQLite file at {file}: check SOURCES__SHOP__CREDENTIALS")
+    return file
 
 
 def _copy_sqlite(path: Path, copy: Path) -> Path:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source, closing(sqlite3.connect(copy)) as target:
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     return copy

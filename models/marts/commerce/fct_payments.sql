@@ -28,7 +28,7 @@ keyed as (
         payments.*,
         {{ surrogate_key(["'shop'", 'orders.user_id']) }} as customer_key,
         coalesce(payments.paid_at, payments.created_at, payments.updated_at) as event_at,
-        {{ business_date('payments.paid_at') }} as paid_date
+        {{ business_date('coalesce(payments.paid_at, payments.created_at, payments.updated_at)') }} as event_date
     from payments
     left join orders on payments.order_id = orders.order_id
 )
@@ -43,7 +43,7 @@ select
     coalesce(currencies.currency_key, {{ unknown_key() }}) as currency_key,
     keyed.payment_id,
     keyed.payment_status,
-    keyed.paid_date,
+    case when keyed.paid_at is not null then keyed.event_date end as paid_date,
     keyed.paid_at,
     cast(keyed.payment_amount as numeric(18, 4)) as payment_amount,
     keyed.currency_code,
@@ -59,5 +59,5 @@ left join {{ ref('dim_currencies') }} as currencies on keyed.currency_code = cur
 left join {{ ref('int_exchange_rates__intervals') }} as rates
     on
         keyed.currency_code = rates.currency_code
-        and {{ business_date('keyed.event_at') }} >= rates.valid_from
-        and {{ business_date('keyed.event_at') }} < rates.valid_to
+        and keyed.event_date >= rates.valid_from
+        and keyed.event_date < rates.valid_to

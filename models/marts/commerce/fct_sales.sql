@@ -26,12 +26,12 @@ items as (
 invoice_lines as (
     select *
     from {{ latest_versions(
-        ref('stg_retail__sales_lines'), ['trading_date', 'invoice_no', 'line_number'], among_touched('invoice_no')
+        ref('int_retail_sales_lines__typed'), ['trading_date', 'invoice_no', 'line_number'], among_touched('invoice_no')
     ) }} as latest
 ),
 
 lines as (
-    -- A line whose order is not there yet, or no more, is kept: it has no customer, channel or currency then.
+    -- A line whose order is not there yet, or no more, is kept: its customer, channel and currency are unknown then.
     select
         {{ surrogate_key(["'shop'", 'items.order_item_id']) }} as sales_line_key,
         {{ order_key('items.order_id') }} as sales_document_key,
@@ -39,15 +39,16 @@ lines as (
         cast(items.order_id as {{ dbt.type_string() }}) as document_number,
         items.line_number,
         items.line_kind as line_type,
-        coalesce(orders.channel_id, 'unknown') as channel_id,
+        orders.channel_id,
         {{ surrogate_key(["'shop'", 'orders.user_id']) }} as customer_key,
+        -- A line that takes a service back names no product either.
         case
-            when items.line_kind = 'service' then {{ not_applicable_key() }}
+            when items.product_id is null and items.line_kind <> 'sale' then {{ not_applicable_key() }}
             else {{ surrogate_key(["'product'", "'shop'", 'items.product_id']) }}
         end as product_key,
         cast(items.product_id as {{ dbt.type_string() }}) as product_code,
         addresses.country_code,
-        coalesce(orders.currency_code, 'XXX') as currency_code,
+        coalesce(orders.currency_code, 'ZZZ') as currency_code,
         case
             when items.line_kind in ('return', 'cancellation') then coalesce(items.created_at, items.updated_at)
             else coalesce(orders.placed_at, items.created_at, items.updated_at)
@@ -70,20 +71,12 @@ lines as (
         'retail',
         lines.invoice_no,
         lines.line_number,
-        case
-            when lines.is_cancellation then 'cancellation'
-            when lines.unit_price_amount < 0 then 'adjustment'
-            when service_codes.line_type is not null then service_codes.line_type
-            when lines.unit_price_amount = 0 and lines.quantity < 0 then 'write_off'
-            when lines.unit_price_amount = 0 and lines.customer_id is null then 'adjustment'
-            when lines.quantity < 0 then 'return'
-            else 'sale'
-        end,
+        lines.line_type,
         'store',
         {{ surrogate_key(["'retail'", 'lines.customer_id']) }},
         {{ surrogate_key(["'product'", "'retail'", 'lines.product_code']) }},
         lines.stock_code,
-        names.country_code,
+        lines.country_code,
         'GBP',
         lines.invoiced_at,
         lines.quantity,
@@ -91,16 +84,13 @@ lines as (
         cast(0 as numeric(18, 4)),
         cast(0 as numeric(18, 4))
     from invoice_lines as lines
-    left join {{ ref('retail_service_codes') }} as service_codes on lines.product_code = service_codes.product_code
-    left join {{ ref('country_names') }} as names on lower(lines.country_name) = names.country_name
 ),
 
 dated as (
     select
         *,
         {{ business_date('sold_at') }} as business_date,
-        cast(quantity * unit_price_amount as numeric(18, 4)) as gross_amount,
-        cast(quantity * unit_price_amount - discount_amount as numeric(18, 4)) as net_amount
+        cast(quantity * unit_price_amount as numeric(18, 4)) as gross_amount
     from lines
 )
 
@@ -108,7 +98,7 @@ select
     dated.sales_line_key,
     dated.sales_document_key,
     {{ surrogate_key(["'source'", 'dated.source_id']) }} as source_key,
-    {{ surrogate_key(["'channel'", 'dated.channel_id']) }} as channel_key,
+    coalesce({{ surrogate_key(["'channel'", 'dated.channel_id']) }}, {{ unknown_key() }}) as channel_key,
     coalesce(customers.customer_key, {{ unknown_key() }}) as customer_key,
     coalesce(customers.customer_version_key, {{ unknown_key() }}) as customer_version_key,
     coalesce(products.product_key, {{ unknown_key() }}) as product_key,
@@ -127,9 +117,14 @@ select
     dated.gross_amount,
     cast(dated.discount_amount as numeric(18, 4)) as discount_amount,
     cast(dated.tax_amount as numeric(18, 4)) as tax_amount,
-    dated.net_amount,
+    cast(dated.gross_amount - dated.discount_amount as numeric(18, 4)) as net_amount,
     dated.currency_code,
-    cast(round(dated.net_amount * rates.rate, 4) as numeric(18, 4)) as net_reporting_amount,
+    cast(round(dated.gross_amount * rates.rate, 4) as numeric(18, 4)) as gross_reporting_amount,
+    cast(round(dated.discount_amount * rates.rate, 4) as numeric(18, 4)) as discount_reporting_amount,
+    cast(round(dated.tax_amount * rates.rate, 4) as numeric(18, 4)) as tax_reporting_amount,
+    cast(
+        round(dated.gross_amount * rates.rate, 4) - round(dated.discount_amount * rates.rate, 4) as numeric(18, 4)
+    ) as net_reporting_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from dated
 left join {{ ref('dim_customers') }} as customers

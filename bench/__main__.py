@@ -1,0 +1,88 @@
+"""`python -m bench`: what `make bench` runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+from bench import builds, loads, queries, report
+from bench.company import Company
+from bench.measuring import Measurement, Settings, machine, say
+from bench.server import Server, environment, postgres_server
+from ingestion.contracts import PROJECT_ROOT
+
+PARTS = ("loads", "build", "day", "queries")
+ENGINES = ("duckdb", "postgres")
+# Rows from a person's own settings would end up in what is measured; telemetry would be timed.
+ENVIRONMENT = {"RUNTIME__DLTHUB_TELEMETRY": "false", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
+
+
+def main() -> int:
+    """Measure what was asked for. Returns the exit status: 0 done, whether targets were met or not."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure Granary against the engines themselves."
+    )
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all unless named")
+    parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes; results count at 1.0 only")
+    parser.add_argument(
+        "--folder", type=Path, default=PROJECT_ROOT / "data" / "bench", help="for everything that is made"
+    )
+    parser.add_argument("--write", action="store_true", help="put the results into bench/README.md")
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"unknown part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+    parts = set(arguments.parts) or set(PARTS)
+    engines = ENGINES if arguments.engine == "both" else (arguments.engine,)
+    settings = Settings(engines, arguments.scale, arguments.folder.resolve())
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    say(f"sizes: {report.sizes(settings)}")
+    started = time.monotonic()
+    # The shop's database of the loads may be a Postgres even where none is measured as warehouse.
+    with_server = "postgres" in engines or "loads" in parts
+    with (
+        environment(ENVIRONMENT),
+        postgres_server(settings.folder / "postgres") if with_server else nullcontext() as server,
+    ):
+        found = _measure(settings, server, parts)
+        about = machine(server.version if server else "")
+    minutes = (time.monotonic() - started) / 60
+    path = report.write_json(settings, found, about, minutes)
+    print(report.table(found))
+    missed = [each for each in found if each.verdict == "MISSED"]
+    print(f"\n{len(missed)} targets missed, {sum(each.verdict == 'ok' for each in found)} met")
+    if settings.scale != 1:
+        print(f"at {settings.scale:g} of the full sizes: a sample, no result")
+    print(f"{minutes:.1f} minutes; {path}")
+    if arguments.write:
+        report.write_readme(settings, found, about, f"python -m bench {' '.join(sys.argv[1:])}".strip(), minutes)
+    return 0
+
+
+def _measure(settings: Settings, server: Server | None, parts: set[str]) -> list[Measurement]:
+    found: list[Measurement] = []
+    if "loads" in parts:
+        found += loads.measure(settings, server)
+        shutil.rmtree(settings.folder / "data", ignore_errors=True)
+    if parts & {"build", "day", "queries"}:
+        company = Company(settings, builds.DAYS)
+        say("making the company")
+        company.make()
+        for engine in settings.engines:
+            values = server.settings(builds.DATABASE) if server and engine == "postgres" else {}
+            os.environ.update(values)
+            warehouse = builds.Warehouse(engine, settings, server, company)
+            found += builds.measure(warehouse, settings.runs, parts)
+            if "queries" in parts:
+                found += queries.measure(warehouse.target)
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())

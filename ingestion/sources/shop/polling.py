@@ -1,0 +1,146 @@
+"""A table without a change table, by polling: what has a new `updated_at`, and which keys came or went.
+
+Polling sees the states that it polls, and none in between.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+from ingestion.contract_sql import quoted
+from ingestion.contracts import Table
+from ingestion.loading import Extract, Reader, SourceError, timestamp_literal
+from ingestion.sources.shop.database import Database
+
+_BEGINNING = datetime(1900, 1, 1)  # noqa: DTZ001 (source times are in UTC and have no zone)
+
+
+def extract(
+    database: Database, reader: Reader, table: Table, lag: timedelta, max_delete_share: float, notes: tuple[str, ...]
+) -> Extract:
+    """The records that changed since the last load, less a lag, or that raw doesn't hold as living.
+
+    All keys are read each time: a key that is gone is a delete, one that is there but not living in raw (restored,
+    late with an old time, mended) is read whatever its time.
+
+    Raises:
+        SourceError: an implausible share of the records is gone, or a key stands twice.
+    """
+    modified = str(table.meta.get("modified_at", "updated_at"))
+    cursor = json.loads(reader.cursors.get(table.name) or "{}").get("modified_at")
+    since = datetime.fromisoformat(cursor) - lag if cursor else _BEGINNING
+    _living(reader, table)
+    _source_keys(database, reader, table, modified)
+    deletes = _deletes(reader, table, max_delete_share)
+    wanted, outside = _wanted(reader, since)
+    # The source itself leaves out what hasn't changed, unless records are wanted whose time says that they haven't,
+    # or the time is kept as text, which doesn't compare as a time.
+    where = None
+    if cursor and not outside and database.columns(table.name)[modified].startswith(("timestamp", "datetime")):
+        where = f"{quoted(modified)} >= '{since.isoformat(sep=' ')}+00'"
+    version = "coalesce(try_cast(s.version as bigint), 0)" if "version" in table.column_names else "0"
+    relation = f"""(
+        select {", ".join("s." + quoted(c) for c in table.column_names)}, 'U' as _operation,
+            {version} as _revision, w._effective_at
+        from {database.rows(table.name, table.column_names, where)} as s
+        inner join wanted as w on w.key = {_key(table, "s.")})"""
+    return Extract(
+        table=table,
+        relation=relation,
+        source_count=wanted,
+        cursor=json.dumps({"modified_at": _newest(reader) or cursor}),
+        compare_since=since,
+        deletes=deletes,
+        notes=notes,
+    )
+
+
+def _key(table: Table, prefix: str = "") -> str:
+    """A record's key as one text, which is the same for the source's types and raw's."""
+    return "to_json([" + ", ".join(f"cast({prefix}{quoted(k)} as varchar)" for k in table.key) + "])"
+
+
+def _living(reader: Reader, table: Table) -> None:
+    """The latest version of every record in raw, as the temporary table `living`; deleted ones are in it."""
+    reader.connection.execute(f"""
+        create or replace temp table living as
+        select {_key(table)} as key, * exclude (_observed_at, _load_id) from {reader.complete(table.name)}
+        qualify row_number() over (partition by key order by _effective_at desc, _revision desc) = 1""")
+
+
+def _source_keys(database: Database, reader: Reader, table: Table, modified: str) -> None:
+    """The keys that the source has, with their times in UTC, as the temporary table `source_keys`."""
+    columns = list(dict.fromkeys([*table.key, modified]))
+    reader.connection.execute(f"""
+        create or replace temp table source_keys as
+        select {_key(table)} as key, timezone('UTC', try_cast({quoted(modified)} as timestamptz)) as modified_at
+        from {database.rows(table.name, columns)}""")
+    row = reader.connection.execute("select count(*), count(distinct key) from source_keys").fetchone()
+    read, different = row if row else (0, 0)
+    if different < read:
+        raise SourceError(
+            f"shop: {read - different:,} records of {table.name} have the key ({', '.join(table.key)}) of another; "
+            "nothing was loaded. Mend it at the source, or name the right key in models/staging/shop/_shop__sources.yml"
+        )
+    counted = database.count(table.name)
+    if counted != read:
+        raise SourceError(
+            f"shop: {table.name} counts {counted:,} records, but {read:,} keys were read: it is written to and can't "
+            "be read in one state; load again"
+        )
+
+
+def _deletes(reader: Reader, table: Table, max_delete_share: float) -> str:
+    """A select of the versions that delete what is living in raw and gone at the source."""
+    row = reader.connection.execute("""
+        select count(*) filter (key not in (select key from source_keys)), count(*)
+        from living where _operation <> 'D'""").fetchone()
+    gone, living = row if row else (0, 0)
+    if gone > max(1, max_delete_share * living):
+        raise SourceError(
+            f"shop: {gone:,} of {living:,} known {table.name} are gone from the source, more than the plausible share "
+            f"of {max_delete_share:.0%}; nothing was loaded. If they were really deleted, set "
+            f"SOURCES__SHOP__MAX_DELETE_SHARE={min(1.0, gone / living + 0.005):.2f} for one run"
+        )
+    columns = ", ".join(quoted(c) for c in table.column_names)
+    # A delete has no time of its own: it happened when it was observed, and after the version that it ends.
+    return f"""
+        select {columns}, 'D' as _operation, _revision + 1 as _revision,
+            greatest({reader.observed}, _effective_at) as _effective_at
+        from living where _operation <> 'D' and key not in (select key from source_keys)"""
+
+
+def _wanted(reader: Reader, since: datetime) -> tuple[int, int]:
+    """The keys to read with the time from which each holds, as the temporary table `wanted`.
+
+    A restored record whose time is not after its delete has no time of its own: it holds from when it was observed,
+    and goes on to, however often it is read again within the lag.
+
+    Returns:
+        How many are wanted, and how many of these although their time is before `since`.
+    """
+    reader.connection.execute(f"""
+        create or replace temp table wanted as
+        select s.key, s.modified_at,
+            case
+                when s.modified_at is null then {reader.observed}
+                when l._operation = 'D' and s.modified_at <= l._effective_at
+                    then greatest({reader.observed}, l._effective_at)
+                when l._operation = 'U' then greatest(s.modified_at, l._effective_at)
+                else s.modified_at
+            end as _effective_at
+        from source_keys as s left join living as l on l.key = s.key
+        where s.modified_at >= {timestamp_literal(since)} or coalesce(l._operation, 'D') = 'D'""")
+    row = reader.connection.execute(f"""
+        select count(*), count(*) filter (coalesce(modified_at < {timestamp_literal(since)}, true)) from wanted
+        """).fetchone()
+    return (int(row[0]), int(row[1])) if row else (0, 0)
+
+
+def _newest(reader: Reader) -> str | None:
+    """The newest time at the source; one in the future would hide what changes until then, so it doesn't count."""
+    row = reader.connection.execute(
+        f"select max(modified_at) from source_keys where modified_at <= {reader.observed}"
+    ).fetchone()
+    return row[0].isoformat(sep=" ") if row and row[0] else None

@@ -1,0 +1,531 @@
+"""The shop source, followed by change tables and by polling, on SQLite, Postgres and MariaDB."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg2
+import pymysql
+import pytest
+
+from ingestion.contracts import read_contract
+from ingestion.demo import simulate
+from ingestion.demo.shop_schema import copy_shop, create_shop
+from ingestion.destination import Target
+from ingestion.loading import Loaded, SourceError, load
+from ingestion.sources import shop
+from tests.ingestion.loads import NOON, ask, check_balance, load_source, rejects
+
+DIALECTS = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres), "mysql"]
+SERVERS = DIALECTS[1:]
+MODES = ["changes", "polling"]
+
+
+class Shop:
+    """A shop's database: run statements in it, and point the source at it."""
+
+    def __init__(self, dialect: str, connect: Callable[[], Any], url: str, monkeypatch: pytest.MonkeyPatch):
+        self.dialect, self.connect, self.url = dialect, connect, url
+        self._monkeypatch = monkeypatch
+        self.use(url)
+
+    def use(self, url: str) -> None:
+        self._monkeypatch.setenv("SOURCES__SHOP__CREDENTIALS", url)
+
+    def follow(self, mode: str) -> None:
+        self._monkeypatch.setenv("SOURCES__SHOP__FOLLOW", mode)
+
+    def run(self, *statements: str) -> None:
+        connection = self.connect()
+        cursor = connection.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+        connection.commit()
+        connection.close()
+
+    def create(self, changes: bool = True) -> None:
+        connection = self.connect()
+        create_shop(connection, self.dialect, changes=changes)  # type: ignore[arg-type]
+        connection.commit()
+        connection.close()
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+    """An empty database of the dialect that the test is parametrized with (indirectly)."""
+    dialect = request.param
+    if dialect == "sqlite":
+        path = tmp_path / "shop.sqlite"
+        return Shop(dialect, lambda: sqlite3.connect(path), f"sqlite:///{path}", monkeypatch)
+    if dialect == "postgres":
+        known = request.getfixturevalue("postgres")
+        login = f"{known['user']}:{quote(known.get('password', ''), safe='')}"
+        url = f"postgresql://{login}@/{known['dbname']}?host={quote(known['host'], safe='')}&port={known['port']}"
+        return Shop(dialect, lambda: psycopg2.connect(**known), url, monkeypatch)
+    known = request.getfixturevalue("mariadb")
+    settings = {**known, "port": int(known["port"])}
+    login = f"{known['user']}:{quote(known['password'], safe='')}"
+    url = f"mariadb://{login}@{known['host']}:{known['port']}/{known['database']}"
+    return Shop(dialect, lambda: pymysql.connect(**settings), url, monkeypatch)
+
+
+@pytest.fixture
+def filled(database: Shop) -> Shop:
+    """A shop with five users and an address each."""
+    database.create()
+    database.run(*(insert_user(number) for number in range(1, 6)), *(insert_address(number) for number in range(1, 6)))
+    return database
+
+
+def each(names: list[Any], *modes: str) -> Any:
+    """Parametrize by dialect and, where given, by how the shop is followed."""
+    dialects = pytest.mark.parametrize("database", names, indirect=True)
+    if not modes:
+        return dialects
+    return lambda test: dialects(pytest.mark.parametrize("mode", modes)(test))
+
+
+def user_id(number: int) -> str:
+    return f"00000000-0000-4000-8000-{number:012}"
+
+
+def insert_user(number: int, at: str = "2025-06-01 10:00:00", status: str = "active", version: int = 1) -> str:
+    return (
+        "insert into users (id, email, password_hash, first_name, last_name, status, created_at, updated_at, created_by, "
+        f"updated_by, version) values ('{user_id(number)}', 'u{number}@example.com', 'secret', 'Ada', 'Löve', '{status}', "
+        f"'2025-06-01 10:00:00', '{at}', 'app', 'app', {version})"
+    )
+
+
+def update_user(number: int, at: str, status: str, version: int) -> str:
+    return (
+        f"update users set status = '{status}', updated_at = '{at}', version = {version} where id = '{user_id(number)}'"
+    )
+
+
+def delete_user(number: int, at: str = "2025-06-09 00:00:00") -> list[str]:
+    return [
+        "delete from simulated_clock",
+        f"insert into simulated_clock values ('{at}')",
+        f"delete from users where id = '{user_id(number)}'",
+    ]
+
+
+def insert_address(number: int, at: str = "2025-06-01 10:00:00") -> str:
+    return (
+        "insert into addresses (id, user_id, kind, line_1, city, postal_code, country_code, is_default, created_at, "
+        f"updated_at, version) values ({number}, '{user_id(number)}', 'shipping', '1 High Street', 'York', 'YO1', 'GB', "
+        f"{'true' if number else 'false'}, '{at}', '{at}', 1)"
+    )
+
+
+def history(warehouse: Target, number: int) -> list[tuple[str, str, str]]:
+    """A user's versions in raw: operation, status, and from when."""
+    rows = ask(
+        warehouse,
+        f"""
+        select _operation, status, strftime(_effective_at, '%m-%d %H:%M') from raw_shop.users
+        where id = '{user_id(number)}' order by _effective_at, _revision""",
+    )
+    return [(row[0], row[1], row[2]) for row in rows]
+
+
+def at(day: int) -> datetime:
+    """When a test's load looks at the shop."""
+    return datetime(2025, 6, day, 12, tzinfo=UTC)
+
+
+@each(DIALECTS, *MODES)
+def test_load_and_load_again(database: Shop, filled: Shop, mode: str, warehouse: Target) -> None:
+    filled.follow(mode)
+    result = load_source(shop, warehouse, at(1))
+    assert {name: each.loaded for name, each in result.items() if each.source_count} == {"users": 5, "addresses": 5}
+    row = "select email, last_name, created_at, version, _revision > 0 from raw_shop.users order by email limit 1"
+    assert ask(warehouse, row) == [
+        ("u1@example.com", "Löve", datetime(2025, 6, 1, 10, tzinfo=UTC).replace(tzinfo=None), 1, True)
+    ]
+    assert ask(warehouse, "select distinct is_default from raw_shop.addresses") == [(True,)]
+    again = load_source(shop, warehouse, at(2))
+    assert [each.loaded + each.rejected + each.deleted for each in again.values()] == [0] * 9
+    assert not [note for each in again.values() for note in each.notes]
+
+
+@each(DIALECTS)
+def test_changes_bring_every_version(database: Shop, filled: Shop, warehouse: Target) -> None:
+    load_source(shop, warehouse, at(1))
+    filled.run(
+        update_user(1, "2025-06-02 08:00:00", "inactive", 2),
+        update_user(1, "2025-06-02 09:00:00", "active", 3),
+        *delete_user(1, "2025-06-03 00:00:00"),
+        insert_user(1, "2025-06-04 00:00:00"),
+    )
+    result = load_source(shop, warehouse, at(5))["users"]
+    assert (result.loaded, result.deleted) == (4, 0)
+    assert history(warehouse, 1) == [
+        ("U", "active", "06-01 10:00"),
+        ("U", "inactive", "06-02 08:00"),
+        ("U", "active", "06-02 09:00"),
+        ("D", "active", "06-03 00:00"),
+        ("U", "active", "06-04 00:00"),
+    ]
+    assert load_source(shop, warehouse, at(6))["users"].loaded == 0
+
+
+@each(DIALECTS)
+def test_polling_brings_updates_deletes_and_restores(database: Shop, filled: Shop, warehouse: Target) -> None:
+    filled.follow("polling")
+    load_source(shop, warehouse, at(1))
+    filled.run(update_user(1, "2025-06-02 08:00:00", "inactive", 2), *delete_user(2))
+    result = load_source(shop, warehouse, at(2))["users"]
+    assert (result.loaded, result.deleted) == (1, 1)
+    assert load_source(shop, warehouse, at(3))["users"].deleted == 0
+    # 2 comes back as it was, 3 comes late with an old time.
+    filled.run(insert_user(2), insert_user(6, "2025-05-01 00:00:00"))
+    assert load_source(shop, warehouse, at(4))["users"].loaded == 2
+    assert load_source(shop, warehouse, at(5))["users"].loaded == 0
+    assert history(warehouse, 1) == [("U", "active", "06-01 10:00"), ("U", "inactive", "06-02 08:00")]
+    assert history(warehouse, 2) == [
+        ("U", "active", "06-01 10:00"),
+        ("D", "active", "06-02 12:00"),
+        ("U", "active", "06-04 12:00"),
+    ]
+    assert history(warehouse, 6) == [("U", "active", "05-01 00:00")]
+
+
+@each(DIALECTS)
+def test_restored_record_within_the_lag_is_known(
+    database: Shop, filled: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.follow("polling")
+    monkeypatch.setenv("SOURCES__SHOP__LAG_MINUTES", str(30 * 24 * 60))
+    load_source(shop, warehouse, at(1))
+    filled.run(*delete_user(2))
+    load_source(shop, warehouse, at(2))
+    filled.run(insert_user(2))
+    assert load_source(shop, warehouse, at(3))["users"].loaded == 1
+    again = load_source(shop, warehouse, at(4))["users"]
+    assert (again.loaded, again.known) == (0, 5)
+    # Restored with a time of its own, it holds from then.
+    filled.run(*delete_user(2))
+    load_source(shop, warehouse, at(5))
+    filled.run(insert_user(2, "2025-06-05 20:00:00"))
+    load_source(shop, warehouse, at(6))
+    assert history(warehouse, 2)[-2:] == [("D", "active", "06-05 12:00"), ("U", "active", "06-05 20:00")]
+
+
+@each(DIALECTS, *MODES)
+def test_all_tables_are_of_one_state(database: Shop, filled: Shop, mode: str, warehouse: Target) -> None:
+    filled.follow(mode)
+    written: list[str] = []
+
+    def write(line: str) -> None:
+        """After the users were read: another user, and her address."""
+        if "shop.users" in line and not written:
+            written.append(line)
+            filled.run(insert_user(7, "2025-06-01 11:00:00"), insert_address(7, "2025-06-01 11:00:00"))
+
+    def loaded() -> tuple[int, int]:
+        result = {each.resource: each for each in load(read_contract("shop"), shop.extracts, warehouse, at(1), write)}
+        return result["users"].loaded, result["addresses"].loaded
+
+    assert loaded() == (5, 5)
+    assert written
+    assert loaded() == (1, 1)
+    check_balance("shop", warehouse)
+
+
+@each(DIALECTS, *MODES)
+def test_new_column_is_reported(database: Shop, filled: Shop, mode: str, warehouse: Target) -> None:
+    filled.follow(mode)
+    filled.run("alter table users add column phone varchar(20)")
+    assert load_source(shop, warehouse)["users"].notes == (
+        "shop: users has a new column phone, which its contract doesn't know",
+    )
+
+
+@each(DIALECTS, *MODES)
+def test_lost_column_stops_the_load(database: Shop, mode: str, warehouse: Target) -> None:
+    database.create(changes=False)
+    database.run("alter table users drop column first_name")
+    database.follow("polling")
+    with pytest.raises(SourceError, match=r"shop: table users has lost the column first_name \(it has id, email"):
+        load_source(shop, warehouse)
+
+
+@each(DIALECTS, *MODES)
+def test_column_that_became_text_is_judged(database: Shop, filled: Shop, mode: str, warehouse: Target) -> None:
+    filled.follow(mode)
+    if database.dialect != "sqlite":  # where any value fits into any column
+        kind = "modify version varchar(9)" if database.dialect == "mysql" else "alter version type varchar(9)"
+        filled.run(f"alter table users {kind}", f"alter table users_changes {kind}")
+    filled.run(f"update users set version = 'two', updated_at = '2025-06-02 00:00:00' where id = '{user_id(3)}'")
+    result = load_source(shop, warehouse)["users"]
+    assert result.rejected == 1
+    assert rejects(warehouse, "shop") == [("users", [user_id(3)], ["type:version"])]
+
+
+@each(DIALECTS, *MODES)
+def test_broken_record_is_rejected_once_and_loaded_when_mended(
+    database: Shop, filled: Shop, mode: str, warehouse: Target
+) -> None:
+    filled.follow(mode)
+    load_source(shop, warehouse, at(1))
+    filled.run(
+        insert_user(8, "2025-06-02 00:00:00", status="frozen"), update_user(1, "2025-06-02 00:00:00", "frozen", 2)
+    )
+    assert load_source(shop, warehouse, at(2))["users"].rejected == 2
+    again = load_source(shop, warehouse, at(3))["users"]
+    assert (again.loaded, again.rejected) == (0, 0)
+    filled.run(update_user(8, "2025-06-03 00:00:00", "active", 2), *delete_user(1, "2025-06-03 00:00:00"))
+    result = load_source(shop, warehouse, at(4))["users"]
+    assert result.loaded + result.deleted == 2
+    assert history(warehouse, 8) == [("U", "active", "06-03 00:00")]
+    # Broken records can be deleted.
+    assert [operation for operation, _, _ in history(warehouse, 1)] == ["U", "D"]
+
+
+@each(DIALECTS)
+def test_implausible_deletes_stop_the_load(
+    database: Shop, filled: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.follow("polling")
+    load_source(shop, warehouse, at(1))
+    filled.run("delete from users where email < 'u4'")
+    with pytest.raises(SourceError, match=r"shop: 3 of 5 known users are gone .* SOURCES__SHOP__MAX_DELETE_SHARE=0.6"):
+        load_source(shop, warehouse, at(2))
+    assert ask(warehouse, "select count(*) from raw_shop.users where _operation = 'D'") == [(0,)]
+    monkeypatch.setenv("SOURCES__SHOP__MAX_DELETE_SHARE", "0.6")
+    assert load_source(shop, warehouse, at(3))["users"].deleted == 3
+
+
+@each(SERVERS, *MODES)
+def test_user_without_a_right_to_the_password_hash_can_load(
+    database: Shop, filled: Shop, mode: str, warehouse: Target
+) -> None:
+    filled.follow(mode)
+    columns = ", ".join(read_contract("shop").table("users").column_names)
+    tables = [t.name for t in read_contract("shop").tables if t.name != "users"]
+    tables += [f"{t.name}_changes" for t in read_contract("shop").tables]
+    if database.dialect == "postgres":
+        name = f"reader_{mode}"
+        filled.run(
+            f"drop role if exists {name}",
+            f"create role {name} login password 'p''w \\ %'",
+            f"grant select ({columns}) on users to {name}",
+            *(f"grant select on {table} to {name}" for table in tables),
+        )
+        filled.use(
+            filled.url.replace(
+                filled.url.split("//")[1].split("@")[0], f"{name}:{quote(chr(112) + chr(39))}w%20%5C%20%25"
+            )
+        )
+    else:
+        name, schema = f"reader_{mode}@'127.0.0.1'", filled.url.rsplit("/", 1)[1]
+        filled.run(
+            f"create or replace user {name} identified by 'pw'",
+            f"grant select ({columns}) on {schema}.users to {name}",
+            *(f"grant select on {schema}.{table} to {name}" for table in tables),
+        )
+        filled.use(filled.url.replace(filled.url.split("//")[1].split("@")[0], f"reader_{mode}:pw"))
+    assert load_source(shop, warehouse)["users"].loaded == 5
+    if database.dialect == "postgres":
+        filled.run(f"drop owned by reader_{mode}", f"drop role reader_{mode}")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_password_hash_is_never_read_from_sqlite(database: Shop, filled: Shop, mode: str, warehouse: Target) -> None:
+    # A column that fails when its value is asked for.
+    columns = ", ".join(read_contract("shop").table("users").column_names)
+    filled.run(
+        "alter table users rename to all_users",
+        f"create view users as select {columns}, abs(-9223372036854775808) as password_hash from all_users",
+    )
+    filled.follow(mode)
+    assert load_source(shop, warehouse)["users"].loaded == 5
+
+
+@each(SERVERS)
+def test_change_that_was_committed_late_is_loaded(database: Shop, filled: Shop, warehouse: Target) -> None:
+    filled.run(
+        "update users_changes set position = 99 where position = 4",
+        "create table late as select * from users_changes where position = 3",
+        "delete from users_changes where position = 3",
+    )
+    assert load_source(shop, warehouse, at(1))["users"].loaded == 4
+    filled.run("insert into users_changes select * from late")
+    result = load_source(shop, warehouse, at(2))["users"]
+    assert (result.source_count, result.loaded, result.known) == (5, 1, 4)
+
+
+@each(DIALECTS)
+def test_change_table_that_begins_anew(database: Shop, filled: Shop, warehouse: Target) -> None:
+    load_source(shop, warehouse, at(1))
+    filled.run("delete from users_changes")
+    assert load_source(shop, warehouse, at(2))["users"].source_count == 0
+    filled.run("insert into users_changes (position, operation, changed_at) values (2, 'U', '2025-06-03 00:00:00')")
+    with pytest.raises(SourceError, match="shop: users_changes ends at position 2, but was read up to 5 before"):
+        load_source(shop, warehouse, at(3))
+
+
+@each(DIALECTS)
+def test_records_from_before_the_change_table(database: Shop, warehouse: Target) -> None:
+    database.create(changes=False)
+    database.run(insert_user(1), insert_user(2), insert_user(3, "2025-06-01 11:00:00"))
+    database.create()
+    database.run(update_user(2, "2025-06-02 00:00:00", "inactive", 2), insert_user(4, "2025-06-02 00:00:00"))
+    result = load_source(shop, warehouse, at(3))["users"]
+    assert (result.source_count, result.loaded) == (4, 4)
+    assert history(warehouse, 3) == [("U", "active", "06-01 11:00")]
+    assert load_source(shop, warehouse, at(4))["users"].loaded == 0
+
+
+@each(DIALECTS)
+def test_change_of_following_loses_nothing(database: Shop, filled: Shop, warehouse: Target) -> None:
+    for day, mode in ((1, "polling"), (2, "changes"), (3, "polling")):
+        filled.follow(mode)
+        filled.run(update_user(day, f"2025-06-0{day} 11:00:00", "inactive", 2))
+        load_source(shop, warehouse, at(day))
+    latest = "select arg_max(status, _effective_at) from raw_shop.users group by id"
+    assert sorted(ask(warehouse, latest)) == [("active",)] * 2 + [("inactive",)] * 3
+
+
+@each(DIALECTS)
+def test_future_time_does_not_hide_later_changes(database: Shop, filled: Shop, warehouse: Target) -> None:
+    filled.follow("polling")
+    filled.run(update_user(1, "2099-01-01 00:00:00", "inactive", 2))
+    load_source(shop, warehouse, at(1))
+    filled.run(update_user(2, "2025-06-02 00:00:00", "inactive", 2))
+    assert load_source(shop, warehouse, at(2))["users"].loaded == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_postgres_types(database: Shop, filled: Shop, warehouse: Target) -> None:
+    filled.follow("polling")
+    filled.run(
+        "alter table products alter price_amount type numeric, alter updated_at type timestamptz using updated_at at time zone 'utc'",
+        "insert into products (id, sku, name, category_id, price_amount, currency_code, is_active, created_at, updated_at, "
+        "version) values (1, 'a', 'Mug', 1, 12345678901.2345, 'GBP', true, '2025-06-01', '2025-06-01 12:00+02', 1), "
+        "(2, 'b', 'Jug', 1, 1.00001, 'GBP', true, '2025-06-01', '2025-06-01 12:00+02', 1)",
+    )
+    load_source(shop, warehouse, at(1))
+    rows = "select price_amount, strftime(updated_at, '%H:%M'), strftime(_effective_at, '%H:%M') from raw_shop.products"
+    assert ask(warehouse, rows) == [(Decimal("12345678901.2345"), "10:00", "10:00")]
+    assert rejects(warehouse, "shop") == [("products", ["2"], ["type:price_amount"])]
+    again = load_source(shop, warehouse, at(2))["products"]
+    assert (again.loaded, again.rejected) == (0, 0)
+    filled.run("alter database " + filled.url.split("/")[3].split("?")[0] + " set timezone = 'Asia/Tokyo'")
+    filled.run("update products set updated_at = '2025-06-01 12:30+02', version = 2 where id = 1")
+    again = load_source(shop, warehouse, at(2))["products"]
+    assert (again.loaded, again.rejected) == (1, 0)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+@pytest.mark.parametrize("mode", MODES)
+def test_lost_connection_is_an_error_and_no_more(database: Shop, filled: Shop, mode: str, warehouse: Target) -> None:
+    filled.follow(mode)
+
+    def cut(line: str) -> None:
+        if "shop.users" in line:
+            filled.run(
+                "select pg_terminate_backend(pid) from pg_stat_activity "
+                "where datname = current_database() and pid <> pg_backend_pid()"
+            )
+
+    with pytest.raises(SourceError, match=r"shop.*(broke off|could not be read to its end)"):
+        load(read_contract("shop"), shop.extracts, warehouse, NOON, cut)
+    assert load_source(shop, warehouse)["users"].loaded == 5
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:hunter2@127.0.0.1:9/x", "mysql://u:hunter2@127.0.0.1:9/x"])
+def test_refused_connection(url: str, warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCES__SHOP__CREDENTIALS", url)
+    with pytest.raises(SourceError, match=r"shop: the database at 127.0.0.1 refuses: .*; check that it runs") as caught:
+        load_source(shop, warehouse)
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@each(SERVERS)
+def test_wrong_password(database: Shop, warehouse: Target) -> None:
+    if database.dialect == "postgres":
+        pytest.skip("the tests' server trusts everybody")
+    database.use(database.url.replace(database.url.split("//")[1].split("@")[0], "granary:hunter2"))
+    with pytest.raises(SourceError, match="refuses") as caught:
+        load_source(shop, warehouse)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_settings_that_are_wrong(warehouse: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for url, message in (
+        (f"sqlite:///{tmp_path}/nowhere.sqlite", "shop: there is no SQLite file at .*nowhere.sqlite: check"),
+        (
+            "oracle://host/x",
+            "SOURCES__SHOP__CREDENTIALS starts with 'oracle': use sqlite, postgresql, mysql or mariadb",
+        ),
+    ):
+        monkeypatch.setenv("SOURCES__SHOP__CREDENTIALS", url)
+        with pytest.raises(SourceError, match=message):
+            load_source(shop, warehouse)
+    monkeypatch.setenv("SOURCES__SHOP__FOLLOW", "closely")
+    with pytest.raises(SourceError, match="SOURCES__SHOP__FOLLOW is 'closely': use one of auto, changes, polling"):
+        load_source(shop, warehouse)
+
+
+@each(DIALECTS)
+def test_follow_changes_where_there_are_none(database: Shop, warehouse: Target) -> None:
+    database.create(changes=False)
+    database.follow("changes")
+    with pytest.raises(SourceError, match=r"FOLLOW=changes, but the database has no table users_changes, addresses"):
+        load_source(shop, warehouse)
+
+
+@each(DIALECTS)
+def test_simulated_shop(database: Shop, warehouse: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulate(tmp_path / "company", 40, scale=0.1)
+    source = tmp_path / "company" / "shop.sqlite"
+    if database.dialect == "sqlite":
+        database.use(f"sqlite:///{source}")
+    else:
+        database.create()
+        connection = database.connect()
+        copy_shop(source, connection, database.dialect)  # type: ignore[arg-type]
+        connection.close()
+    end = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=40)
+    with sqlite3.connect(tmp_path / "company" / "truth.sqlite") as truth:
+        counts = dict(truth.execute("select resource, records from truth_counts where source = 'shop'").fetchall())
+        broken = truth.execute("select resource, reason from truth_rejects where source = 'shop'").fetchall()
+    result = load_source(shop, warehouse, end)
+    assert {name: each.source_count for name, each in result.items()} == {
+        name: counts[f"{name}_changes"] for name in result
+    }
+    found = [(resource, reasons[0]) for resource, _, reasons in rejects(warehouse, "shop")]
+    assert sorted(found) == sorted(broken)
+    check_same_state(source, warehouse, result)
+
+
+def check_same_state(source: Path, warehouse: Target, result: dict[str, Loaded]) -> None:
+    """The latest good version of each record is what the shop's table says, but for records that are broken there."""
+    for name in result:
+        living = f"""
+            select count(*) from (
+                select * from raw_shop.{name}
+                qualify row_number() over (partition by id order by _effective_at desc, _revision desc) = 1
+            ) where _operation = 'U'"""
+        with sqlite3.connect(source) as connection:
+            there = connection.execute(f"select count(*) from {name}").fetchone()[0]
+        never_good = ask(
+            warehouse,
+            f"""
+            select count(distinct record_key) from raw_shop.rejects where resource = '{name}'
+            and record ->> '$.id' not in (select cast(id as varchar) from raw_shop.{name})""",
+        )[0][0]
+        assert ask(warehouse, living)[0][0] == there - never_good, name
