@@ -36,7 +36,7 @@ help: ## What can be asked for
 	@echo "  WAREHOUSE_DIR=data        where DuckDB's files lie"
 
 setup: ## Install what `make build` needs, into .venv
-	@if [ ! -f $(VENV)/.dev -o requirements/dev.txt -nt $(VENV)/.dev ]; then $(MAKE) --no-print-directory $(VENV)/.default; fi
+	@if [ ! -f $(VENV)/.dev -o requirements/dev.txt -nt $(VENV)/.dev ]; then $(MAKE) --silent --no-print-directory $(VENV)/.default; fi
 
 setup-dev: $(VENV)/.dev ## Install what `make test` and `make lint` need on top
 

@@ -130,7 +130,7 @@ class Warehouse:
         return Built(time.perf_counter() - started, dbt_seconds, outcome.seconds)
 
     def start_up(self) -> float:
-        """dbt's fixed cost: the least of three runs that build one small table, less that table."""
+        """The fixed cost of a dbt command: the least of three runs that build one small table, less that table."""
         manifest = dbt.parse(self.target)
         found = []
         for _ in range(3):
@@ -142,8 +142,8 @@ class Warehouse:
     def statements(self) -> dict[str, Statement]:
         """What dbt ran in the full build that has just ended, by node.
 
-        dbt writes each node's SQL into its folder `run`; here it goes straight into the relation's own name. The indexes
-        that dbt made follow their table (Postgres). A seed is its file, copied into a table of the same columns.
+        dbt writes each node's SQL into its folder `run`; here it goes straight into the relation's own name. The
+        indexes that dbt made follow their table (Postgres). A seed is its file, copied into a table of its columns.
         """
         manifest = dbt.parse(self.target)
         nodes = {k: n for k, n in manifest.nodes.items() if n.resource_type in ("model", "snapshot", "seed")}
@@ -249,6 +249,7 @@ def measure(warehouse: Warehouse, runs: int, parts: set[str]) -> list[Measuremen
     found: list[Measurement] = []
     fresh: list[Built] = []
     raw: list[float] = []
+    statements: dict[str, Statement] = {}
     for number in range(runs if "build" in parts else 1):
         if number == 1:
             # Between the two, since the builds after the last of these go on from what it leaves.

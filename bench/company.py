@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 
 import duckdb
 
@@ -53,8 +52,13 @@ class Company:
         """Write the file anew."""
         self.path.unlink(missing_ok=True)
         with closing(duckdb.connect(str(self.path))) as duck:
-            # A number between 0 and 1 for each record and purpose.
+            # A number between 0 and 1 for each record and purpose, and a choice from a list.
             duck.execute("create macro draw(purpose, number) as hash(purpose || number) % 1000003 / 1000003.0")
+            duck.execute(
+                "create macro drawn(purpose, number, size) as cast(floor(draw(purpose, number) * size) as bigint)"
+            )
+            duck.execute("create macro choice(purpose, number, list) as list[1 + drawn(purpose, number, len(list))]")
+            duck.execute("create macro money(amount) as cast(amount as numeric(18, 4))")
             duck.execute("create macro uuid_of(kind, number) as cast(cast(md5(kind || number) as uuid) as varchar)")
             duck.execute(
                 "create macro instant(day) as date '2024-01-01' + to_microseconds(cast(day * 86400000000 as bigint))"
@@ -92,8 +96,8 @@ class Company:
                 f"insert into {raw}.{table.name} ({columns}) select {columns} from {made} where _load_id = '{key}'"
             )
             duck.execute(f"""
-                insert into {raw}.loads (resource, source_count, loaded_count, known_count, rejected_count, deleted_count,
-                    cursor, _observed_at, _load_id)
+                insert into {raw}.loads (resource, source_count, loaded_count, known_count, rejected_count,
+                    deleted_count, cursor, _observed_at, _load_id)
                 select '{table.name}', count(*), count(*), 0, 0, 0, null, {observed}, '{key}'
                 from {made} where _load_id = '{key}'""")
         duck.execute(
@@ -170,58 +174,58 @@ class Company:
         # A product in front of the list sells more than one at its end.
         lines = f"""(
             select o.number + 1 as order_id, placed_at, line, (o.number + 1) * 10 + line as id,
-                1 + cast(floor(pow(draw('product' || line, o.number), 2) * {self.sizes["products"]}) as bigint) as product_id,
-                1 + cast(floor(draw('quantity' || line, o.number) * 4) as bigint) as quantity
+                1 + cast(floor(pow(draw('product' || line, o.number), 2) * {self.sizes["products"]}) as bigint)
+                    as product_id,
+                1 + drawn('quantity' || line, o.number, 4) as quantity
             from {orders} as o cross join range(1, 7) as l(line)
             where line <= 1 + floor(draw('lines', o.number) * 6))"""
         priced = f"""(
             select *, {_price("product_id")} as price,
-                cast(case when draw('discount', id) < 0.2 then quantity * {_price("product_id")} * 0.1 else 0 end as numeric(18, 4))
+                money(case when draw('discount', id) < 0.2 then quantity * {_price("product_id")} * 0.1 else 0 end)
                     as discount
             from {lines})"""
         items = f"""(
             select id, order_id, line as line_number, 'sale' as kind, product_id, quantity, price as unit_price_amount,
-                discount as discount_amount, cast((quantity * price - discount) * 0.2 as numeric(18, 4)) as tax_amount,
+                discount as discount_amount, money((quantity * price - discount) * 0.2) as tax_amount,
                 null::bigint as original_item_id, placed_at as created_at
             from {priced})"""
         totals = f"""(
             select order_id, sum(quantity * unit_price_amount) as subtotal, sum(discount_amount) as discount,
                 sum(tax_amount) as tax
             from {items} group by order_id)"""
-        currency = "case when draw('currency', number) < 0.8 then 'GBP' when draw('currency', number) < 0.95 then 'EUR' else 'USD' end"
-        # What comes back does so within ten days, and no day after the first two years is any different from the others.
+        currency = "choice('currency', number, ['GBP', 'GBP', 'GBP', 'GBP', 'GBP', 'GBP', 'EUR', 'USD'])"
+        # What comes back does so within ten days, so before the first two years are over.
         returned = f"number % 25 = 0 and placed_at < instant({DAYS - 10})"
         return {
             "shop.orders": f"""
                 select number + 1 as id, uuid_of('user', {_user("number", self.sizes["users"])}) as user_id,
                     case when {returned} then 'returned' else 'delivered' end as status,
-                    ['web', 'mobile_app', 'marketplace', 'phone'][1 + cast(floor(draw('channel', number) * 4) as bigint)] as channel,
+                    choice('channel', number, ['web', 'mobile_app', 'marketplace', 'phone']) as channel,
                     {currency} as currency_code, {_user("number", self.sizes["users"])} % {self.sizes["addresses"]} + 1
                         as shipping_address_id,
-                    cast(subtotal as numeric(18, 4)) as subtotal_amount, cast(discount as numeric(18, 4)) as discount_amount,
-                    cast(tax as numeric(18, 4)) as tax_amount, cast(3.5 as numeric(18, 4)) as shipping_amount,
-                    cast(subtotal - discount + tax + 3.5 as numeric(18, 4)) as total_amount, placed_at,
+                    money(subtotal) as subtotal_amount, money(discount) as discount_amount, money(tax) as tax_amount,
+                    money(3.5) as shipping_amount, money(subtotal - discount + tax + 3.5) as total_amount, placed_at,
                     placed_at + interval 1 hour as paid_at, placed_at + interval 1 day as shipped_at,
-                    placed_at + interval 3 days as delivered_at, null::timestamp as cancelled_at, placed_at as created_at,
-                    placed_at + interval 3 days as updated_at, 4::bigint as version, placed_at as _at
+                    placed_at + interval 3 days as delivered_at, null::timestamp as cancelled_at,
+                    placed_at as created_at, placed_at + interval 3 days as updated_at, 4::bigint as version, placed_at as _at
                 from {orders} inner join {totals} on order_id = number + 1""",
             "shop.order_items": f"""
                 select *, created_at as updated_at, 1::bigint as version, created_at as _at from {items}
                 union all
-                select id + 8, order_id, 9, 'return', product_id, -quantity, unit_price_amount, -discount_amount, -tax_amount,
-                    id, created_at + interval 9 days, created_at + interval 9 days, 1, created_at + interval 9 days
+                select id + 8, order_id, 9, 'return', product_id, -quantity, unit_price_amount, -discount_amount,
+                    -tax_amount, id, created_at + interval 9 days, created_at + interval 9 days, 1, created_at + interval 9 days
                 from (select *, order_id - 1 as number, created_at as placed_at from {items})
                 where line_number = 1 and {returned}""",
             "shop.payments": f"""
                 select number + 1 as id, number + 1 as order_id,
-                    ['card', 'paypal', 'bank_transfer', 'gift_card'][1 + cast(floor(draw('method', number) * 4) as bigint)] as method,
-                    'captured' as status, cast(subtotal - discount + tax + 3.5 as numeric(18, 4)) as amount,
+                    choice('method', number, ['card', 'paypal', 'bank_transfer', 'gift_card']) as method,
+                    'captured' as status, money(subtotal - discount + tax + 3.5) as amount,
                     {currency} as currency_code, placed_at + interval 1 hour as paid_at, placed_at as created_at,
                     placed_at + interval 1 hour as updated_at, 1::bigint as version, placed_at + interval 1 hour as _at
                 from {orders} inner join {totals} on order_id = number + 1""",
             "shop.refunds": f"""
                 select number + 1 as id, number + 1 as payment_id, number + 1 as order_id,
-                    cast(quantity * unit_price_amount as numeric(18, 4)) as amount, {currency} as currency_code,
+                    money(quantity * unit_price_amount) as amount, {currency} as currency_code,
                     'sent back' as reason, placed_at + interval 10 days as refunded_at,
                     placed_at + interval 10 days as created_at, placed_at + interval 10 days as updated_at,
                     1::bigint as version, placed_at + interval 10 days as _at
@@ -231,9 +235,10 @@ class Company:
     def _movements(self, first: int, last: int, day: str) -> str:
         return f"""
             select number + 1 as id, 1 + number * 7919 % {self.sizes["products"]} as product_id,
-                case when number % 5 = 0 then 'receipt' when number % 97 = 0 then 'adjustment' else 'sale' end as movement_type,
+                case when number % 5 = 0 then 'receipt' when number % 97 = 0 then 'adjustment' else 'sale' end
+                    as movement_type,
                 case when number % 5 = 0 then 12 when number % 97 = 0 then -1
-                    else -1 - cast(floor(draw('moved', number) * 4) as bigint) end as quantity,
+                    else -1 - drawn('moved', number, 4) end as quantity,
                 case when number % 5 > 0 then number + 1 end as order_id, null::bigint as stock_after,
                 instant({day}) as moved_at, instant({day}) as created_at, instant({day}) as updated_at,
                 1::bigint as version, instant({day}) as _at
@@ -246,10 +251,12 @@ class Company:
         return f"""
             select {day} as trading_date, cast(500000 + number * 1000 + line // 20 as varchar) as invoice_no,
                 line % 20 + 1 as line_number, 'P' || {_code} as stock_code,
-                'product ' || {_code} || case when number > 150 and {_code} % 20 = 0 then ', new' else '' end as description,
+                'product ' || {_code} || case when number > 150 and {_code} % 20 = 0 then ', new' else '' end
+                    as description,
                 case when line % 50 = 7 then -1 else 1 + line % 9 end as quantity,
                 {day} + to_minutes(540 + line % 480) as invoice_date, {_price(_code)} as unit_price,
-                case when line % 7 > 0 then (10000 + (number * 31 + line // 20) % {sizes["customers"]}) || '.0' end as customer_id,
+                case when line % 7 > 0 then (10000 + (number * 31 + line // 20) % {sizes["customers"]}) || '.0' end
+                    as customer_id,
                 case when line // 20 % 10 > 0 then 'United Kingdom' else 'Germany' end as country,
                 {day} + interval 20 hours as _at
             from range({first}, {last}) as days(number) cross join range({lines}) as lines(line)""".replace(
@@ -262,11 +269,11 @@ _code = "cast(floor(pow(draw('code' || number, line), 2) * {codes}) as bigint)"
 
 
 def _price(product: str) -> str:
-    return f"cast(1 + ({product}) * 7919 % 10000 / 100 as numeric(18, 4))"
+    return f"money(1 + ({product}) * 7919 % 10000 / 100)"
 
 
 def _user(number: str, users: int) -> str:
-    return f"cast(floor(draw('user', {number}) * {users}) as bigint)"
+    return f"drawn('user', {number}, {users})"
 
 
 def _categories() -> str:
@@ -282,7 +289,8 @@ def _users(numbers: str, version: int, day: int | None = None) -> str:
     # Every tenth change is one of the address to log in with; what else changes is the family name.
     return f"""
         select uuid_of('user', number) as id,
-            'user' || number || case when {version} > 1 and number % 10 = 0 then '.{version}' else '' end || '@example.com' as email,
+            'user' || number || case when {version} > 1 and number % 10 = 0 then '.{version}' else '' end
+                || '@example.com' as email,
             'Ada' as first_name, 'Name {version}' as last_name, 'active' as status,
             instant(number % {DAYS // 2}) as created_at, {at} as updated_at, 'shop' as created_by, 'shop' as updated_by,
             {version}::bigint as version, {at} as _at
@@ -307,7 +315,7 @@ def _products(numbers: str, version: int, day: int | None = None) -> str:
     return f"""
         select number + 1 as id, 'SKU' || number as sku, 'Product ' || number as name,
             20 + number % {CATEGORIES - 20} + 1 as category_id,
-            cast({_price("number + 1")} * {1 + version / 10} as numeric(18, 4)) as price_amount, 'GBP' as currency_code,
+            money({_price("number + 1")} * {1 + version / 10}) as price_amount, 'GBP' as currency_code,
             true as is_active, instant(0) as created_at, {at} as updated_at, {version}::bigint as version, {at} as _at
         from {numbers} as numbers(number)"""
 
@@ -327,7 +335,8 @@ def _accounts(numbers: str, users: int, day: str, version: int = 1) -> str:
 def _files(first: int, last: int, lines: int) -> str:
     day = f"date '{FIRST_DAY}' + cast({DAYS - RETAIL_DAYS} + number as integer)"
     return f"""
-        select {day} as trading_date, 'sales_' || ({day}) || '.csv' as file_name, {day} + interval 20 hours as modified_at,
+        select {day} as trading_date, 'sales_' || ({day}) || '.csv' as file_name,
+            {day} + interval 20 hours as modified_at,
             1000::bigint as size_bytes, md5(cast(number as varchar)) as checksum, {lines}::bigint as record_count,
             {day} + interval 20 hours as _at
         from range({first}, {last}) as numbers(number)"""

@@ -89,11 +89,12 @@ def write_readme(
     missed = [each for each in measurements if each.verdict == "MISSED"]
     met = [each for each in measurements if each.verdict == "ok"]
     lines = [
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{command}` at {size}, {settings.runs} runs each, in {minutes:.0f} minutes.",
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{command}` at {size}, "
+        f"{settings.runs} runs each, in {minutes:.0f} minutes.",
         "",
-        f"Machine: {', '.join(f'{value} {name}' if name == 'cores' else f'{name} {value}' for name, value in machine.items())}.",
+        f"Machine: {', '.join(f'{name} {value}' for name, value in machine.items())}.",
         "",
-        f"Postgres's settings: {', '.join(f'`{name} = {value}`' for name, value in SETTINGS.items())}; the rest as it comes.",
+        f"Postgres: {', '.join(f'`{name} = {value}`' for name, value in SETTINGS.items())}; the rest as it comes.",
         "",
         f"Targets met: {len(met)}; missed: {len(missed)}.",
         "",

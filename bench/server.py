@@ -30,7 +30,7 @@ class Server:
         self.host = host
 
     def settings(self, database: str) -> dict[str, str]:
-        """libpq's variables for one of its databases."""
+        """What libpq reads from the environment, for one of its databases."""
         return {"PGHOST": self.host, "PGPORT": "5432", "PGUSER": "postgres", "PGDATABASE": database}
 
     def url(self, database: str) -> str:
@@ -62,6 +62,7 @@ class Server:
 
     @property
     def version(self) -> str:
+        """The server's version, such as 18.4."""
         return str(self.run("postgres", "show server_version")[0][0])
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import psycopg2
 import pymysql
@@ -97,9 +97,9 @@ def user_id(number: int) -> str:
 
 def insert_user(number: int, at: str = "2025-06-01 10:00:00", status: str = "active", version: int = 1) -> str:
     return (
-        "insert into users (id, email, password_hash, first_name, last_name, status, created_at, updated_at, created_by, "
-        f"updated_by, version) values ('{user_id(number)}', 'u{number}@example.com', 'secret', 'Ada', 'Löve', '{status}', "
-        f"'2025-06-01 10:00:00', '{at}', 'app', 'app', {version})"
+        "insert into users (id, email, password_hash, first_name, last_name, status, created_at, updated_at, "
+        f"created_by, updated_by, version) values ('{user_id(number)}', 'u{number}@example.com', 'secret', 'Ada', "
+        f"'Löve', '{status}', '2025-06-01 10:00:00', '{at}', 'app', 'app', {version})"
     )
 
 
@@ -120,8 +120,8 @@ def delete_user(number: int, at: str = "2025-06-09 00:00:00") -> list[str]:
 def insert_address(number: int, at: str = "2025-06-01 10:00:00") -> str:
     return (
         "insert into addresses (id, user_id, kind, line_1, city, postal_code, country_code, is_default, created_at, "
-        f"updated_at, version) values ({number}, '{user_id(number)}', 'shipping', '1 High Street', 'York', 'YO1', 'GB', "
-        f"{'true' if number else 'false'}, '{at}', '{at}', 1)"
+        f"updated_at, version) values ({number}, '{user_id(number)}', 'shipping', '1 High Street', 'York', 'YO1', "
+        f"'GB', true, '{at}', '{at}', 1)"
     )
 
 
@@ -316,15 +316,11 @@ def test_user_without_a_right_to_the_password_hash_can_load(
         name = f"reader_{mode}"
         filled.run(
             f"drop role if exists {name}",
-            f"create role {name} login password 'p''w \\ %'",
+            f"create role {name} login",
             f"grant select ({columns}) on users to {name}",
             *(f"grant select on {table} to {name}" for table in tables),
         )
-        filled.use(
-            filled.url.replace(
-                filled.url.split("//")[1].split("@")[0], f"{name}:{quote(chr(112) + chr(39))}w%20%5C%20%25"
-            )
-        )
+        filled.use(filled.url.replace(filled.url.split("//")[1].split("@")[0], name))
     else:
         name, schema = f"reader_{mode}@'127.0.0.1'", filled.url.rsplit("/", 1)[1]
         filled.run(
@@ -354,14 +350,15 @@ def test_password_hash_is_never_read_from_sqlite(database: Shop, filled: Shop, m
 @each(SERVERS)
 def test_change_that_was_committed_late_is_loaded(database: Shop, filled: Shop, warehouse: Target) -> None:
     filled.run(
-        "update users_changes set position = 99 where position = 4",
-        "create table late as select * from users_changes where position = 3",
-        "delete from users_changes where position = 3",
+        update_user(1, "2025-06-01 10:30:00", "inactive", 2),
+        update_user(2, "2025-06-01 10:31:00", "inactive", 2),
+        "create table late as select * from users_changes where position = 6",
+        "delete from users_changes where position = 6",
     )
-    assert load_source(shop, warehouse, at(1))["users"].loaded == 4
+    assert load_source(shop, warehouse, at(1))["users"].loaded == 6
     filled.run("insert into users_changes select * from late")
     result = load_source(shop, warehouse, at(2))["users"]
-    assert (result.source_count, result.loaded, result.known) == (5, 1, 4)
+    assert (result.source_count, result.loaded, result.known) == (7, 1, 6)
 
 
 @each(DIALECTS)
@@ -407,12 +404,14 @@ def test_future_time_does_not_hide_later_changes(database: Shop, filled: Shop, w
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_postgres_types(database: Shop, filled: Shop, warehouse: Target) -> None:
-    filled.follow("polling")
-    filled.run(
-        "alter table products alter price_amount type numeric, alter updated_at type timestamptz using updated_at at time zone 'utc'",
-        "insert into products (id, sku, name, category_id, price_amount, currency_code, is_active, created_at, updated_at, "
-        "version) values (1, 'a', 'Mug', 1, 12345678901.2345, 'GBP', true, '2025-06-01', '2025-06-01 12:00+02', 1), "
+def test_postgres_types(database: Shop, warehouse: Target) -> None:
+    database.create(changes=False)
+    database.run(
+        "alter table products alter price_amount type numeric",
+        "alter table products alter updated_at type timestamptz using updated_at at time zone 'utc'",
+        "insert into products (id, sku, name, category_id, price_amount, currency_code, is_active, created_at, "
+        "updated_at, version) values "
+        "(1, 'a', 'Mug', 1, 12345678901.2345, 'GBP', true, '2025-06-01', '2025-06-01 12:00+02', 1), "
         "(2, 'b', 'Jug', 1, 1.00001, 'GBP', true, '2025-06-01', '2025-06-01 12:00+02', 1)",
     )
     load_source(shop, warehouse, at(1))
@@ -421,8 +420,10 @@ def test_postgres_types(database: Shop, filled: Shop, warehouse: Target) -> None
     assert rejects(warehouse, "shop") == [("products", ["2"], ["type:price_amount"])]
     again = load_source(shop, warehouse, at(2))["products"]
     assert (again.loaded, again.rejected) == (0, 0)
-    filled.run("alter database " + filled.url.split("/")[3].split("?")[0] + " set timezone = 'Asia/Tokyo'")
-    filled.run("update products set updated_at = '2025-06-01 12:30+02', version = 2 where id = 1")
+    # The server's time zone changes nothing.
+    name = urlsplit(database.url).path[1:]
+    database.run(f"alter database {name} set timezone = 'Asia/Tokyo'")
+    database.run("update products set updated_at = '2025-06-01 12:30+02', version = 2 where id = 1")
     again = load_source(shop, warehouse, at(2))["products"]
     assert (again.loaded, again.rejected) == (1, 0)
 
@@ -526,6 +527,6 @@ def check_same_state(source: Path, warehouse: Target, result: dict[str, Loaded])
             warehouse,
             f"""
             select count(distinct record_key) from raw_shop.rejects where resource = '{name}'
-            and record ->> '$.id' not in (select cast(id as varchar) from raw_shop.{name})""",
+            and json_extract_string(record, '$.id') not in (select cast(id as varchar) from raw_shop.{name})""",
         )[0][0]
         assert ask(warehouse, living)[0][0] == there - never_good, name

@@ -8,8 +8,8 @@ How each is read in one state:
 - Postgres: every statement of DuckDB's transaction runs in one transaction of the source, repeatable read.
 - MySQL and MariaDB: the same holds for tables that DuckDB scans, and not for `mysql_query`, which takes another
   connection. So rows are scanned only; DuckDB hands conditions and counts on to the source.
-- SQLite: DuckDB may read through several connections, which share no state. Change tables only grow, and are read
-  up to a position; anything else is read from a copy.
+- SQLite: DuckDB may read through several connections, which share no state. Where change tables are read on, this
+  does no harm: they only grow, and are read up to a position. Else a copy is read.
 """
 
 from __future__ import annotations

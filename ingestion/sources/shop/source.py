@@ -63,7 +63,8 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
     chosen = settings()
     database = attach(reader.connection, chosen.credentials, chosen.schema, reader.workspace)
     by_changes = _by_changes(database, reader, chosen)
-    if database.dialect == "sqlite" and not all(by_changes.values()):
+    grown = all(by_changes.values()) and all(table.name in reader.cursors for table in reader.contract.tables)
+    if database.dialect == "sqlite" and not grown:
         reader.connection.execute("detach shop")
         database = attach(reader.connection, chosen.credentials, chosen.schema, reader.workspace, copy=True)
     # DuckDB's transaction is the source's: from here on, all that is read is of one state.
