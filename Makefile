@@ -75,7 +75,8 @@ lint: setup-dev ## Every linter, as the pre-commit hooks run them
 
 format: setup-dev ## Put Python and SQL into the house's form
 	@$(BIN)/ruff format --quiet . && $(BIN)/ruff check --fix --quiet .
-	@$(BIN)/sqlfluff fix --quiet models tests/data
+	@mkdir -p target/lint && WAREHOUSE_DIR=target/lint DBT_TARGET_PATH=target/lint DBT_LOG_PATH=target/lint \
+		$(BIN)/sqlfluff fix --quiet models tests
 
 docs: setup ## The docs site as one static page
 	@$(BIN)/python -m warehouse docs

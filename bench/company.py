@@ -207,13 +207,15 @@ class Company:
                     money(3.5) as shipping_amount, money(subtotal - discount + tax + 3.5) as total_amount, placed_at,
                     placed_at + interval 1 hour as paid_at, placed_at + interval 1 day as shipped_at,
                     placed_at + interval 3 days as delivered_at, null::timestamp as cancelled_at,
-                    placed_at as created_at, placed_at + interval 3 days as updated_at, 4::bigint as version, placed_at as _at
+                    placed_at as created_at, placed_at + interval 3 days as updated_at, 4::bigint as version,
+                    placed_at as _at
                 from {orders} inner join {totals} on order_id = number + 1""",
             "shop.order_items": f"""
                 select *, created_at as updated_at, 1::bigint as version, created_at as _at from {items}
                 union all
                 select id + 8, order_id, 9, 'return', product_id, -quantity, unit_price_amount, -discount_amount,
-                    -tax_amount, id, created_at + interval 9 days, created_at + interval 9 days, 1, created_at + interval 9 days
+                    -tax_amount, id, created_at + interval 9 days, created_at + interval 9 days, 1,
+                    created_at + interval 9 days
                 from (select *, order_id - 1 as number, created_at as placed_at from {items})
                 where line_number = 1 and {returned}""",
             "shop.payments": f"""

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
+from typing import Any, Literal
 
 import dlt
 import duckdb
@@ -230,6 +231,8 @@ class _Warehouse:
 
     def plain(self, resource: Callable[[], object]) -> None:
         """Through dlt alone: no contract, no rejects, no load id in the rows."""
+        destination: Any
+        form: Literal["parquet", "csv"]
         if self.engine == "duckdb":
             destination, form = dlt.destinations.duckdb(str(self.folder / "plain.duckdb")), "parquet"
         else:
@@ -333,9 +336,9 @@ def _plain_csv(path: Path) -> Callable[[], object]:
     return resource
 
 
-def _plain_database(url: str, backend: str, schema: str) -> Callable[[], object]:
+def _plain_database(url: str, backend: Literal["pyarrow", "connectorx"], schema: str) -> Callable[[], object]:
     def resource() -> object:
-        for module in ("sqlalchemy", *(["connectorx"] if backend == "connectorx" else [])):
+        for module in ("sqlalchemy", *(("connectorx",) if backend == "connectorx" else ())):
             if importlib.util.find_spec(module) is None:
                 raise ModuleNotFoundError(f"{backend} needs {module}", name=module)
         from dlt.sources.sql_database import sql_table

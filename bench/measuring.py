@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import psycopg2
 
 RUNS = 2
 
@@ -108,5 +107,4 @@ def machine(postgres: str) -> dict[str, str]:
         "Python": platform.python_version(),
         "DuckDB": duckdb.__version__,
         "PostgreSQL": postgres or "not measured",
-        "psycopg2": psycopg2.__version__.split()[0],
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from typing import Any
 
@@ -23,11 +22,11 @@ AGGREGATES = {
         where s.business_date > (select max(business_date) - 30 from commerce.agg_sales__daily)
         group by s.business_date, c.channel_name order by s.business_date, c.channel_name""",
     "months by country": """
-        select d.month_start, c.country_name, sum(s.net_sales_amount)
+        select d.month_start_date, c.country_name, sum(s.net_sales_amount)
         from commerce.agg_sales__daily as s
         inner join core.dim_dates as d on s.business_date = d.date_day
         inner join core.dim_countries as c on s.country_key = c.country_key
-        group by d.month_start, c.country_name order by d.month_start, 3 desc""",
+        group by d.month_start_date, c.country_name order by d.month_start_date, 3 desc""",
     "this year against last, by month": """
         select extract(month from business_date), extract(year from business_date), sum(net_sales_amount)
         from commerce.agg_sales__daily group by 1, 2 order by 1, 2""",
@@ -39,21 +38,25 @@ AGGREGATES = {
         select p.product_name, m.net_sales_amount, m.sales_rank
         from commerce.agg_products__monthly as m
         inner join commerce.dim_products as p on m.product_key = p.product_key and p.is_current
-        where m.month_start = (select max(month_start) from commerce.agg_products__monthly) and m.sales_rank <= 20
+        where
+            m.month_start_date = (select max(month_start_date) from commerce.agg_products__monthly)
+            and m.sales_rank <= 20
         order by m.sales_rank""",
     "one product over the months": """
-        select month_start, units_sold, net_sales_amount, sales_rank from commerce.agg_products__monthly
-        where product_key = (select min(product_key) from commerce.dim_products where product_type = 'good')
-        order by month_start""",
+        select month_start_date, sold_quantity, net_sales_amount, sales_rank from commerce.agg_products__monthly
+        where product_key = (
+            select product_key from commerce.agg_products__monthly order by sales_rank, product_key limit 1
+        )
+        order by month_start_date""",
     "customers by segment": """
-        select segment, count(*), sum(monetary_amount) from commerce.agg_customers__lifetime
+        select segment, count(*), sum(lifetime_value_amount) from commerce.agg_customers__lifetime
         group by segment order by segment""",
     "the hundred best customers": """
         select customer_key, lifetime_value_amount, last_order_date from commerce.agg_customers__lifetime
         order by lifetime_value_amount desc, customer_key limit 100""",
     "cohort triangle": """
-        select cohort_month, months_since, active_customer_count, retention_rate
-        from commerce.agg_cohorts__monthly order by cohort_month, months_since""",
+        select cohort_month_start_date, months_since_first_order, active_customer_count, retention_rate
+        from commerce.agg_cohorts__monthly order by cohort_month_start_date, months_since_first_order""",
     "products at risk of running out": """
         select p.product_name, r.on_hand_quantity, r.days_of_cover from commerce.agg_stock_risk__products as r
         inner join commerce.dim_products as p on r.product_key = p.product_key and p.is_current
@@ -84,7 +87,7 @@ def measure(target: Target) -> list[Measurement]:
 def _connect(target: Target) -> Any:
     if target.engine == "duckdb":
         return duckdb.connect(str(target.published_file), read_only=True)
-    return psycopg2.connect(**{key: value for key, value in libpq().items() if value})
+    return psycopg2.connect(**{key: value for key, value in libpq().items() if value})  # type: ignore[call-overload]
 
 
 def _ask(connection: Any, engine: str, what: str, queries: dict[str, str], at_most: float | None) -> list[Measurement]:
@@ -96,7 +99,8 @@ def _ask(connection: Any, engine: str, what: str, queries: dict[str, str], at_mo
             cursor.execute(query)
             rows = len(cursor.fetchall())
         except (duckdb.Error, psycopg2.Error) as error:
-            connection.rollback() if engine == "postgres" else None
+            if engine == "postgres":
+                connection.rollback()
             note = f"fails: {str(error).strip().splitlines()[0]}"
             found.append(Measurement("queries", engine, name, None, note=note, ratio=float("inf"), at_most=at_most))
         else:
@@ -105,7 +109,10 @@ def _ask(connection: Any, engine: str, what: str, queries: dict[str, str], at_mo
     seconds: dict[str, list[float]] = {name: [] for name in answered}
     for _ in range(RUNS):
         for name, query in answered.items():
-            seconds[name].append(_timed(lambda query=query: (cursor.execute(query), cursor.fetchall())))  # type: ignore[misc]
+            started = time.perf_counter()
+            cursor.execute(query)
+            cursor.fetchall()
+            seconds[name].append(time.perf_counter() - started)
     every = [each for values in seconds.values() for each in values]
     for name, values in seconds.items():
         found.append(Measurement("queries", engine, f"{name}: p95", percentile(values, 0.95)))
@@ -115,9 +122,3 @@ def _ask(connection: Any, engine: str, what: str, queries: dict[str, str], at_mo
         p95 = percentile(every, 0.95)
         found.append(Measurement("queries", engine, f"{label}: p95", p95, "seconds", None, p95, at_most=at_most))
     return found
-
-
-def _timed(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started

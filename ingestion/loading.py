@@ -427,7 +427,7 @@ def _run(pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | Non
         path = reader.workspace / f"empty.{name}.{work_format}"
         nulls = ", ".join(f"cast(null as {kind}) as {quoted(column)}" for column, kind in columns[name].items())
         options = "format parquet" if work_format == "parquet" else "format csv, header"
-        reader.connection.execute(f"copy (select {nulls} where false) to '{path}' ({options})")
+        reader.connection.execute(f"copy (select {nulls} where false) to {literal(str(path))} ({options})")
         return path
 
     def resource(name: str) -> Any:
@@ -439,7 +439,7 @@ def _run(pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | Non
             if rows:
                 yield dlt.mark.with_file_import(str(path), work_format, rows)  # type: ignore[arg-type]
             elif name in missing:
-                # An import of no rows makes the table as the contract says it; dlt's own empty tables carry columns more.
+                # An import of no rows makes the table as the contract says; dlt's own empty tables have more columns.
                 yield dlt.mark.with_file_import(str(empty_file(name)), work_format, 0)  # type: ignore[arg-type]
 
         return table

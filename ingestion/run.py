@@ -34,9 +34,7 @@ def observation_time() -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def load_all(
-    target: Target, say: Callable[[str], None], only: Sequence[str] = ()
-) -> tuple[list[Loaded], list[str]]:
+def load_all(target: Target, say: Callable[[str], None], only: Sequence[str] = ()) -> tuple[list[Loaded], list[str]]:
     """Load the configured sources; make the tables of the others, empty, where they are missing.
 
     A source that can't be read doesn't keep the others from loading.

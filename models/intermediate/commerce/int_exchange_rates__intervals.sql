@@ -21,6 +21,7 @@ select
     rates.currency_code,
     cast(case when rates.previous_valid_from is null then date '1900-01-01' else rates.valid_from end as date) as valid_from,
     cast(coalesce(rates.next_valid_from, date '9999-12-31') as date) as valid_to,
-    cast(rates.rate_to_gbp / reporting.rate_to_gbp as numeric(18, 8)) as rate
+    -- Divided a hundredfold, so that eight places are left of the six.
+    cast({{ safe_divide('rates.rate_to_gbp * 100', 'reporting.rate_to_gbp') }} * 0.01 as numeric(18, 8)) as rate
 from rates
 inner join reporting on rates.valid_from = reporting.valid_from

@@ -31,7 +31,7 @@ cohorts as (
     group by cohort_month_start_date
 ),
 
-last_month as (
+last_month as materialized (
     select {{ month_start('max(business_date)') }} as month_start_date
     from sales
 ),

@@ -2,7 +2,7 @@ with sales as (
     select * from {{ ref('fct_sales') }}
 ),
 
-as_of as (
+as_of as materialized (
     select max(business_date) as business_date
     from sales
 ),

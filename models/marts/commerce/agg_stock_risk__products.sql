@@ -4,7 +4,7 @@ with daily as (
     select * from {{ ref('fct_inventory_daily') }}
 ),
 
-as_of as (
+as_of as materialized (
     select max(business_date) as business_date
     from daily
 ),

@@ -13,7 +13,7 @@ with movements as (
 ),
 
 -- "Today" is the last day on which anything moved.
-as_of as (
+as_of as materialized (
     select max(business_date) as business_date
     from movements
 ),

@@ -1,0 +1,251 @@
+"""The way into raw as a whole: the simulated company into DuckDB and Postgres, and what the contract says of values."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import psycopg2
+import pytest
+
+from ingestion.contract_sql import judged
+from ingestion.contracts import META_COLUMNS, Column, Source, Table, read_contract
+from ingestion.demo import next_day, serving, simulate
+from ingestion.destination import Target
+from ingestion.loading import Extract, LoadError, Reader, load
+from ingestion.run import load_all
+from tests.ingestion.loads import NOON, ask, check_balance
+
+SOURCES = ("accounts", "retail", "shop")
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+
+def truth(company: Path, query: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(company / "truth.sqlite")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def load_company(company: Path, target: Target, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """Load all sources; returns the counts of each table: read, loaded, known, rejected, deleted."""
+    with serving(company) as settings:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        results, failures = load_all(target, lambda line: None)
+    assert failures == []
+    return [(r.source_count, r.loaded, r.known, r.rejected, r.deleted) for r in results]
+
+
+def every_row(source: Source, ask_warehouse: Ask) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of raw but for the load that brought them, by table."""
+    tables = {table.name: [*table.column_names, *META_COLUMNS] for table in source.tables}
+    tables["rejects"] = ["reject_id", "resource", "record_key", "reasons", "_revision", "_effective_at", "_observed_at"]
+    tables["loads"] = ["resource", "source_count", "loaded_count", "known_count", "rejected_count", "deleted_count"]
+    return {
+        name: sorted(
+            tuple(str(value) for value in row) for row in ask_warehouse(
+                f"select {', '.join(c for c in columns if c != '_load_id')} from raw_{source.name}.{name}"
+            )
+        )
+        for name, columns in tables.items()
+    }  # fmt: skip
+
+
+@pytest.mark.postgres
+def test_company_comes_out_the_same_in_both_engines(
+    tmp_path: Path, warehouse: Target, postgres: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = tmp_path / "company"
+    production = Target("prod", "postgres", tmp_path / "production")
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    for name, value in postgres.items():
+        monkeypatch.setenv(names[name], value)
+
+    def ask_postgres(query: str) -> list[tuple[Any, ...]]:
+        with closing(psycopg2.connect(**postgres)) as connection, connection.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    simulate(company, 30, scale=0.2)
+    for _ in range(2):
+        counts = load_company(company, warehouse, monkeypatch)
+        assert load_company(company, production, monkeypatch) == counts
+        again = load_company(company, production, monkeypatch)
+        assert [(loaded, rejected, deleted) for _, loaded, _, rejected, deleted in again] == [(0, 0, 0)] * len(again)
+        load_company(company, warehouse, monkeypatch)
+        next_day(company, days=15)
+    for source in SOURCES:
+        contract = read_contract(source)
+        assert every_row(contract, ask_postgres) == every_row(contract, lambda query: ask(warehouse, query)), source
+        check_balance(source, warehouse)
+
+
+def test_what_is_rejected_is_what_is_broken(tmp_path: Path, warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    company = tmp_path / "company"
+    simulate(company, 60, scale=0.3)
+    load_company(company, warehouse, monkeypatch)
+    for source in SOURCES:
+        check_balance(source, warehouse)
+        found = ask(warehouse, f"select resource, reasons from raw_{source}.rejects where resource <> 'files'")
+        expected = truth(
+            company, f"select resource, reason from truth_rejects where source = '{source}' and is_current = 1"
+        )
+        assert sorted((resource, *json.loads(reasons)) for resource, reasons in found) == sorted(expected), source
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "value", "reasons"),
+    [
+        ("bigint", "'12'", 12, []),
+        ("bigint", "' +12 '", 12, []),
+        ("bigint", "'2.5'", None, ["type:x"]),
+        ("bigint", "'two'", None, ["type:x"]),
+        ("bigint", "'99999999999999999999'", None, ["type:x"]),
+        ("bigint", "2.5", None, ["type:x"]),
+        ("bigint", "2.0", 2, []),
+        ("bigint", "3::hugeint", 3, []),
+        ("bigint", "2.5::double", None, ["type:x"]),
+        ("bigint", "date '2024-01-01'", None, ["type:x"]),
+        ("bigint", "null", None, []),
+        ("bigint", "' '", None, []),
+        ("numeric(18,4)", "'1.23450'", "1.2345", []),
+        ("numeric(18,4)", "'.5'", "0.5000", []),
+        ("numeric(18,4)", "'1.23456'", None, ["type:x"]),
+        ("numeric(18,4)", "'1,5'", None, ["type:x"]),
+        ("numeric(18,4)", "'1e3'", None, ["type:x"]),
+        ("numeric(18,4)", "'NaN'", None, ["type:x"]),
+        ("numeric(18,4)", "'1_0.50'", None, ["type:x"]),
+        ("numeric(18,4)", "'12.50'", "12.5000", []),
+        ("numeric(18,4)", "'12'", "12.0000", []),
+        ("bigint", "'1_000'", None, ["type:x"]),
+        ("numeric(18,4)", "1.23456::decimal(12,5)", None, ["type:x"]),
+        ("numeric(18,4)", "1.1::double", "1.1000", []),
+        ("boolean", "'true'", True, []),
+        ("boolean", "'1'", True, []),
+        ("boolean", "0", False, []),
+        ("boolean", "2", None, ["type:x"]),
+        ("boolean", "'maybe'", None, ["type:x"]),
+        ("timestamp", "'2024-01-01T02:00:00+02:00'", "2024-01-01 00:00:00", []),
+        ("timestamp", "'2024-01-01 02:00:00'", "2024-01-01 02:00:00", []),
+        ("timestamp", "timestamptz '2024-01-01 02:00:00+02'", "2024-01-01 00:00:00", []),
+        ("timestamp", "'infinity'", None, ["type:x"]),
+        ("timestamp", "'2024-02-30'", None, ["type:x"]),
+        ("timestamp", "12", None, ["type:x"]),
+        ("date", "'2024-02-29'", "2024-02-29", []),
+        ("text", "''", None, []),
+        ("text", "' a '", " a ", []),
+        ("text", "uuid '00000000-0000-4000-8000-000000000001'", "00000000-0000-4000-8000-000000000001", []),
+        ("text", "'a' || chr(0)", None, ["type:x"]),
+    ],
+)
+def test_values(kind: str, given: str, value: object, reasons: list[str]) -> None:
+    [(typed, good, found)] = judge(Column("x", kind), given)
+    assert found == reasons
+    assert good == (not reasons)
+    if good:
+        assert (str(typed) if isinstance(value, str) else typed) == value
+
+
+@pytest.mark.parametrize(
+    ("column", "given", "reasons"),
+    [
+        (Column("x", "text", required=True), "null", ["missing:x"]),
+        (Column("x", "text", required=True), "' ' || chr(9) || chr(160)", ["missing:x"]),
+        (Column("x", "bigint", required=True), "'two'", ["type:x"]),
+        (Column("x", "text", accepted_values=("active",)), "' ACTIVE' || chr(9)", []),
+        (Column("x", "text", accepted_values=("active",)), "'actif'", ["value:x"]),
+        (Column("x", "text", accepted_values=("active",)), "null", []),
+        (Column("x", "text", required=True, accepted_values=("active",)), "''", ["missing:x"]),
+        (Column("x", "text", format="email"), "' Ada@Example.COM' || chr(9)", []),
+        (Column("x", "text", format="email"), "'ada.example.com'", ["format:x"]),
+        (Column("x", "text", format="email"), "'ada@example'", ["format:x"]),
+        (Column("x", "text", format="email"), "'a b@example.com'", ["format:x"]),
+        (Column("x", "numeric(18,4)", minimum=0), "'-0.01'", ["range:x"]),
+        (Column("x", "numeric(18,4)", minimum=0), "'0'", []),
+        (Column("x", "timestamp", timestamp_formats=("%d.%m.%Y",)), "'31.12.2024'", []),
+        (Column("x", "timestamp", timestamp_formats=("%d.%m.%Y",)), "'2024-12-31'", ["type:x"]),
+    ],
+)
+def test_rules(column: Column, given: str, reasons: list[str]) -> None:
+    assert judge(column, given)[0][2] == reasons
+
+
+def test_delete_is_judged_by_its_key_alone() -> None:
+    column = Column("x", "text", required=True, accepted_values=("active",))
+    assert judge(column, "'frozen'", operation="D")[0][1]
+    assert not judge(column, "'frozen'")[0][1]
+
+
+def test_version_without_a_time_is_rejected() -> None:
+    assert judge(Column("x", "text"), "'a'", effective_at="null::timestamp")[0][2] == ["missing:_effective_at"]
+
+
+def judge(
+    column: Column, given: str, operation: str = "U", effective_at: str = "timestamp '2024-01-01'"
+) -> list[tuple[Any, bool, list[str]]]:
+    """One row of one column besides its key: its typed value, whether it is good, and the reasons if not."""
+    table = Table("test", "things", (Column("id", "bigint", required=True), column), ("id",), ("id",))
+    relation = (
+        f"(select 1 as id, {given} as x, '{operation}' as _operation, 1 as _revision, {effective_at} as _effective_at)"
+    )
+    with duckdb.connect() as connection:
+        connection.execute("load icu; set timezone = 'UTC'")
+        types = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {relation}").fetchall()}
+        select = f"select x, _is_good, _reasons from ({judged(table, relation, types)})"
+        return [(x, good, json.loads(found or "[]")) for x, good, found in connection.execute(select).fetchall()]
+
+
+THINGS = Table(
+    "things",
+    "things",
+    (Column("id", "bigint", required=True), Column("x", "text", accepted_values=("a", "b"))),
+    ("id",),
+    ("id",),
+)
+
+
+def load_things(target: Target, rows: str, count: int, **extract: Any) -> Any:
+    """Load rows of (id, x, operation, revision) as one extract of a source that has one table."""
+    relation = (
+        f"(select *, timestamp '2025-01-01' as _effective_at from (values {rows}) as v (id, x, _operation, _revision))"
+    )
+
+    def extracts(reader: Reader) -> Any:
+        yield Extract(THINGS, relation, count, **extract)
+
+    return load(Source("things", "raw_things", (THINGS,)), extracts, target, NOON)[0]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_counts_that_do_not_balance_stop_the_load(count: int, warehouse: Target) -> None:
+    # One good and one broken row: a source that counts one is as wrong as a source that counts three.
+    with pytest.raises(LoadError, match=f"the source counts {count} records, but 1 loaded"):
+        load_things(warehouse, "('1', 'a', 'U', 1), ('2', 'z', 'U', 1)", count)
+    assert load_things(warehouse, "('1', 'a', 'U', 1), ('2', 'z', 'U', 1)", 2).rejected == 1
+    assert ask(warehouse, "select count(*) from raw_things.things") == [(1,)]
+
+
+def test_repeats_and_known_versions_are_counted(warehouse: Target) -> None:
+    since = datetime.fromisoformat("2025-01-01T00:00:00+00:00")
+    rows = "('1', 'a', 'U', 1), ('1', 'a', 'U', 1), ('2', 'z', 'U', 1), ('2', 'z', 'U', 1)"
+    first = load_things(warehouse, rows, 4, compare_since=since)
+    assert (first.loaded, first.known, first.rejected) == (1, 2, 1)
+    again = load_things(warehouse, rows, 4, compare_since=since)
+    assert (again.loaded, again.known, again.rejected) == (0, 4, 0)
+
+
+def test_deletes_that_are_concluded_are_counted_beside_the_records(warehouse: Target) -> None:
+    deletes = "select id, x, 'D' as _operation, 2::bigint as _revision, _effective_at from good"
+    result = load_things(warehouse, "('1', 'a', 'U', 1)", 1, deletes=deletes)
+    assert (result.source_count, result.loaded, result.deleted) == (1, 1, 1)
+    assert ask(warehouse, "select _operation, _revision from raw_things.things order by 1") == [("D", 2), ("U", 1)]
+
+
+def test_source_that_is_not_configured_has_empty_tables(warehouse: Target) -> None:
+    assert load(read_contract("accounts"), None, warehouse) == []
+    assert ask(warehouse, "select count(*) from raw_accounts.users") == [(0,)]
