@@ -15,6 +15,7 @@ from bench.company import Company
 from bench.measuring import Measurement, Settings, machine, say
 from bench.server import Server, environment, postgres_server
 from ingestion.contracts import PROJECT_ROOT
+from warehouse.errors import BuildError
 
 PARTS = ("loads", "build", "day", "queries")
 ENGINES = ("duckdb", "postgres")
@@ -78,7 +79,14 @@ def _measure(settings: Settings, server: Server | None, parts: set[str]) -> list
             values = server.settings(builds.DATABASE) if server and engine == "postgres" else {}
             os.environ.update(values)
             warehouse = builds.Warehouse(engine, settings, server, company)
-            found += builds.measure(warehouse, settings.runs, parts)
+            try:
+                for each in builds.measure(warehouse, settings.runs, parts):
+                    found.append(each)
+            except BuildError as error:
+                # What is left is measured all the same; a build that fails is never a target met.
+                say(f"  {error}")
+                note = f"failed: {str(error)[:200]}"
+                found.append(Measurement("build", engine, "a build", None, at_most=builds.DAG_AT_MOST, note=note))
             if "queries" in parts:
                 found += queries.measure(warehouse.target)
     return found

@@ -6,6 +6,7 @@ import os
 import shutil
 import statistics
 import time
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -241,12 +242,18 @@ def _columns(database: Database, schema: str, table: str) -> str:
     return ", ".join(f'"{name}" {kind}' for name, kind in rows)
 
 
-def measure(warehouse: Warehouse, runs: int, parts: set[str]) -> list[Measurement]:
-    """Build a company's warehouse: in full, raw, and day by day. What the last build published stays."""
+def measure(warehouse: Warehouse, runs: int, parts: set[str]) -> Iterator[Measurement]:
+    """Build a company's warehouse: in full, raw, and day by day. What the last build published stays.
+
+    Yields:
+        Each measurement as it is made, so that a build that fails takes none of those before it away.
+
+    Raises:
+        BuildError: a build fails.
+    """
     engine = warehouse.engine
     say(f"{engine}: writing raw")
     warehouse.prepare()
-    found: list[Measurement] = []
     fresh: list[Built] = []
     raw: list[float] = []
     statements: dict[str, Statement] = {}
@@ -262,25 +269,24 @@ def measure(warehouse: Warehouse, runs: int, parts: set[str]) -> list[Measuremen
             statements = warehouse.statements()
     start_up = warehouse.start_up()
     say(f"  {engine}: start-up {start_up:.1f} s")
-    found.append(Measurement("build", engine, "dbt's fixed start-up, parse apart", start_up))
+    yield Measurement("build", engine, "dbt's fixed start-up, parse apart", start_up)
     if raw:
         seconds, reference = statistics.median(each.dbt_seconds for each in fresh) - start_up, statistics.median(raw)
-        found.append(Measurement(
+        yield Measurement(
             "build", engine, "dbt's full build", seconds, f"the same SQL, {THREADS} threads", reference,
             seconds / reference, at_most=DAG_AT_MOST,
-        ))  # fmt: skip
+        )  # fmt: skip
     if "day" in parts:
         warehouse.settle()
         second = warehouse.build(full=True)
         say(f"  {engine}: full build of the other generation: {second}")
         full = statistics.median([fresh[-1].seconds, second.seconds]) - start_up
-        found += _days(warehouse, full, start_up)
-    return found
+        yield from _days(warehouse, full, start_up)
 
 
-def _days(warehouse: Warehouse, full: float, start_up: float) -> list[Measurement]:
+def _days(warehouse: Warehouse, full: float, start_up: float) -> Iterator[Measurement]:
     engine = warehouse.engine
-    found, steady = [], []
+    steady = []
     for number in range(1, DAYS + 1):
         warehouse.company.write(warehouse.target, number)
         warehouse.settle()
@@ -289,12 +295,11 @@ def _days(warehouse: Warehouse, full: float, start_up: float) -> list[Measuremen
         what = f"day {number}: a generation {behind} day{'s' if behind > 1 else ''} behind"
         say(f"  {engine}: {what}: {built}")
         seconds = built.seconds - start_up
-        found.append(Measurement("day", engine, what, seconds, "forced full build", full, seconds / full))
+        yield Measurement("day", engine, what, seconds, "forced full build", full, seconds / full)
         if behind == 2:
             steady.append(seconds)
     mean = statistics.mean(steady)
-    found.append(Measurement(
+    yield Measurement(
         "day", engine, "a day as in life, two behind: the mean", mean, "forced full build", full, mean / full,
         at_most=DAY_AT_MOST[engine],
-    ))  # fmt: skip
-    return found
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import statistics
@@ -54,13 +55,13 @@ class Measurement:
 
     @property
     def verdict(self) -> str:
-        """`ok`, `MISSED`, or nothing where there is no target or no figure."""
-        if self.ratio is None or (self.at_least is None and self.at_most is None):
+        """`ok` or `MISSED`; nothing where there is no target. What could not be measured has missed its target."""
+        if self.at_least is None and self.at_most is None:
             return ""
-        met = (self.at_least is None or self.ratio >= self.at_least) and (
-            self.at_most is None or self.ratio <= self.at_most
-        )
-        return "ok" if met else "MISSED"
+        if self.ratio is None:
+            return "MISSED"
+        least, most = self.at_least or 0, math.inf if self.at_most is None else self.at_most
+        return "ok" if least <= self.ratio <= most else "MISSED"
 
     def document(self) -> dict[str, Any]:
         """The measurement as JSON has it."""

@@ -102,7 +102,7 @@ def _ask(connection: Any, engine: str, what: str, queries: dict[str, str], at_mo
             if engine == "postgres":
                 connection.rollback()
             note = f"fails: {str(error).strip().splitlines()[0]}"
-            found.append(Measurement("queries", engine, name, None, note=note, ratio=float("inf"), at_most=at_most))
+            found.append(Measurement("queries", engine, name, None, note=note, at_most=at_most))
         else:
             answered[name] = query
             say(f"  {engine}: {name}: {rows:,} rows")

@@ -6,7 +6,8 @@
     {%- set parts = [] -%}
     {%- for source_id in (source_ids if execute else []) -%}
         {%- set rejects = source(source_id, 'rejects') -%}
-        {%- set rejected = run_query('select distinct resource from ' ~ rejects).columns[0].values() -%}
+        {%- set there = adapter.get_relation(rejects.database, rejects.schema, rejects.identifier) -%}
+        {%- set rejected = [] if there is none else run_query('select distinct resource from ' ~ rejects).columns[0].values() -%}
         {%- for node in graph.sources.values() if node.source_name == source_id and node.name in rejected -%}
             {%- set meta = node.config.meta -%}
             {%- set keys = [] -%}

@@ -8,6 +8,8 @@
 
 {% macro postgres__create_history_indexes(relation, keys) -%}
     {%- do run_query('create index on ' ~ relation ~ ' (' ~ keys | join(', ') ~ ')') -%}
+    {#- What joins the new table before its statistics are there is planned badly. -#}
+    {%- do run_query('analyze ' ~ relation) -%}
 {%- endmacro %}
 
 {# A model's `indexes` are made on Postgres only: on DuckDB a unique index sees a row deleted and inserted in one transaction

@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {%- for source_id in var('sources') %}
 select
     '{{ source_id }}' as source_id,

@@ -1,4 +1,5 @@
-{#- A reject is resolved when the source has a later good version of the same record (for a line of a file: of its file). -#}
+-- noqa: disable=LT02
+-- A reject is resolved when the source has a later good version of the same record; a line of a file, of its file.
 with rejects as (
     {%- for source_id in var('sources') %}
     select

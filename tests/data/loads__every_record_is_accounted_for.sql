@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 -- depends_on: {{ ref('ops_loads') }}
 -- For every resource and load: what the source counted = loaded + known + rejected, and the loaded and rejected records
 -- really lie in raw and in rejects.

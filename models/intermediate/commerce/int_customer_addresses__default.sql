@@ -2,7 +2,9 @@
 with addresses as (
     select
         *,
-        case when valid_from = {{ beginning_of_time() }} then coalesce(created_at, valid_from) else valid_from end as known_from,
+        case
+            when valid_from = {{ beginning_of_time() }} then coalesce(created_at, valid_from) else valid_from
+        end as known_from,
         row_number() over (
             partition by user_id
             order by coalesce(created_at, valid_from), address_id, valid_from
@@ -27,12 +29,12 @@ spans as (
 
 -- Where two addresses are the default at one time, the one that became so last holds.
 starts as (
-    select distinct
+    select
         user_id,
         valid_from
     from spans
     union
-    select distinct
+    select
         user_id,
         valid_to as valid_from
     from spans

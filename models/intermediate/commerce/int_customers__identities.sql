@@ -19,7 +19,7 @@ meetings as (
         on
             accounts.email = users.email
             and accounts.valid_from < users.valid_to
-            and users.valid_from < accounts.valid_to
+            and accounts.valid_to > users.valid_from
     group by accounts.account_id, users.user_id
 ),
 

@@ -46,9 +46,10 @@ changed_emails as (
 
 -- One account may move from one user to another, so users are followed over the accounts that they share.
 concerned_accounts as (
-    select distinct account_versions.account_id
+    select account_versions.account_id
     from account_versions
     inner join changed_emails on account_versions.email = changed_emails.email
+    group by account_versions.account_id
 ),
 
 concerned_emails as (
@@ -60,10 +61,11 @@ concerned_emails as (
 ),
 
 regrouped_users as (
-    select distinct user_versions.user_id
+    select user_versions.user_id
     from user_versions
     inner join concerned_emails on user_versions.email = concerned_emails.email
     where exists (select 1 from concerned_accounts)
+    group by user_versions.user_id
 ),
 
 address_versions as (

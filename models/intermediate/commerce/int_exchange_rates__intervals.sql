@@ -19,7 +19,8 @@ reporting as (
 
 select
     rates.currency_code,
-    cast(case when rates.previous_valid_from is null then date '1900-01-01' else rates.valid_from end as date) as valid_from,
+    cast(case when rates.previous_valid_from is null then date '1900-01-01' else rates.valid_from end as date)
+        as valid_from,
     cast(coalesce(rates.next_valid_from, date '9999-12-31') as date) as valid_to,
     -- Divided a hundredfold, so that eight places are left of the six.
     cast({{ safe_divide('rates.rate_to_gbp * 100', 'reporting.rate_to_gbp') }} * 0.01 as numeric(18, 8)) as rate

@@ -4,7 +4,7 @@ with new_loads as (
 ),
 
 new_movements as (
-    select distinct inventory_movement_id
+    select inventory_movement_id
     from {{ ref('stg_shop__inventory_movements') }}
     where load_id in (select new_loads.load_id from new_loads)
 ),

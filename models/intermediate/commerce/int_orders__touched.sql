@@ -5,19 +5,19 @@ with new_loads as (
 ),
 
 new_items as (
-    select distinct order_item_id
+    select order_item_id
     from {{ ref('stg_shop__order_items') }}
     where load_id in (select new_loads.load_id from new_loads)
 ),
 
 new_payments as (
-    select distinct payment_id
+    select payment_id
     from {{ ref('stg_shop__payments') }}
     where load_id in (select new_loads.load_id from new_loads)
 ),
 
 new_refunds as (
-    select distinct refund_id
+    select refund_id
     from {{ ref('stg_shop__refunds') }}
     where load_id in (select new_loads.load_id from new_loads)
 )

@@ -21,8 +21,8 @@ instants as (
     inner join categories
         on
             products.category_id = categories.category_id
-            and categories.valid_from > products.valid_from
-            and categories.valid_from < products.valid_to
+            and products.valid_from < categories.valid_from
+            and products.valid_to > categories.valid_from
     union
     select
         products.product_id,
@@ -31,13 +31,13 @@ instants as (
     inner join categories
         on
             products.category_id = categories.category_id
-            and categories.valid_from < products.valid_to
+            and products.valid_to > categories.valid_from
             and products.valid_from < categories.valid_to
     inner join categories as parents
         on
             categories.parent_category_id = parents.category_id
-            and parents.valid_from > products.valid_from
-            and parents.valid_from < products.valid_to
+            and products.valid_from < parents.valid_from
+            and products.valid_to > parents.valid_from
 ),
 
 states as (

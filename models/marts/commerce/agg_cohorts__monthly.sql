@@ -45,8 +45,8 @@ months as (
     cross join last_month
     inner join {{ ref('dim_dates') }} as dates
         on
-            dates.date_day >= cohorts.cohort_month_start_date
-            and dates.date_day <= last_month.month_start_date
+            cohorts.cohort_month_start_date <= dates.date_day
+            and last_month.month_start_date >= dates.date_day
             and dates.date_day = dates.month_start_date
 ),
 
@@ -73,7 +73,9 @@ customer_days as (
 amounts as (
     select
         customers.cohort_month_start_date,
-        greatest({{ month_start('customer_days.business_date') }}, customers.cohort_month_start_date) as month_start_date,
+        greatest(
+            {{ month_start('customer_days.business_date') }}, customers.cohort_month_start_date
+        ) as month_start_date,
         sum(customer_days.net_sales_amount) as net_sales_amount
     from customer_days
     inner join customers on customer_days.customer_key = customers.customer_key

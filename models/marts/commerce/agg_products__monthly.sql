@@ -44,7 +44,7 @@ select
     cast(net_sales_amount as numeric(18, 4)) as net_sales_amount,
     cast({{ safe_divide('returned_quantity', 'sold_quantity') }} as numeric(18, 6)) as return_rate,
     cast(row_number() over (
-        partition by month_start_date order by net_sales_amount desc, product_key
+        partition by month_start_date order by net_sales_amount desc, product_key asc
     ) as bigint) as sales_rank,
     reporting_currency_code
 from months

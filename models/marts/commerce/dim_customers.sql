@@ -7,9 +7,9 @@ accounts as (
     select versions.*
     from {{ ref('snap_accounts__users') }} as versions
     where not exists (
-        select 1 from {{ ref('int_customers__identities') }} as identities
-        where identities.account_id = versions.account_id
-    )
+            select 1 from {{ ref('int_customers__identities') }} as identities
+            where identities.account_id = versions.account_id
+        )
 ),
 
 retail as (
@@ -22,9 +22,11 @@ retail as (
 
 -- Ordered by someone whom the shop's users never showed, or never showed whole.
 inferred as (
-    select distinct orders.user_id
-    from {{ ref('stg_shop__orders') }} as orders
-    where orders.user_id is not null and not exists (select 1 from shop where shop.user_id = orders.user_id)
+    select user_id
+    from {{ ref('stg_shop__orders') }}
+    where user_id is not null
+    except
+    select user_id from shop
 ),
 
 versions as (
@@ -58,7 +60,19 @@ keyed as (
     from versions
     union all
     select
-        {{ unknown_key() }}, {{ unknown_key() }}, 'granary', 'unknown', null, null, null, null, null, null, null, null, null,
+        {{ unknown_key() }},
+        {{ unknown_key() }},
+        'granary',
+        'unknown',
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
+        null,
         null, null, null, null, {{ beginning_of_time() }}, {{ end_of_time() }}, false, false
 )
 

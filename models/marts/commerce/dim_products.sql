@@ -33,7 +33,10 @@ inferred_retail as (
 
 versions as (
     select
-        'shop' as source_id, cast(product_id as {{ dbt.type_string() }}) as product_id, sku as product_code, product_name,
+        'shop' as source_id,
+        cast(product_id as {{ dbt.type_string() }}) as product_id,
+        sku as product_code,
+        product_name,
         category_name, parent_category_name, 'good' as product_type, list_price_amount, currency_code, is_active,
         valid_from, valid_to, is_deleted, false as is_inferred
     from shop
@@ -65,11 +68,27 @@ keyed as (
     from versions
     union all
     select
-        {{ unknown_key() }}, {{ unknown_key() }}, 'granary', 'unknown', null, 'Unknown', null, null, 'unknown', null, null,
+        {{ unknown_key() }},
+        {{ unknown_key() }},
+        'granary',
+        'unknown',
+        null,
+        'Unknown',
+        null,
+        null,
+        'unknown',
+        null,
+        null,
         null, {{ beginning_of_time() }}, {{ end_of_time() }}, false, false
     union all
     select
-        {{ not_applicable_key() }}, {{ not_applicable_key() }}, 'granary', 'not applicable', null, 'Not applicable', null,
+        {{ not_applicable_key() }},
+        {{ not_applicable_key() }},
+        'granary',
+        'not applicable',
+        null,
+        'Not applicable',
+        null,
         null, 'not applicable', null, null, null, {{ beginning_of_time() }}, {{ end_of_time() }}, false, false
 )
 

@@ -6,6 +6,7 @@
     pre_hook="{{ remember_touched(inventory_days_touched(ref('int_inventory__touched'), ref('fct_inventory_movements'), this)) }}",
     indexes=[{'columns': ['product_key', 'business_date'], 'unique': true}, {'columns': ['business_date']}],
 ) }}
+-- noqa: disable=LT02
 -- depends_on: {{ ref('int_inventory__touched') }}
 
 with movements as (
@@ -89,9 +90,9 @@ daily as (
     cross join as_of
     inner join {{ ref('dim_dates') }} as dates
         on
-            dates.date_day >= spans.first_date
-            and dates.date_day >= first_movements.first_date
-            and dates.date_day <= as_of.business_date
+            spans.first_date <= dates.date_day
+            and first_movements.first_date <= dates.date_day
+            and as_of.business_date >= dates.date_day
     left join by_day on spans.product_key = by_day.product_key and dates.date_day = by_day.business_date
 )
 

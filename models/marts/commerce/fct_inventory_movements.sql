@@ -6,6 +6,7 @@
     pre_hook="{{ remember_touched(ref('int_inventory__touched')) }}",
     indexes=[{'columns': ['inventory_movement_key'], 'unique': true}, {'columns': ['product_key', 'business_date']}],
 ) }}
+-- noqa: disable=LT02
 -- depends_on: {{ ref('int_inventory__touched') }}
 
 with movements as (
