@@ -19,6 +19,7 @@ from warehouse.errors import BuildError
 
 PARTS = ("loads", "build", "day", "queries")
 ENGINES = ("duckdb", "postgres")
+BUSY = 0.5  # load average above which a machine does something else already
 # Rows from a person's own settings would end up in what is measured; telemetry would be timed.
 ENVIRONMENT = {"RUNTIME__DLTHUB_TELEMETRY": "false", "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", "DO_NOT_TRACK": "1"}
 
@@ -44,7 +45,9 @@ def main() -> int:
     settings = Settings(engines, arguments.scale, arguments.folder.resolve())
     settings.folder.mkdir(parents=True, exist_ok=True)
     say(f"sizes: {report.sizes(settings)}")
-    started = time.monotonic()
+    started, load = time.monotonic(), os.getloadavg()[0]
+    if load > BUSY:
+        say(f"the machine is busy (load average {load:.1f}): its figures will say little")
     # The shop's database of the loads may be a Postgres even where none is measured as warehouse.
     with_server = "postgres" in engines or "loads" in parts
     with (
@@ -52,7 +55,7 @@ def main() -> int:
         postgres_server(settings.folder / "postgres") if with_server else nullcontext() as server,
     ):
         found = _measure(settings, server, parts)
-        about = machine(server.version if server else "")
+        about = machine(server.version if server else "", load)
     minutes = (time.monotonic() - started) / 60
     path = report.write_json(settings, found, about, minutes)
     print(report.table(found))

@@ -98,12 +98,13 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[max(0, min(len(ordered) - 1, -int(-share * len(ordered) // 1) - 1))]
 
 
-def machine(postgres: str) -> dict[str, str]:
-    """The machine and the versions that the figures belong to."""
+def machine(postgres: str, load: float) -> dict[str, str]:
+    """The machine and the versions that the figures belong to; `load` is the load average before the first of them."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "cores": str(os.cpu_count()),
         "memory": f"{memory:.0f} GB",
+        "load before": f"{load:.1f}",
         "system": f"{platform.system()} {platform.machine()}",
         "Python": platform.python_version(),
         "DuckDB": duckdb.__version__,

@@ -135,6 +135,11 @@ def _describe(node: Any, result: Any) -> str:
     if node.resource_type == "test":
         look = f"; look: select * from {node.relation_name}" if getattr(node, "relation_name", None) else ""
         return f"test {node.name}: {message}{look}"
+    if node.resource_type == "source":
+        # dbt gives an empty table the age of the calendar.
+        days = getattr(result, "age", 0) / 86400
+        age = "it has no records" if days > 365_000 else f"its newest record was seen {days:.1f} days ago"
+        return f"{node.source_name}.{node.name}: {message or age}"
     return f"{node.resource_type} {node.name} ({node.original_file_path}): {message}"
 
 

@@ -428,6 +428,23 @@ def test_postgres_types(database: Shop, warehouse: Target) -> None:
     assert (again.loaded, again.rejected) == (1, 0)
 
 
+@pytest.mark.parametrize("database", ["mysql"], indirect=True)
+def test_mysql_timestamps_are_read_in_utc(database: Shop, warehouse: Target) -> None:
+    database.create(changes=False)
+    database.run(
+        "alter table users modify created_at timestamp null, modify updated_at timestamp null",
+        "set time_zone = '+09:00'",
+        "set global time_zone = '+09:00'",
+        insert_user(1, "2025-06-01 19:00:00"),
+    )
+    try:
+        load_source(shop, warehouse, at(1))
+        assert load_source(shop, warehouse, at(2))["users"].known == 1
+    finally:
+        database.run("set global time_zone = 'SYSTEM'")
+    assert history(warehouse, 1) == [("U", "active", "06-01 10:00")]
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
 @pytest.mark.parametrize("mode", MODES)

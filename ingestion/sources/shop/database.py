@@ -147,6 +147,9 @@ def attach(
                 path = _copy_sqlite(path, workspace / "shop.sqlite")
             connection.execute(f"attach {literal(str(path))} as shop (type sqlite, read_only)")
         else:
+            if dialect == "mysql":
+                # A TIMESTAMP is told in the session's time zone, and arrives without it.
+                connection.execute("set mysql_session_time_zone = '+00:00'")
             settings = dict(parse_qsl(parts.query))
             database = unquote(parts.path.lstrip("/"))
             # In a secret, and not in the connection string: DuckDB quotes that in its errors.
@@ -162,7 +165,9 @@ def attach(
             options = " ".join(f"{name}={_option(value)}" for name, value in settings.items())
             connection.execute(f"attach {literal(options)} as shop (type {dialect}, secret shop_login, read_only)")
             schema = schema or ("public" if dialect == "postgres" else database)
-        connection.execute(f"select * from {dialect}_query('shop', 'select 1 as n')").fetchall()
+        # SQLite opens anything; only asking what is in it tells whether it is a database.
+        probe = "select count(*) as n from sqlite_master" if path else "select 1 as n"
+        connection.execute(f"select * from {dialect}_query('shop', '{probe}')").fetchall()
     except (duckdb.Error, sqlite3.Error) as error:
         raise SourceError(
             f"shop: the database at {where} refuses: {first_line(error)}; check that it runs and that "
