@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -69,14 +68,17 @@ def postgres(postgres_server: dict[str, str]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def mariadb_server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
     """A MariaDB server of the machine's own installation, started for the tests. Yields a connection's settings."""
     server, install = shutil.which("mariadbd", path=_PATH), shutil.which("mariadb-install-db", path=_PATH)
     if not server or not install:
         message = "MARIADB IS NOT INSTALLED: THE SHOP SOURCE WAS NOT TESTED ON IT (apt-get install mariadb-server)"
         if os.environ.get("CI") == "true":
             pytest.fail(message)
-        print(f"\n{message}", file=sys.__stderr__, flush=True)
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            print(f"\n{message}")
         pytest.skip(message)
     folder = tmp_path_factory.mktemp("mariadb")
     with socket.socket() as free:
