@@ -55,29 +55,6 @@
     {{ return(none) }}
 {%- endmacro %}
 
-{#  The latest version of each record of a log, deleted records left out.
-
-    `only` is a condition on the log (aliased `log`) that bounds which records are looked at. It must hold for all
-    versions of a record or for none, or versions would be missed. #}
-{% macro latest_versions(relation, key, only=none) -%}
-    (
-        select ranked.*
-        from (
-            select
-                log.*,
-                row_number() over (
-                    partition by log.{{ ([key] if key is string else key) | join(', log.') }}
-                    order by log.valid_at desc, log.source_revision desc
-                ) as version_rank
-            from {{ relation }} as log
-            {%- if only %}
-            where {{ only }}
-            {%- endif %}
-        ) as ranked
-        where ranked.version_rank = 1 and not ranked.is_deleted
-    )
-{%- endmacro %}
-
 {# The loads that at least one of these relations has not seen yet. #}
 {% macro loads_new_to(relation_names) -%}
     select completed.load_id
