@@ -96,7 +96,7 @@ def run(
     callbacks = [_watch(progress)] if progress else []
     logging.getLogger("dbt").propagate = False
     result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
-        ["--quiet", "--log-level", "none", "--no-use-colors", *_arguments(target, command)]
+        ["--quiet", "--log-level", "none", "--log-level-file", "info", "--no-use-colors", *_arguments(target, command)]
     )
     if target.engine == "duckdb":
         close_connections()

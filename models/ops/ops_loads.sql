@@ -8,7 +8,8 @@ select
     loads.source_count,
     loads.loaded_count,
     loads.known_count,
-    loads.rejected_count
+    loads.rejected_count,
+    coalesce(loads.deleted_count, 0) as deleted_count
 from {{ source(source_id, 'loads') }} as loads
 where loads.{{ from_completed_load() }}
 {%- if not loop.last %}

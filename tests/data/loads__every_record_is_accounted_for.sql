@@ -53,6 +53,7 @@ select
     loads.loaded_count,
     loads.known_count,
     loads.rejected_count,
+    loads.deleted_count,
     counted.row_count,
     counted.reject_count
 from {{ ref('ops_loads') }} as loads
@@ -63,5 +64,5 @@ left join counted
         and loads.load_id = counted.load_id
 where
     loads.source_count <> loads.loaded_count + loads.known_count + loads.rejected_count
-    or loads.loaded_count <> coalesce(counted.row_count, 0)
+    or loads.loaded_count + loads.deleted_count <> coalesce(counted.row_count, 0)
     or loads.rejected_count <> coalesce(counted.reject_count, 0)

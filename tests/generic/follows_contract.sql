@@ -14,7 +14,7 @@
             {%- do broken.append(column.name ~ ' is null') -%}
         {%- endif -%}
         {%- if rules.get('accepted_values') -%}
-            {%- do broken.append("lower(trim(" ~ column.name ~ ")) not in ('" ~ rules.accepted_values | join("', '") ~ "')") -%}
+            {%- do broken.append("lower(" ~ collapsed(column.name) ~ ") not in ('" ~ rules.accepted_values | join("', '") ~ "')") -%}
         {%- endif -%}
         {%- if rules.get('minimum') is not none -%}
             {%- do broken.append(column.name ~ ' < ' ~ rules.minimum) -%}
