@@ -48,7 +48,9 @@ def register_loads(database: Database) -> None:
                 and not exists (select 1 from {database.granary("loads")} as known where known.load_id = d.load_id)
                 and exists (
                     select 1 from {database.raw(source, "loads")} as l
-                    where l._load_id = d.load_id and l.loaded_count + coalesce(l.deleted_count, 0) + l.rejected_count > 0
+                    where
+                        l._load_id = d.load_id
+                        and l.loaded_count + coalesce(l.deleted_count, 0) + l.rejected_count > 0
                 )""")
 
 
