@@ -119,15 +119,13 @@ class Warehouse:
         manifest = dbt.parse(self.target)
         started = time.perf_counter()
         with open_database(self.target) as database:
-            ledger.ensure_tables(database)
-            ledger.register_loads(database)
-            ledger.write_code(database, ledger.fingerprints(manifest))
+            ledger.begin(database, manifest)
         dbt_started = time.perf_counter()
         outcome = dbt.run(self.target, ["build", *(["--full-refresh"] if full else []), *WITHOUT_TESTS], manifest)
         dbt_seconds = time.perf_counter() - dbt_started
         if not outcome.success:
             raise BuildError("; ".join(outcome.failures[:3]) or "dbt failed: see logs/dbt.log")
-        publish(self.target, sorted({schema for schema, _ in published_models(manifest).values()}))
+        publish(self.target, sorted({schema for schema, _ in published_models(manifest, self.target).values()}))
         return Built(time.perf_counter() - started, dbt_seconds, outcome.seconds)
 
     def start_up(self) -> float:

@@ -19,7 +19,8 @@ from bench.server import Server, environment
 from ingestion.contracts import Column, Source, Table, read_contract
 from ingestion.destination import Target
 from ingestion.duck import connect, load_extension
-from ingestion.loading import Extract, ExtractFunction, Reader, load
+from ingestion.extracts import Extract, ExtractFunction, Reader
+from ingestion.loading import load
 from ingestion.sources import retail, shop
 from ingestion.sources.retail.source import COLUMNS as RETAIL_COLUMNS
 

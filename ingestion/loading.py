@@ -19,332 +19,21 @@ that counts, and is simply done again.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dlt
-import duckdb
 from dlt.common.storages.load_package import load_package_state
 
-from ingestion.contract_sql import judged, literal, quoted
-from ingestion.contracts import META_COLUMNS, Source, Table
-from ingestion.destination import Target, attach_statement, dlt_destination
-from ingestion.duck import connect, load_extension
-
-REJECT_COLUMNS = {
-    "reject_id": "text",  # md5 of what was rejected, so that the same record read again is known
-    "resource": "text",
-    "record_key": "text",  # JSON array of what mends it: the table's reject_key as the source wrote it
-    "record": "text",  # the whole record as JSON, as the source wrote it
-    "reasons": "text",  # JSON array of `<rule>:<column>`
-    **{name: kind for name, kind in META_COLUMNS.items() if name != "_operation"},
-}
-LOAD_COLUMNS = {
-    "resource": "text",
-    "source_count": "bigint",
-    "loaded_count": "bigint",
-    "known_count": "bigint",
-    "rejected_count": "bigint",
-    "deleted_count": "bigint",
-    "cursor": "text",
-    "_observed_at": "timestamp",
-    "_load_id": "text",
-}
-
-
-class SourceError(Exception):
-    """A source can't be read. The message says which, what happened and what to do."""
-
-
-class LoadError(Exception):
-    """Raw can't be written, or a load's counts don't add up."""
-
-
-@dataclass(frozen=True)
-class Extract:
-    """What a source has to say about one table since the last load.
-
-    relation: a DuckDB select with the contract's columns, `_operation`, `_revision` and `_effective_at`.
-    source_count: the records that the source itself counts in what was read.
-    cursor: how far this extract reads, for the next one; kept with the load.
-    known: records in source_count that were not read again, since they are known as they are.
-    compare_since: where versions may come that raw already has: the earliest `_effective_at` to compare with.
-    rejects: a DuckDB select of records that could not even be read as rows:
-        record_key, record, reasons (all JSON text), _revision, _effective_at.
-    deletes: a DuckDB select of versions with operation 'D' that are concluded, not read, with the columns of raw in
-        raw's types. It may read `good`: the rows of `relation` that keep the contract, typed.
-    notes: what a person should know of it (a new column at the source, a file that can't be read).
-    """
-
-    table: Table
-    relation: str
-    source_count: int
-    cursor: str | None = None
-    known: int = 0
-    compare_since: datetime | None = None
-    rejects: str | None = None
-    deletes: str | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The outcome of one extract, in records; `deleted` is beside them (see the module)."""
-
-    source: str
-    resource: str
-    source_count: int
-    loaded: int
-    known: int
-    rejected: int
-    deleted: int = 0
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Reader:
-    """What a source gets to work with: a DuckDB connection, its contract, and what earlier loads left.
-
-    existing: the tables of this source that raw has.
-    cursors: the newest cursor of each resource, from completed loads.
-    workspace: a folder for this load alone, gone when it ends.
-    on_complete: what to do once the load is complete; a source may add to it.
-    """
-
-    connection: duckdb.DuckDBPyConnection
-    contract: Source
-    observed_at: datetime
-    target: Target
-    existing: frozenset[str]
-    cursors: dict[str, str]
-    workspace: Path
-    say: Callable[[str], None]
-    on_complete: list[Callable[[], None]] = field(default_factory=list)
-
-    def raw(self, table: str) -> str:
-        """The name of a table of this source in raw, readable from the connection (attached when first asked for)."""
-        attached = self.connection.execute("select 1 from duckdb_databases() where database_name = 'warehouse'")
-        if not attached.fetchall():
-            if self.target.engine == "postgres":
-                load_extension(self.connection, "postgres_scanner")
-            self.connection.execute(attach_statement(self.target))
-        return f"warehouse.{self.target.schema(self.contract.schema)}.{quoted(table)}"
-
-    def complete(self, table: str) -> str:
-        """A select over a table of raw that sees completed loads only, with the columns that the contract has now.
-
-        It has no rows where raw has no such table yet, and nulls for a column that came into the contract later.
-        """
-        columns = all_columns(self.contract)[table]
-        if table not in self.existing:
-            nulls = ", ".join(f"cast(null as {kind}) as {quoted(name)}" for name, kind in columns.items())
-            return f"(select {nulls} where false)"
-        raw, loads = self.raw(table), self.raw("_dlt_loads")
-        present = {str(row[0]) for row in self.connection.execute(f"describe {raw}").fetchall()}
-        listed = ", ".join(
-            quoted(name) if name in present else f"cast(null as {kind}) as {quoted(name)}"
-            for name, kind in columns.items()
-        )
-        return f"(select {listed} from {raw} where _load_id in (select load_id from {loads} where status = 0))"
-
-    @property
-    def observed(self) -> str:
-        """The time of observation as a DuckDB literal, UTC."""
-        return timestamp_literal(self.observed_at)
-
-
-ExtractFunction = Callable[[Reader], Generator[Extract, None, None]]
-
-
-def timestamp_literal(moment: datetime) -> str:
-    """A time as a DuckDB literal in UTC; one without a zone is taken to be in UTC."""
-    utc = moment.astimezone(UTC) if moment.tzinfo else moment
-    return f"timestamp '{utc.replace(tzinfo=None).isoformat(sep=' ')}'"
-
-
-def file_format(target: Target) -> str:
-    """The form in which the warehouse bulk-loads."""
-    return "parquet" if target.engine == "duckdb" else "csv"
-
-
-def _dlt_columns(columns: dict[str, str]) -> dict[str, Any]:
-    kinds: dict[str, dict[str, Any]] = {
-        "text": {"data_type": "text"},
-        "bigint": {"data_type": "bigint"},
-        "boolean": {"data_type": "bool"},
-        "date": {"data_type": "date"},
-        "timestamp": {"data_type": "timestamp", "timezone": False, "precision": 6},
-    }
-    hints: dict[str, Any] = {}
-    for name, kind in columns.items():
-        if kind.startswith("numeric"):
-            precision, scale = kind[8:-1].split(",")
-            hint: dict[str, Any] = {"data_type": "decimal", "precision": int(precision), "scale": int(scale)}
-        else:
-            hint = dict(kinds[kind])
-        hints[name] = {"name": name, "nullable": True, **hint}
-    return hints
-
-
-def all_columns(contract: Source) -> dict[str, dict[str, str]]:
-    """The columns and types of every table that raw has for a source, by the table's name."""
-    tables = {t.name: {c.name: c.data_type for c in t.columns} | META_COLUMNS for t in contract.tables}
-    return tables | {"rejects": REJECT_COLUMNS, "loads": LOAD_COLUMNS}
-
-
-class _Pass:
-    """One load of one source: the contract pass over each extract, and the files for dlt."""
-
-    def __init__(self, reader: Reader, load_id: str):
-        self.reader = reader
-        self.load_id = load_id
-        self.format = file_format(reader.target)
-        self.results: list[Loaded] = []
-        self.cursors: dict[str, str | None] = {}
-        columns = ", ".join(f"{name} {kind}" for name, kind in REJECT_COLUMNS.items())
-        reader.connection.execute(f"create or replace temp table rejects ({columns})")
-
-    def _copy(self, select: str, name: str) -> tuple[Path, int]:
-        path = self.reader.workspace / f"{name}.{self.format}"
-        options = "format parquet, compression snappy" if self.format == "parquet" else "format csv, header"
-        row = self.reader.connection.execute(f"copy ({select}) to {literal(str(path))} ({options})").fetchone()
-        assert row is not None
-        return path, int(row[0])
-
-    def _number(self, query: str) -> int:
-        row = self.reader.connection.execute(query).fetchone()
-        return int(row[0]) if row else 0
-
-    def _stamp(self) -> str:
-        return f"{self.reader.observed} as _observed_at, {literal(self.load_id)} as _load_id"
-
-    def take(self, extract: Extract) -> tuple[Path, int]:
-        """Judge one extract: write its good rows to a file, keep its rejects, note the counts.
-
-        Returns:
-            The file for dlt and its rows.
-
-        Raises:
-            SourceError: the source breaks off while it is read.
-            LoadError: what was read is not what the source counted.
-        """
-        connection, table = self.reader.connection, extract.table
-        where = f"{table.source}.{table.name}"
-        listed = ", ".join(quoted(c) for c in [*table.column_names, "_operation", "_revision", "_effective_at"])
-        try:
-            # The only statement that reads the source; what follows works on its result.
-            types = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {extract.relation}").fetchall()}
-            connection.execute(f"create or replace temp table judged as {judged(table, extract.relation, types)}")
-        except duckdb.Error as error:
-            raise SourceError(
-                f"{where}: the source could not be read to its end: {first_line(error)}; nothing of it was loaded: "
-                "check the source, then load again"
-            ) from error
-        connection.execute(f"create or replace temp view good as select {listed} from judged where _is_good")
-        rows, known = "good", extract.known
-        if extract.compare_since is not None:
-            rows, repeated = self._unknown(table, extract.compare_since, listed)
-            known += repeated
-        versions, deleted = f"select {listed} from {rows}", 0
-        if extract.deletes:
-            connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
-            deleted = self._number("select count(*) from deletes")
-            versions += f" union all select {listed} from deletes"
-        path, written = self._copy(f"select *, {self._stamp()} from ({versions})", where)
-        loaded = written - deleted
-        rejected, repeated = self._reject(table, extract.rejects)
-        known += repeated
-        if loaded + known + rejected != extract.source_count:
-            raise LoadError(
-                f"{where}: the source counts {extract.source_count:,} records, but {loaded:,} loaded + {known:,} known "
-                f"+ {rejected:,} rejected were read; nothing of this source was loaded. If the source is written to "
-                "while it is read, load again; else its reader has a fault"
-            )
-        self.results.append(
-            Loaded(table.source, table.name, extract.source_count, loaded, known, rejected, deleted, extract.notes)
-        )
-        self.cursors[table.name] = extract.cursor
-        connection.execute("drop view good")
-        connection.execute("drop table judged")
-        return path, written
-
-    def _unknown(self, table: Table, since: datetime, listed: str) -> tuple[str, int]:
-        """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were."""
-        connection = self.reader.connection
-        connection.execute(
-            f"create or replace temp table distinct_good as select {listed}, count(*) as copies from good group by all"
-        )
-        same = " and ".join(
-            f"old.{quoted(c)} is not distinct from new.{quoted(c)}"
-            for c in [*table.column_names, "_operation", "_revision", "_effective_at"]
-        )
-        connection.execute(f"""
-            create or replace temp table unknown as
-            select {listed} from distinct_good as new
-            where not exists (
-                select 1 from {self.reader.complete(table.name)} as old
-                where old._effective_at >= {timestamp_literal(since)} and {same}
-            )""")
-        read = self._number("select coalesce(sum(copies), 0) from distinct_good")
-        return "unknown", read - self._number("select count(*) from unknown")
-
-    def _reject(self, table: Table, unreadable: str | None) -> tuple[int, int]:
-        """Keep the rejects that are not known yet. Returns (new, known)."""
-        connection = self.reader.connection
-        bad = """
-            select _record_key as record_key, _record as record, _reasons as reasons, _revision, _effective_at
-            from judged where not _is_good"""
-        if unreadable:
-            bad += f" union all select record_key, record, reasons, _revision, _effective_at from ({unreadable})"
-        connection.execute(f"""
-            create or replace temp table rejected as
-            select md5(concat_ws('|', {literal(table.name)}, record, reasons, _revision)) as reject_id,
-                count(*) as copies, any_value(record_key) as record_key, record, reasons, _revision,
-                min(_effective_at) as _effective_at
-            from ({bad}) group by record, reasons, _revision""")
-        read = self._number("select coalesce(sum(copies), 0) from rejected")
-        if not read:
-            return 0, 0
-        connection.execute(f"""
-            delete from rejected where reject_id in (
-                select reject_id from {self.reader.complete("rejects")} where resource = {literal(table.name)}
-            )""")
-        connection.execute(f"""
-            insert into rejects by name
-            select reject_id, {literal(table.name)} as resource, record_key, record, reasons, _revision, _effective_at,
-                {self._stamp()}
-            from rejected""")
-        new = self._number("select count(*) from rejected")
-        return new, read - new
-
-    def rejects(self) -> tuple[Path, int]:
-        """The file of all rejects of this load, and their number."""
-        return self._copy("select * from rejects", "rejects")
-
-    def audit(self) -> tuple[Path, int]:
-        """The file of `raw_<source>.loads` for this load: one row for each resource."""
-        columns = ", ".join(f"{name} {kind}" for name, kind in LOAD_COLUMNS.items())
-        self.reader.connection.execute(f"create or replace temp table loads ({columns})")
-        for result in self.results:
-            self.reader.connection.execute(
-                f"insert into loads values ({', '.join('?' * len(LOAD_COLUMNS))})",
-                [
-                    result.resource,
-                    result.source_count,
-                    result.loaded,
-                    result.known,
-                    result.rejected,
-                    result.deleted,
-                    self.cursors[result.resource],
-                    self.reader.observed_at.replace(tzinfo=None),
-                    self.load_id,
-                ],
-            )
-        return self._copy("select * from loads", "loads")
+from ingestion.contract_sql import literal, quoted
+from ingestion.contracts import Source
+from ingestion.destination import Target, dlt_destination
+from ingestion.duck import connect
+from ingestion.extracts import ExtractFunction, Loaded, LoadError, Reader, SourceError, all_columns, no_rows
+from ingestion.judging import ContractPass, file_format, write_file
 
 
 def load(
@@ -380,7 +69,7 @@ def load(
     )
     _discard_unfinished(pipeline, contract, target)
     existing = _existing_tables(pipeline, target.schema(contract.schema))
-    wanted = {table.name for table in contract.tables} | {"rejects", "loads"}
+    wanted = set(all_columns(contract))
     if extracts is None and wanted <= existing:
         return []
     # Always the same folder: what a killed load left there goes with the next one.
@@ -411,7 +100,7 @@ def _run(pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | Non
 
     def prepare() -> None:
         """Judge all extracts, one after the other, so that they can share one state of the source."""
-        work = _Pass(reader, str(load_package_state()["load_id"]))
+        work = ContractPass(reader, str(load_package_state()["load_id"]))
         if extracts:
             with closing(extracts(reader)) as source:
                 for extract in source:
@@ -423,13 +112,6 @@ def _run(pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | Non
         # dlt opens the same files next: nothing of ours may hold them.
         reader.connection.execute("detach database if exists warehouse")
 
-    def empty_file(name: str) -> Path:
-        path = reader.workspace / f"empty.{name}.{work_format}"
-        nulls = ", ".join(f"cast(null as {kind}) as {quoted(column)}" for column, kind in columns[name].items())
-        options = "format parquet" if work_format == "parquet" else "format csv, header"
-        reader.connection.execute(f"copy (select {nulls} where false) to {literal(str(path))} ({options})")
-        return path
-
     def resource(name: str) -> Any:
         @dlt.resource(name=name, columns=_dlt_columns(columns[name]), write_disposition="append")
         def table() -> Iterator[Any]:
@@ -440,7 +122,8 @@ def _run(pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | Non
                 yield dlt.mark.with_file_import(str(path), work_format, rows)  # type: ignore[arg-type]
             elif name in missing:
                 # An import of no rows makes the table as the contract says; dlt's own empty tables have more columns.
-                yield dlt.mark.with_file_import(str(empty_file(name)), work_format, 0)  # type: ignore[arg-type]
+                path, _ = write_file(reader, no_rows(columns[name]), f"empty.{name}")
+                yield dlt.mark.with_file_import(str(path), work_format, 0)  # type: ignore[arg-type]
 
         return table
 
@@ -469,9 +152,23 @@ def _line(result: Loaded) -> str:
     )
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an error's text: enough to know it by."""
-    return (str(error).strip().splitlines() or [repr(error)])[0]
+def _dlt_columns(columns: dict[str, str]) -> dict[str, Any]:
+    kinds: dict[str, dict[str, Any]] = {
+        "text": {"data_type": "text"},
+        "bigint": {"data_type": "bigint"},
+        "boolean": {"data_type": "bool"},
+        "date": {"data_type": "date"},
+        "timestamp": {"data_type": "timestamp", "timezone": False, "precision": 6},
+    }
+    hints: dict[str, Any] = {}
+    for name, kind in columns.items():
+        if kind.startswith("numeric"):
+            precision, scale = kind[8:-1].split(",")
+            hint: dict[str, Any] = {"data_type": "decimal", "precision": int(precision), "scale": int(scale)}
+        else:
+            hint = dict(kinds[kind])
+        hints[name] = {"name": name, "nullable": True, **hint}
+    return hints
 
 
 def _innermost(error: BaseException) -> str:
@@ -497,7 +194,7 @@ def _discard_unfinished(pipeline: dlt.Pipeline, contract: Source, target: Target
     pipeline.drop_pending_packages()
     existing = _existing_tables(pipeline, target.schema(contract.schema))
     with pipeline.sql_client() as client:
-        for name in sorted(existing & ({table.name for table in contract.tables} | {"rejects", "loads"})):
+        for name in sorted(existing & all_columns(contract).keys()):
             client.execute_sql(
                 f"delete from {name} where _load_id not in (select load_id from _dlt_loads where status = 0)"
             )

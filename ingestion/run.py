@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from ingestion.contracts import read_contract, source_names
 from ingestion.destination import ConfigurationError, Target
-from ingestion.loading import Loaded, LoadError, SourceError, load
+from ingestion.extracts import Loaded, LoadError, SourceError
+from ingestion.loading import load
 
 
 def configured_sources() -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ingestion.destination import Target
-from ingestion.loading import Loaded
+from ingestion.extracts import Loaded
 from ingestion.run import load_all
 from warehouse import dbt, ledger
 from warehouse.database import open_database
@@ -50,11 +49,9 @@ def build(target: Target, request: Request, say: Say) -> int:
                 )
         prepare_next(target)
         manifest = dbt.parse(target)
-        models = published_models(manifest)
+        models = published_models(manifest, target)
         with open_database(target) as database:
-            ledger.ensure_tables(database)
-            ledger.register_loads(database)
-            ledger.write_code(database, ledger.fingerprints(manifest))
+            ledger.begin(database, manifest)
             if not request.full and not request.select and ledger.is_up_to_date(database, list(models)):
                 for note in _notes(loaded):
                     say(f"note: {note}")
@@ -90,13 +87,12 @@ def _notes(loaded: list[Loaded]) -> list[str]:
     return [note for each in loaded for note in each.notes]
 
 
-def published_models(manifest: Any) -> dict[str, tuple[str, str]]:
+def published_models(manifest: Any, target: Target) -> dict[str, tuple[str, str]]:
     """Every model that is published: name → (schema as readers know it, the first line of its description)."""
-    prefix = os.environ["SANDBOX_NAME"] + "_" if os.environ.get("TARGET") == "sandbox" else ""
     found = {}
     for node in manifest.nodes.values():
         if node.resource_type == "model" and (node.config.meta or {}).get("published"):
-            schema = str(node.schema).removeprefix(prefix).removesuffix("__next")
+            schema = str(node.schema).removeprefix(target.prefix).removesuffix("__next")
             lines = node.description.strip().splitlines()
             found[node.name] = (schema, lines[0] if lines else "")
     return found

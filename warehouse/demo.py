@@ -32,7 +32,7 @@ def _folder(target: Target) -> Path:
 def set_aside(target: Target, say: Callable[[str], None]) -> None:
     """Where real sources are configured and the warehouse still holds the demo's data: put that aside, whole."""
     marker = target.folder / MARKER
-    if target.name != "dev" or not marker.exists() or "demo" in os.environ.get("GRANARY_DEMO", ""):
+    if target.name != "dev" or not marker.exists():
         return
     aside = target.folder / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     aside.mkdir()

@@ -22,6 +22,13 @@ SEEN_TABLES = {
 GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp not null"
 
 
+def begin(database: Database, manifest: Any) -> None:
+    """Write down what the build that starts now is about: the loads that it sees, the code that it has."""
+    ensure_tables(database)
+    register_loads(database)
+    write_code(database, fingerprints(manifest))
+
+
 def ensure_tables(database: Database) -> None:
     """Make the ledger's tables, in the build's own schema and in the generation that is being built."""
     database.run(f"create schema if not exists {database.target.schema('granary')}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ingestion.destination import Target
-from ingestion.loading import Loaded
+from ingestion.extracts import Loaded
 from warehouse.database import open_database
 from warehouse.dbt import Outcome
 

@@ -1,7 +1,7 @@
 {#  Incremental facts: delete what new loads touched, then insert it anew.
 
-    A fact names the view that lists the keys to compute again in `meta.touched`, and in `unique_key` the column that
-    both have (such as the order that a line is of). A pre-hook keeps that view's answer for the length of the model, so
+    A fact names in `unique_key` the column that it shares with the view of the keys to compute again (such as the order
+    that a line is of). Its pre-hook `remember_touched(view)` keeps the view's answer for the length of the model, so
     that the delete, the model's own filter and the insert all mean the same keys. Unlike delete+insert, a key
     that has no rows any more loses its rows here too.
 
@@ -11,7 +11,7 @@
     {%- set target_relation = arg_dict['target_relation'] -%}
     {%- set key = arg_dict['unique_key'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
-    {%- set bound = config.get('meta').get('touched_from') -%}
+    {%- set bound = (config.get('meta') or {}).get('touched_from') -%}
     delete from {{ target_relation }} as target
     where exists (
         select 1

@@ -11,7 +11,8 @@ import duckdb
 
 from ingestion.contracts import META_COLUMNS, read_contract
 from ingestion.destination import Target
-from ingestion.loading import Loaded, load
+from ingestion.extracts import Loaded
+from ingestion.loading import load
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

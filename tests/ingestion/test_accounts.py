@@ -14,7 +14,7 @@ import requests
 
 from ingestion.demo import Fault, next_day, serving, simulate
 from ingestion.destination import Target
-from ingestion.loading import SourceError
+from ingestion.extracts import SourceError
 from ingestion.sources import accounts
 from ingestion.sources.accounts import client, listing, source
 from ingestion.sources.accounts.client import Client, Page

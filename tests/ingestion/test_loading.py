@@ -18,7 +18,8 @@ from ingestion.contract_sql import judged
 from ingestion.contracts import META_COLUMNS, Column, Source, Table, read_contract
 from ingestion.demo import next_day, serving, simulate
 from ingestion.destination import Target
-from ingestion.loading import Extract, LoadError, Reader, load
+from ingestion.extracts import Extract, LoadError, Reader
+from ingestion.loading import load
 from ingestion.run import load_all
 from tests.ingestion.loads import NOON, ask, check_balance
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.destination import Target
-from ingestion.loading import SourceError
+from ingestion.extracts import SourceError
 from ingestion.sources import retail
 from tests.ingestion.loads import ask, content, load_source, rejects
 

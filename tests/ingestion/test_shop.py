@@ -18,7 +18,8 @@ from ingestion.contracts import read_contract
 from ingestion.demo import simulate
 from ingestion.demo.shop_schema import copy_shop, create_shop
 from ingestion.destination import Target
-from ingestion.loading import Loaded, SourceError, load
+from ingestion.extracts import Loaded, SourceError
+from ingestion.loading import load
 from ingestion.sources import shop
 from tests.ingestion.loads import NOON, ask, check_balance, load_source, rejects
 

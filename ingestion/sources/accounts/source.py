@@ -12,7 +12,7 @@ import dlt
 import requests
 
 from ingestion.contract_sql import literal, quoted
-from ingestion.loading import Extract, Reader, SourceError
+from ingestion.extracts import Extract, Reader, SourceError
 from ingestion.sources.accounts.client import Client
 from ingestion.sources.accounts.listing import Listing, fetch, pending_folder
 

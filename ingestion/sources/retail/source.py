@@ -12,7 +12,7 @@ import dlt
 import duckdb
 
 from ingestion.contract_sql import literal, quoted
-from ingestion.loading import Extract, Reader, first_line
+from ingestion.extracts import Extract, Reader, first_line
 from ingestion.sources.retail.folder import Delivered, copy_file, list_files, open_folder
 from ingestion.sources.retail.verification import BadFileError, Content, verify
 

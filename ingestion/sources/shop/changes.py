@@ -12,7 +12,7 @@ from typing import Any
 
 from ingestion.contract_sql import quoted
 from ingestion.contracts import Table
-from ingestion.loading import Extract, Reader, SourceError
+from ingestion.extracts import Extract, Reader, SourceError
 from ingestion.sources.shop.database import Database
 
 POSITION = "position"

@@ -26,7 +26,7 @@ import duckdb
 
 from ingestion.contract_sql import literal, quoted
 from ingestion.duck import load_extension
-from ingestion.loading import SourceError, first_line
+from ingestion.extracts import SourceError, first_line
 
 DIALECTS = {
     "sqlite": "sqlite",

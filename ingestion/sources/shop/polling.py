@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from ingestion.contract_sql import quoted
 from ingestion.contracts import Table
-from ingestion.loading import Extract, Reader, SourceError, timestamp_literal
+from ingestion.extracts import Extract, Reader, SourceError, timestamp_literal
 from ingestion.sources.shop.database import Database
 
 _BEGINNING = datetime(1900, 1, 1)  # noqa: DTZ001 (source times are in UTC and have no zone)

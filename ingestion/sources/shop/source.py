@@ -11,7 +11,7 @@ import dlt
 import duckdb
 
 from ingestion.contracts import Table
-from ingestion.loading import Extract, Reader, SourceError, first_line
+from ingestion.extracts import Extract, Reader, SourceError, first_line
 from ingestion.sources.shop import changes, polling
 from ingestion.sources.shop.database import Database, attach
 

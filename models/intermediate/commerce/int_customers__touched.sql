@@ -77,14 +77,10 @@ address_versions as (
     from {{ ref('stg_shop__addresses') }} as addresses
 ),
 
--- A first version reaches back, so what it changes does too.
 changed_addresses as (
     select
         address_id,
-        case
-            when min(case when is_new then valid_at end) = min(valid_at) then {{ beginning_of_time() }}
-            else min(case when is_new then valid_at end)
-        end as changed_from
+        {{ changed_from() }} as changed_from
     from address_versions
     group by address_id
     having max(case when is_new then 1 else 0 end) = 1

@@ -26,10 +26,7 @@ category_versions as (
 changed_categories as (
     select
         category_id,
-        case
-            when min(case when is_new then valid_at end) = min(valid_at) then {{ beginning_of_time() }}
-            else min(case when is_new then valid_at end)
-        end as changed_from
+        {{ changed_from() }} as changed_from
     from category_versions
     group by category_id
     having max(case when is_new then 1 else 0 end) = 1

@@ -76,28 +76,6 @@ states as (
             instants.user_id = accounts.user_id
             and instants.valid_from >= accounts.valid_from
             and instants.valid_from < accounts.valid_to
-),
-
-hashed as (
-    select
-        *,
-        {{ row_hash(tracked) }} as content_hash
-    from states
-),
-
-compared as (
-    select
-        *,
-        lag(content_hash) over (partition by user_id order by valid_from) as previous_hash
-    from hashed
 )
 
-select
-    user_id,
-    {% for column in tracked %}{{ column }},
-    {% endfor %}valid_from,
-    coalesce(
-        lead(valid_from) over (partition by user_id order by valid_from), {{ end_of_time() }}
-    ) as valid_to
-from compared
-where previous_hash is null or previous_hash <> content_hash
+{{ merged_neighbours('states', 'user_id', tracked) }}

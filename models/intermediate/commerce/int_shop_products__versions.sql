@@ -68,28 +68,6 @@ states as (
             categories.parent_category_id = parents.category_id
             and instants.valid_from >= parents.valid_from
             and instants.valid_from < parents.valid_to
-),
-
-hashed as (
-    select
-        *,
-        {{ row_hash(tracked) }} as content_hash
-    from states
-),
-
-compared as (
-    select
-        *,
-        lag(content_hash) over (partition by product_id order by valid_from) as previous_hash
-    from hashed
 )
 
-select
-    product_id,
-    {% for column in tracked %}{{ column }},
-    {% endfor %}valid_from,
-    coalesce(
-        lead(valid_from) over (partition by product_id order by valid_from), {{ end_of_time() }}
-    ) as valid_to
-from compared
-where previous_hash is null or previous_hash <> content_hash
+{{ merged_neighbours('states', 'product_id', tracked) }}

@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='touched_keys',
     unique_key='product_key',
-    meta={'touched': 'int_inventory__touched', 'touched_from': 'business_date'},
+    meta={'touched_from': 'business_date'},
     pre_hook="{{ remember_touched(inventory_days_touched(ref('int_inventory__touched'), ref('fct_inventory_movements'), this)) }}",
     indexes=[{'columns': ['product_key', 'business_date'], 'unique': true}, {'columns': ['business_date']}],
 ) }}

@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='touched_keys',
     unique_key='product_key',
-    meta={'touched': 'int_inventory__touched', 'touched_from': 'business_date'},
+    meta={'touched_from': 'business_date'},
     pre_hook="{{ remember_touched(ref('int_inventory__touched')) }}",
     indexes=[{'columns': ['inventory_movement_key'], 'unique': true}, {'columns': ['product_key', 'business_date']}],
 ) }}

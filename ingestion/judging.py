@@ -1,0 +1,184 @@
+"""The contract pass: each extract is read once and judged, and becomes the files that dlt imports."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from ingestion.contract_sql import judged, literal, quoted
+from ingestion.contracts import Table
+from ingestion.destination import Target
+from ingestion.extracts import (
+    LOAD_COLUMNS,
+    REJECT_COLUMNS,
+    Extract,
+    Loaded,
+    LoadError,
+    Reader,
+    SourceError,
+    first_line,
+    timestamp_literal,
+)
+
+
+def file_format(target: Target) -> str:
+    """The form in which the warehouse bulk-loads."""
+    return "parquet" if target.engine == "duckdb" else "csv"
+
+
+def write_file(reader: Reader, select: str, name: str) -> tuple[Path, int]:
+    """Write a select's rows to a file in the load's folder. Returns the file and its rows."""
+    kind = file_format(reader.target)
+    path = reader.workspace / f"{name}.{kind}"
+    options = "format parquet, compression snappy" if kind == "parquet" else "format csv, header"
+    row = reader.connection.execute(f"copy ({select}) to {literal(str(path))} ({options})").fetchone()
+    assert row is not None
+    return path, int(row[0])
+
+
+class ContractPass:
+    """One load of one source: the contract pass over each extract, and the files for dlt."""
+
+    def __init__(self, reader: Reader, load_id: str):
+        self.reader = reader
+        self.load_id = load_id
+        self.results: list[Loaded] = []
+        self.cursors: dict[str, str | None] = {}
+        columns = ", ".join(f"{name} {kind}" for name, kind in REJECT_COLUMNS.items())
+        reader.connection.execute(f"create or replace temp table rejects ({columns})")
+
+    def _copy(self, select: str, name: str) -> tuple[Path, int]:
+        return write_file(self.reader, select, name)
+
+    def _number(self, query: str) -> int:
+        row = self.reader.connection.execute(query).fetchone()
+        return int(row[0]) if row else 0
+
+    def _stamp(self) -> str:
+        return f"{self.reader.observed} as _observed_at, {literal(self.load_id)} as _load_id"
+
+    def take(self, extract: Extract) -> tuple[Path, int]:
+        """Judge one extract: write its good rows to a file, keep its rejects, note the counts.
+
+        Returns:
+            The file for dlt and its rows.
+
+        Raises:
+            SourceError: the source breaks off while it is read.
+            LoadError: what was read is not what the source counted.
+        """
+        connection, table = self.reader.connection, extract.table
+        where = f"{table.source}.{table.name}"
+        listed = ", ".join(quoted(c) for c in [*table.column_names, "_operation", "_revision", "_effective_at"])
+        try:
+            # The only statement that reads the source; what follows works on its result.
+            types = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {extract.relation}").fetchall()}
+            connection.execute(f"create or replace temp table judged as {judged(table, extract.relation, types)}")
+        except duckdb.Error as error:
+            raise SourceError(
+                f"{where}: the source could not be read to its end: {first_line(error)}; nothing of it was loaded: "
+                "check the source, then load again"
+            ) from error
+        connection.execute(f"create or replace temp view good as select {listed} from judged where _is_good")
+        rows, known = "good", extract.known
+        if extract.compare_since is not None:
+            rows, repeated = self._unknown(table, extract.compare_since, listed)
+            known += repeated
+        versions, deleted = f"select {listed} from {rows}", 0
+        if extract.deletes:
+            connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
+            deleted = self._number("select count(*) from deletes")
+            versions += f" union all select {listed} from deletes"
+        path, written = self._copy(f"select *, {self._stamp()} from ({versions})", where)
+        loaded = written - deleted
+        rejected, repeated = self._reject(table, extract.rejects)
+        known += repeated
+        if loaded + known + rejected != extract.source_count:
+            raise LoadError(
+                f"{where}: the source counts {extract.source_count:,} records, but {loaded:,} loaded + {known:,} known "
+                f"+ {rejected:,} rejected were read; nothing of this source was loaded. If the source is written to "
+                "while it is read, load again; else its reader has a fault"
+            )
+        self.results.append(
+            Loaded(table.source, table.name, extract.source_count, loaded, known, rejected, deleted, extract.notes)
+        )
+        self.cursors[table.name] = extract.cursor
+        connection.execute("drop view good")
+        connection.execute("drop table judged")
+        return path, written
+
+    def _unknown(self, table: Table, since: datetime, listed: str) -> tuple[str, int]:
+        """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were."""
+        connection = self.reader.connection
+        connection.execute(
+            f"create or replace temp table distinct_good as select {listed}, count(*) as copies from good group by all"
+        )
+        same = " and ".join(
+            f"old.{quoted(c)} is not distinct from new.{quoted(c)}"
+            for c in [*table.column_names, "_operation", "_revision", "_effective_at"]
+        )
+        connection.execute(f"""
+            create or replace temp table unknown as
+            select {listed} from distinct_good as new
+            where not exists (
+                select 1 from {self.reader.complete(table.name)} as old
+                where old._effective_at >= {timestamp_literal(since)} and {same}
+            )""")
+        read = self._number("select coalesce(sum(copies), 0) from distinct_good")
+        return "unknown", read - self._number("select count(*) from unknown")
+
+    def _reject(self, table: Table, unreadable: str | None) -> tuple[int, int]:
+        """Keep the rejects that are not known yet. Returns (new, known)."""
+        connection = self.reader.connection
+        bad = """
+            select _record_key as record_key, _record as record, _reasons as reasons, _revision, _effective_at
+            from judged where not _is_good"""
+        if unreadable:
+            bad += f" union all select record_key, record, reasons, _revision, _effective_at from ({unreadable})"
+        connection.execute(f"""
+            create or replace temp table rejected as
+            select md5(concat_ws('|', {literal(table.name)}, record, reasons, _revision)) as reject_id,
+                count(*) as copies, any_value(record_key) as record_key, record, reasons, _revision,
+                min(_effective_at) as _effective_at
+            from ({bad}) group by record, reasons, _revision""")
+        read = self._number("select coalesce(sum(copies), 0) from rejected")
+        if not read:
+            return 0, 0
+        connection.execute(f"""
+            delete from rejected where reject_id in (
+                select reject_id from {self.reader.complete("rejects")} where resource = {literal(table.name)}
+            )""")
+        connection.execute(f"""
+            insert into rejects by name
+            select reject_id, {literal(table.name)} as resource, record_key, record, reasons, _revision, _effective_at,
+                {self._stamp()}
+            from rejected""")
+        new = self._number("select count(*) from rejected")
+        return new, read - new
+
+    def rejects(self) -> tuple[Path, int]:
+        """The file of all rejects of this load, and their number."""
+        return self._copy("select * from rejects", "rejects")
+
+    def audit(self) -> tuple[Path, int]:
+        """The file of `raw_<source>.loads` for this load: one row for each resource."""
+        columns = ", ".join(f"{name} {kind}" for name, kind in LOAD_COLUMNS.items())
+        self.reader.connection.execute(f"create or replace temp table loads ({columns})")
+        for result in self.results:
+            self.reader.connection.execute(
+                f"insert into loads values ({', '.join('?' * len(LOAD_COLUMNS))})",
+                [
+                    result.resource,
+                    result.source_count,
+                    result.loaded,
+                    result.known,
+                    result.rejected,
+                    result.deleted,
+                    self.cursors[result.resource],
+                    self.reader.observed_at.replace(tzinfo=None),
+                    self.load_id,
+                ],
+            )
+        return self._copy("select * from loads", "loads")
