@@ -19,7 +19,7 @@ from bench.server import Server, environment
 from ingestion.contracts import Column, Source, Table, read_contract
 from ingestion.destination import Target
 from ingestion.duck import connect, load_extension
-from ingestion.extracts import Extract, ExtractFunction, Reader
+from ingestion.extracts import Extract, ExtractFunction, Reader, no_rows
 from ingestion.loading import load
 from ingestion.sources import retail, shop
 from ingestion.sources.retail.source import COLUMNS as RETAIL_COLUMNS
@@ -133,6 +133,9 @@ def measure(settings: Settings, server: Server | None) -> list[Measurement]:
 def _into(engine: str, settings: Settings, data: Data) -> list[Measurement]:
     say(f"loads into {engine}")
     warehouse = _Warehouse(engine, settings, data.server)
+    # A process pays once for Python's imports; these figures are of the rows.
+    warehouse.fresh()
+    warehouse.load(CONTRACT, _no_rows)
     found: list[Measurement] = []
 
     def add(
@@ -178,8 +181,7 @@ def _csv_extracts(path: Path) -> ExtractFunction:
     def extracts(reader: Reader) -> Generator[Extract, None, None]:
         columns = ", ".join(f"'{name}': 'VARCHAR'" for name in TYPES)
         read = f"""(
-            select {", ".join(TYPES)}, 'U' as _operation, 1 as _revision,
-                try_cast(updated_at as timestamp) as _effective_at
+            select {", ".join(TYPES)}, 'U' as _operation, 1 as _revision, timestamp '2026-01-31' as _effective_at
             from read_csv('{path}', columns = {{{columns}}}, auto_detect = false, header = true, delim = ',',
                 quote = '"', escape = '"', nullstr = '', store_rejects = true))"""
         with path.open("rb") as file:
@@ -187,6 +189,11 @@ def _csv_extracts(path: Path) -> ExtractFunction:
         yield Extract(LINES, read, count)
 
     return extracts
+
+
+def _no_rows(reader: Reader) -> Generator[Extract, None, None]:
+    columns = {**TYPES, "_operation": "text", "_revision": "bigint", "_effective_at": "timestamp"}
+    yield Extract(LINES, f"({no_rows(columns)})", 0)
 
 
 class _Warehouse:

@@ -37,6 +37,14 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def utc_time(text: str) -> str:
+    """A text as a time in UTC, null where it isn't one; a text without an offset is in UTC."""
+    # 2024-01-31 23:59:59 has no room for an offset. DuckDB reads 'infinity' as a time; nothing happened at it.
+    plain = f"length({text}) = 19 and substr({text}, 17, 1) = ':'"
+    moment = f"timezone('UTC', try_cast({text} as timestamptz))"
+    return f"case when {plain} then try_cast({text} as timestamp) when isfinite({moment}) then {moment} end"
+
+
 def cast(column: Column, source_type: str) -> str:
     """The column's value in its contract's type, null where it can't be had without guessing.
 
@@ -75,10 +83,7 @@ def cast(column: Column, source_type: str) -> str:
         formats = ", ".join(literal(spelling) for spelling in column.timestamp_formats)
         return f"try_strptime(trim({value}), [{formats}])"
     if column.data_type == "timestamp":
-        # 2024-01-31 23:59:59 has no room for an offset. DuckDB reads 'infinity' as a time; nothing happened at it.
-        plain = f"length({value}) = 19 and substr({value}, 17, 1) = ':'"
-        moment = f"timezone('UTC', try_cast({value} as timestamptz))"
-        return f"case when {plain} then {typed} when isfinite({moment}) then {moment} end"
+        return utc_time(value)
     return f"try_cast({value} as {column.data_type})"
 
 
@@ -163,35 +168,47 @@ def _rules(table: Table, types: Mapping[str, str]) -> dict[str, str]:
 def judged(table: Table, relation: str, types: Mapping[str, str]) -> str:
     """A select that judges each row of `relation` once.
 
-    Its columns: the contract's, in the contract's types; `_operation`, `_revision`, `_effective_at`; `_is_good`; and,
-    null where the row is good, JSON text of what a reject needs: `_record_key`, `_record` (the values as the source
-    wrote them) and `_reasons` (an array of strings).
+    Its columns: the contract's, in the contract's types; `_operation`, `_revision`, `_effective_at`; `_is_good`; and
+    `_source`, a struct of the values as the source wrote them, null where the row is good. Why a row is bad is left to
+    `rejected`: here every expression is evaluated for every row, for DuckDB shares the parts that rules have in common.
 
     Args:
         table: the contract.
         relation: a DuckDB select in brackets, or a table's name, that has the contract's columns.
         types: DuckDB's types of the relation's columns, by name.
     """
-    rules = _rules(table, types)
-    casts = ",\n    ".join(f"{cast(c, types[c.name])} as {quoted('_cast_' + c.name)}" for c in table.columns)
     typed = ", ".join(f"{quoted('_cast_' + name)} as {quoted(name)}" for name in table.column_names)
     of_key = [rule for c in table.columns if c.name in table.key for rule in _kept(c, types[c.name])]
     of_rest = [rule for c in table.columns if c.name not in table.key for rule in _kept(c, types[c.name])]
     rest = " and ".join(of_rest) or "true"
     good = " and ".join(["_effective_at is not null", *of_key, f"(_operation = 'D' or ({rest}))"])
+    source = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in table.column_names)
+    return f"""
+select {typed}, _operation, _revision, _effective_at, _is_good,
+  case when not _is_good then struct_pack({source}) end as _source
+from (
+  select *, case when {good} then true else false end as _is_good
+  from ({_with_casts(table, relation, types)})
+)"""
+
+
+def rejected(table: Table, relation: str, types: Mapping[str, str]) -> str:
+    """A select of what becomes of the bad rows of `relation`, which has the columns of `judged`.
+
+    Its columns: `record_key` and `record` (JSON text; the values as the source wrote them), `reasons` (JSON text, an
+    array of strings), `_revision`, `_effective_at`.
+    """
+    rules = _rules(table, types)
     key = ", ".join(f"cast({quoted(name)} as varchar)" for name in table.reject_key)
     record = ", ".join(f"{literal(name)}, {quoted(name)}" for name in table.column_names)
     reasons = ", ".join(f"case when {condition} then {literal(reason)} end" for reason, condition in rules.items())
+    bad = f"(select _source.*, _operation, _revision, _effective_at from {relation} where not _is_good)"
     return f"""
-select {typed}, _operation, _revision, _effective_at, _is_good,
-  case when not _is_good then to_json([{key}]) end as _record_key,
-  case when not _is_good then json_object({record}) end as _record,
-  case when not _is_good then to_json(list_filter([{reasons}], reason -> reason is not null)) end as _reasons
-from (
-  select *, case when {good} then true else false end as _is_good
-  from (
-    select *,
-    {casts}
-    from {relation}
-  )
-)"""
+select to_json([{key}]) as record_key, json_object({record}) as record,
+  to_json(list_filter([{reasons}], reason -> reason is not null)) as reasons, _revision, _effective_at
+from ({_with_casts(table, bad, types)})"""
+
+
+def _with_casts(table: Table, relation: str, types: Mapping[str, str]) -> str:
+    casts = ", ".join(f"{cast(c, types[c.name])} as {quoted('_cast_' + c.name)}" for c in table.columns)
+    return f"select *, {casts} from {relation}"

@@ -112,9 +112,12 @@ def postgres_url() -> str:
 def dlt_destination(target: Target) -> Any:
     """The warehouse as a dlt destination."""
     import dlt
+    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
     if target.engine == "duckdb":
-        return dlt.destinations.duckdb(str(target.build_file))
+        # Without an order to keep, DuckDB writes a load straight to its place; else the checkpoint writes it again.
+        settings = {"preserve_insertion_order": "false"}
+        return dlt.destinations.duckdb(DuckDbCredentials(str(target.build_file), global_config=settings))
     return dlt.destinations.postgres(credentials=postgres_url())
 
 

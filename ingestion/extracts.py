@@ -50,6 +50,8 @@ class Extract:
     relation: a DuckDB select with the contract's columns, `_operation`, `_revision` and `_effective_at`.
     source_count: the records that the source itself counts in what was read.
     cursor: how far this extract reads, for the next one; kept with the load.
+    conclude: where only the rows can tell: called once they can be read as `judged`, before anything is written.
+        It gives the cursor, and may raise SourceError.
     known: records in source_count that were not read again, since they are known as they are.
     compare_since: where versions may come that raw already has: the earliest `_effective_at` to compare with.
     rejects: a DuckDB select of records that could not even be read as rows:
@@ -63,6 +65,7 @@ class Extract:
     relation: str
     source_count: int
     cursor: str | None = None
+    conclude: Callable[[], str | None] | None = None
     known: int = 0
     compare_since: datetime | None = None
     rejects: str | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingestion.contract_sql import judged, literal, quoted
+from ingestion.contract_sql import judged, literal, quoted, rejected
 from ingestion.contracts import Table
 from ingestion.destination import Target
 from ingestion.extracts import (
@@ -28,14 +28,19 @@ def file_format(target: Target) -> str:
     return "parquet" if target.engine == "duckdb" else "csv"
 
 
-def write_file(reader: Reader, select: str, name: str) -> tuple[Path, int]:
-    """Write a select's rows to a file in the load's folder. Returns the file and its rows."""
+def write_files(reader: Reader, select: str, name: str) -> tuple[list[Path], int]:
+    """Write a select's rows, in any order, to files in the load's folder. Returns the files and the rows of all.
+
+    Nothing is compressed: the files are read once and deleted. Postgres takes one COPY a file, and several at once.
+    """
     kind = file_format(reader.target)
     path = reader.workspace / f"{name}.{kind}"
-    options = "format parquet, compression snappy" if kind == "parquet" else "format csv, header"
-    row = reader.connection.execute(f"copy ({select}) to {literal(str(path))} ({options})").fetchone()
+    options = (
+        "format parquet, compression uncompressed" if kind == "parquet" else "format csv, header, per_thread_output"
+    )
+    row = reader.connection.execute(f"copy ({select}) to {literal(str(path))} ({options}, return_files)").fetchone()
     assert row is not None
-    return path, int(row[0])
+    return [Path(str(each)) for each in row[1]], int(row[0])
 
 
 class ContractPass:
@@ -49,8 +54,8 @@ class ContractPass:
         columns = ", ".join(f"{name} {kind}" for name, kind in REJECT_COLUMNS.items())
         reader.connection.execute(f"create or replace temp table rejects ({columns})")
 
-    def _copy(self, select: str, name: str) -> tuple[Path, int]:
-        return write_file(self.reader, select, name)
+    def _copy(self, select: str, name: str) -> tuple[list[Path], int]:
+        return write_files(self.reader, select, name)
 
     def _number(self, query: str) -> int:
         row = self.reader.connection.execute(query).fetchone()
@@ -59,28 +64,43 @@ class ContractPass:
     def _stamp(self) -> str:
         return f"{self.reader.observed} as _observed_at, {literal(self.load_id)} as _load_id"
 
-    def take(self, extract: Extract) -> tuple[Path, int]:
-        """Judge one extract: write its good rows to a file, keep its rejects, note the counts.
+    def take(self, extract: Extract) -> tuple[list[Path], int]:
+        """Judge one extract: write its good rows to files, keep its rejects, note the counts.
 
         Returns:
-            The file for dlt and its rows.
+            The files for dlt and their rows.
 
         Raises:
             SourceError: the source breaks off while it is read.
             LoadError: what was read is not what the source counted.
         """
+        # A log has no order but what its columns say, and DuckDB is faster where it need not keep one. What a source
+        # does between its extracts may need it: a file's lines are numbered in their order.
+        self.reader.connection.execute("set preserve_insertion_order = false")
+        try:
+            return self._take(extract)
+        finally:
+            self.reader.connection.execute("set preserve_insertion_order = true")
+
+    def _take(self, extract: Extract) -> tuple[list[Path], int]:
         connection, table = self.reader.connection, extract.table
         where = f"{table.source}.{table.name}"
         listed = ", ".join(quoted(c) for c in [*table.column_names, "_operation", "_revision", "_effective_at"])
         try:
-            # The only statement that reads the source; what follows works on its result.
+            # The only statement that reads the source; what follows works on its result. That lies in a file, and not
+            # in a temporary table: it may be larger than memory, and in the transaction that holds a database's one
+            # state, DuckDB would read its own new tables with one thread.
             types = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {extract.relation}").fetchall()}
-            connection.execute(f"create or replace temp table judged as {judged(table, extract.relation, types)}")
+            file = literal(str(self.reader.workspace / "judged.parquet"))
+            options = "format parquet, compression uncompressed"
+            connection.execute(f"copy ({judged(table, extract.relation, types)}) to {file} ({options})")
+            connection.execute(f"create or replace temp view judged as from read_parquet({file})")
         except duckdb.Error as error:
             raise SourceError(
                 f"{where}: the source could not be read to its end: {first_line(error)}; nothing of it was loaded: "
                 "check the source, then load again"
             ) from error
+        cursor = extract.conclude() if extract.conclude else extract.cursor
         connection.execute(f"create or replace temp view good as select {listed} from judged where _is_good")
         rows, known = "good", extract.known
         if extract.compare_since is not None:
@@ -91,23 +111,21 @@ class ContractPass:
             connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
             deleted = self._number("select count(*) from deletes")
             versions += f" union all select {listed} from deletes"
-        path, written = self._copy(f"select *, {self._stamp()} from ({versions})", where)
+        files, written = self._copy(f"select *, {self._stamp()} from ({versions})", where)
         loaded = written - deleted
-        rejected, repeated = self._reject(table, extract.rejects)
+        new_rejects, repeated = self._reject(table, types, extract.rejects)
         known += repeated
-        if loaded + known + rejected != extract.source_count:
+        if loaded + known + new_rejects != extract.source_count:
             raise LoadError(
                 f"{where}: the source counts {extract.source_count:,} records, but {loaded:,} loaded + {known:,} known "
-                f"+ {rejected:,} rejected were read; nothing of this source was loaded. If the source is written to "
+                f"+ {new_rejects:,} rejected were read; nothing of this source was loaded. If the source is written to "
                 "while it is read, load again; else its reader has a fault"
             )
         self.results.append(
-            Loaded(table.source, table.name, extract.source_count, loaded, known, rejected, deleted, extract.notes)
+            Loaded(table.source, table.name, extract.source_count, loaded, known, new_rejects, deleted, extract.notes)
         )
-        self.cursors[table.name] = extract.cursor
-        connection.execute("drop view good")
-        connection.execute("drop table judged")
-        return path, written
+        self.cursors[table.name] = cursor
+        return files, written
 
     def _unknown(self, table: Table, since: datetime, listed: str) -> tuple[str, int]:
         """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were."""
@@ -129,12 +147,10 @@ class ContractPass:
         read = self._number("select coalesce(sum(copies), 0) from distinct_good")
         return "unknown", read - self._number("select count(*) from unknown")
 
-    def _reject(self, table: Table, unreadable: str | None) -> tuple[int, int]:
+    def _reject(self, table: Table, types: dict[str, str], unreadable: str | None) -> tuple[int, int]:
         """Keep the rejects that are not known yet. Returns (new, known)."""
         connection = self.reader.connection
-        bad = """
-            select _record_key as record_key, _record as record, _reasons as reasons, _revision, _effective_at
-            from judged where not _is_good"""
+        bad = rejected(table, "judged", types)
         if unreadable:
             bad += f" union all select record_key, record, reasons, _revision, _effective_at from ({unreadable})"
         connection.execute(f"""
@@ -158,12 +174,12 @@ class ContractPass:
         new = self._number("select count(*) from rejected")
         return new, read - new
 
-    def rejects(self) -> tuple[Path, int]:
-        """The file of all rejects of this load, and their number."""
+    def rejects(self) -> tuple[list[Path], int]:
+        """The files of all rejects of this load, and their number."""
         return self._copy("select * from rejects", "rejects")
 
-    def audit(self) -> tuple[Path, int]:
-        """The file of `raw_<source>.loads` for this load: one row for each resource."""
+    def audit(self) -> tuple[list[Path], int]:
+        """The files of `raw_<source>.loads` for this load: one row for each resource."""
         columns = ", ".join(f"{name} {kind}" for name, kind in LOAD_COLUMNS.items())
         self.reader.connection.execute(f"create or replace temp table loads ({columns})")
         for result in self.results:

@@ -19,6 +19,7 @@ SEEN_TABLES = {
     "seen_loads": "relation_name varchar not null, load_id varchar not null",
     "seen_code": "relation_name varchar not null, fingerprint varchar not null",
 }
+PENDING_COLUMNS = "relation_name varchar not null, followed_key varchar"
 GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp not null"
 
 
@@ -40,6 +41,7 @@ def ensure_tables(database: Database) -> None:
     for name, columns in SEEN_TABLES.items():
         database.run(f"create table if not exists {database.granary(name)} ({columns})")
         database.run(f"create table if not exists {database.next('ops', name)} ({columns})")
+    database.run(f"create table if not exists {database.next('ops', 'pending')} ({PENDING_COLUMNS})")
     database.run(f"create table if not exists {database.next('ops', 'generation')} ({GENERATION_COLUMNS})")
 
 

@@ -1,10 +1,10 @@
-{# The facts that are joined to versions of customers and products: the touched keys are computed for all of them together. #}
+{# The relations that hold keys of versions of customers and products: the touched keys are computed for all of them together. #}
 {% macro facts_of_customers() -%}
-    {{ return(['fct_sales', 'fct_orders', 'fct_payments', 'fct_refunds']) }}
+    {{ return(['fct_sales', 'fct_orders', 'fct_payments', 'fct_refunds', 'agg_sales__documents']) }}
 {%- endmacro %}
 
 {% macro facts_of_products() -%}
-    {{ return(['fct_sales', 'fct_inventory_movements', 'fct_inventory_daily']) }}
+    {{ return(['fct_sales', 'fct_inventory_movements', 'fct_inventory_daily', 'agg_sales__documents']) }}
 {%- endmacro %}
 
 {# Keys that several models make. #}
@@ -41,22 +41,14 @@
     ) as touched_days
 {%- endmacro %}
 
-{#  What each known customer ordered, from the lines of fct_sales: customer_key, sales_document_key, ordered_date,
-    is_purchase, net_sales_amount. A purchase has something left of it after cancellations; what came back was bought. #}
-{% macro documents_of_customers(sales) -%}
-    (
-        select
-            customer_key,
-            sales_document_key,
-            min(case when line_type in ('sale', 'service') then business_date end) as ordered_date,
-            coalesce(
-                max(case when line_type in ('sale', 'service') then 1 else 0 end) = 1
-                and sum(case when line_type in ('sale', 'service', 'cancellation') then quantity else 0 end) > 0,
-                false
-            ) as is_purchase,
-            sum(case when is_net_sales then net_reporting_amount else 0 end) as net_sales_amount
-        from {{ sales }}
-        where customer_key <> {{ unknown_key() }}
-        group by customer_key, sales_document_key
-    )
+{#  A condition for latest_versions(): movements that were ever of a touched product, on its first touched day or later. A
+    day is taken away for the time zone; what is too early goes out where the days are known. #}
+{% macro movements_since_touched(movements) -%}
+    {%- if is_incremental() -%}
+        {{ return('log.inventory_movement_id in (select every_version.inventory_movement_id from ' ~ movements
+            ~ ' as every_version inner join ' ~ touched_table() ~ ' as touched'
+            ~ ' on every_version.product_id = touched.product_id'
+            ~ ' and every_version.moved_at >= cast(' ~ add_days('touched.business_date', -1) ~ ' as timestamp))') }}
+    {%- endif -%}
+    {{ return(none) }}
 {%- endmacro %}

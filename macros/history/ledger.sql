@@ -6,7 +6,9 @@
     written in the transaction that changes the relation:
 
     - `granary.seen_loads`, `granary.seen_code` for the snapshots, which all generations share
-    - `ops.seen_loads`, `ops.seen_code` in each generation of the marts #}
+    - `ops.seen_loads`, `ops.seen_code` in each generation of the marts
+    - `ops.pending` in each generation: what a relation that follows a fact has yet to compute again
+      (macros/history/following.sql) #}
 
 {% macro granary_table(name) -%}
     {{ return(api.Relation.create(database=target.database, schema=schema_prefix() ~ 'granary', identifier=name)) }}
@@ -48,6 +50,9 @@
     select code.relation_name, code.fingerprint
     from {{ granary_table('code') }} as code
     where code.relation_name = '{{ relation_name }}'
+    {%- if published %};
+    delete from {{ ledger_table('pending', true) }} where relation_name = '{{ relation_name }}'
+    {%- endif %}
 {%- endmacro %}
 
 {# Whether the code of `relation_name` is not the code that it was built with. #}

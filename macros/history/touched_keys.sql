@@ -5,35 +5,64 @@
     that the delete, the model's own filter and the insert all mean the same keys. Unlike delete+insert, a key
     that has no rows any more loses its rows here too.
 
-    With `meta.touched_from`, a column of both, the delete is bounded: rows of a touched key before it stay. #}
+    With `meta.touched_from`, a column of both, the delete is bounded: rows of a touched key before it stay. The earliest
+    such value is written into the delete, because engines skip what lies before a constant.
+
+    Where several facts share the keys, the model that lists them is a table, so that they are found once. It enters in
+    the ledger of the generation what it has seen (`list_of_touched_keys`), and a fact refuses a list that is older than the
+    loads: selected alone, it would take them for seen. #}
 
 {% macro get_incremental_touched_keys_sql(arg_dict) -%}
     {%- set target_relation = arg_dict['target_relation'] -%}
     {%- set key = arg_dict['unique_key'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     {%- set bound = (config.get('meta') or {}).get('touched_from') -%}
-    delete from {{ target_relation }} as target
-    where exists (
+    {%- set is_touched -%}
+    exists (
         select 1
         from {{ touched_table() }} as touched
         where touched.{{ key }} = target.{{ key }}{% if bound %} and target.{{ bound }} >= touched.{{ bound }}{% endif %}
-    );
+    )
+    {%- if bound -%}
+    {%- set earliest = run_query('select min(' ~ bound ~ ') from ' ~ touched_table()).columns[0].values()[0] -%}
+    {%- if earliest is not none %} and target.{{ bound }} >= cast('{{ earliest }}' as date){% endif -%}
+    {%- endif -%}
+    {%- endset -%}
+    {{ keep_rows_before(target_relation, is_touched) }}
+    delete from {{ target_relation }} as target
+    where {{ is_touched }};
     insert into {{ target_relation }} ({{ columns }})
     select {{ columns }}
-    from {{ arg_dict['temp_relation'] }}
+    from {{ arg_dict['temp_relation'] }};
+    {{ tell_followers(arg_dict['temp_relation'], arg_dict['dest_columns'] | map(attribute='name') | list) }}
 {%- endmacro %}
 
 {# The temporary table of the keys that this run computes again. #}
 {% macro touched_table() -%}{{ return('touched__' ~ model.name) }}{%- endmacro %}
 
-{# For a fact's `pre_hook`: remember the touched keys. Does nothing where the fact is built in full. #}
-{% macro remember_touched(touched_relation) -%}
-    {%- if is_incremental() -%}
+{#  For a `pre_hook`: remember the touched keys. Where the relation is built in full, there are none.
+
+    touched: a relation, or a select in brackets with an alias.
+    listed_by: the table that it comes from, where it is one. #}
+{% macro remember_touched(touched, listed_by=none) -%}
+    {%- if not is_incremental() -%}
+    {{ outdate_followers() }}
+    {%- else -%}
+    {%- if listed_by and run_query(new_loads(listed_by)).rows | length -%}
+        {{ exceptions.raise_compiler_error(model.name ~ ': ' ~ listed_by ~ ' has not seen the newest loads: build it too, '
+            ~ 'with SELECT=+' ~ model.name) }}
+    {%- endif -%}
     drop table if exists {{ touched_table() }};
     create temporary table {{ touched_table() }} as
-    select * from {{ touched_relation }};
+    select * from {{ touched }};
     {{ analyze_table(touched_table()) }}
     {%- endif -%}
+{%- endmacro %}
+
+{# For the `post_hook` of a table of touched keys. It lies in another file than the ledger of the generation on DuckDB, which
+   writes to one in a transaction: so the ledger follows in a transaction of its own. #}
+{% macro list_of_touched_keys() -%}
+    {{ return({'sql': 'begin; {{ record_in_ledger(none, true) }}; commit', 'transaction': false}) }}
 {%- endmacro %}
 
 {# A condition for latest_versions(): `column` is one of the touched keys. None where the fact is built in full. #}

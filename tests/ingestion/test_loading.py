@@ -14,7 +14,7 @@ import duckdb
 import psycopg2
 import pytest
 
-from ingestion.contract_sql import judged
+from ingestion.contract_sql import judged, rejected
 from ingestion.contracts import META_COLUMNS, Column, Source, Table, read_contract
 from ingestion.demo import next_day, serving, simulate
 from ingestion.destination import Target
@@ -197,8 +197,10 @@ def judge(
     with duckdb.connect() as connection:
         connection.execute("load icu; set timezone = 'UTC'")
         types = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {relation}").fetchall()}
-        select = f"select x, _is_good, _reasons from ({judged(table, relation, types)})"
-        return [(x, good, json.loads(found or "[]")) for x, good, found in connection.execute(select).fetchall()]
+        connection.execute(f"create table judged as {judged(table, relation, types)}")
+        rows = connection.execute("select x, _is_good from judged").fetchall()
+        reasons = connection.execute(f"select reasons from ({rejected(table, 'judged', types)})").fetchall()
+    return [(x, good, [] if good else json.loads(reasons[0][0])) for x, good in rows]
 
 
 THINGS = Table(

@@ -25,6 +25,7 @@ ENGINE_AWARE: dict[str, str] = {}
 # Keys in facts that point at no published dimension, as `<model>.<column>`, and why.
 KEYS_WITHOUT_TARGET: dict[str, str] = {
     "fct_sales.sales_document_key": "an order, which is in fct_orders, or an invoice, which is in fct_sales alone",
+    "agg_sales__documents.sales_document_key": "as in fct_sales, from which it comes",
 }
 
 # What each layer may ref(). Seeds are reference data, which every layer that joins may read.
@@ -51,6 +52,8 @@ PYTHON = ("ingestion", "warehouse", "orchestration", "infra", "reports", "bench"
 LINES = {"staging": 60, "marts": 150}
 
 _COMMENT = re.compile(r"\{#.*?#\}|/\*.*?\*/|--[^\n]*", re.DOTALL)
+_CONFIG = re.compile(r"\{\{\s*config\(.*?\)\s*\}\}\s*\n(?!\s*\")", re.DOTALL)
+_IGNORES = re.compile(r"'ignores':\s*\[(.*?)\]", re.DOTALL)
 _SOURCE = re.compile(r"\bsource\s*\(")
 _SOURCE_NAME = re.compile(r"\bsource\s*\(\s*['\"](\w+)['\"]")
 _REF = re.compile(r"\bref\s*\(\s*['\"](\w+)['\"](?:\s*,\s*['\"](\w+)['\"])?")
@@ -301,6 +304,21 @@ def imports_against_the_flow(root: Path) -> list[str]:
     return found
 
 
+def ignored_columns_that_are_read(root: Path) -> list[str]:
+    """An aggregate that follows a fact reads no column that it says it ignores: it would miss that column's changes."""
+    found = []
+    for path in _files(root, "models", ".sql"):
+        configured = _CONFIG.search(_code(path))
+        ignored = _IGNORES.search(configured[0]) if configured else None
+        rest = _CONFIG.sub(" ", _code(path))
+        found += [
+            f"{_named(root, path)}: reads {column}, which it ignores in the fact that it follows"
+            for column in re.findall(r"\w+", ignored[1] if ignored else "")
+            if re.search(rf"\b{column}\b", rest)
+        ]
+    return found
+
+
 RULES = (
     sources_read_outside_staging,
     sources_of_others,
@@ -312,5 +330,6 @@ RULES = (
     contracts_without_owner_or_freshness,
     untested_foreign_keys,
     starred_marts,
+    ignored_columns_that_are_read,
     imports_against_the_flow,
 )

@@ -147,6 +147,12 @@ def test_sound_project_passes(rule: Callable[[Path], list[str]], tmp_path: Path)
             "select x from (select 1 as x)\nunion all\nselect * from b\n",
         ),
         (layering.starred_marts, "models/marts/commerce/fct_orders.sql", "select distinct *\nfrom a\n"),
+        (
+            layering.ignored_columns_that_are_read,
+            "models/marts/commerce/agg_orders__daily.sql",
+            "{{ config(\n    meta={'follows': {'relation': 'fct_orders', 'ignores': ['order_key']}},\n"
+            "    pre_hook=\"{{ f('order_key') }}\",\n) }}\n\n" + MART,
+        ),
         (layering.imports_against_the_flow, "ingestion/loading.py", "import warehouse.ledger\n"),
         (layering.imports_against_the_flow, "ingestion/loading.py", "def f():\n    from orchestration import jobs\n"),
         (layering.imports_against_the_flow, "ingestion/loading.py", "import ingestion.demo\n"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from ingestion.contract_sql import quoted
+from ingestion.contract_sql import quoted, utc_time
 from ingestion.contracts import Table
 from ingestion.extracts import Extract, Reader, SourceError, timestamp_literal
 from ingestion.sources.shop.database import Database
@@ -28,6 +28,8 @@ def extract(
         SourceError: an implausible share of the records is gone, or a key stands twice.
     """
     modified = str(table.meta.get("modified_at", "updated_at"))
+    if table.name not in reader.cursors and modified in table.column_names:
+        return _everything(database, reader, table, modified, notes)
     cursor = json.loads(reader.cursors.get(table.name) or "{}").get("modified_at")
     since = datetime.fromisoformat(cursor) - lag if cursor else _BEGINNING
     _living(reader, table)
@@ -39,10 +41,9 @@ def extract(
     where = None
     if cursor and not outside and database.columns(table.name)[modified].startswith(("timestamp", "datetime")):
         where = f"{quoted(modified)} >= '{since.isoformat(sep=' ')}+00'"
-    version = "coalesce(try_cast(s.version as bigint), 0)" if "version" in table.column_names else "0"
     relation = f"""(
         select {", ".join("s." + quoted(c) for c in table.column_names)}, 'U' as _operation,
-            {version} as _revision, w._effective_at
+            {_version(table)} as _revision, w._effective_at
         from {database.rows(table.name, table.column_names, where)} as s
         inner join wanted as w on w.key = {_key(table, "s.")})"""
     return Extract(
@@ -54,6 +55,41 @@ def extract(
         deletes=deletes,
         notes=notes,
     )
+
+
+def _everything(database: Database, reader: Reader, table: Table, modified: str, notes: tuple[str, ...]) -> Extract:
+    """The first load: all records, in one reading. There is nothing yet to compare with, and nothing to delete."""
+    text = quoted(modified)
+    moment = utc_time(text) if database.dialect == "sqlite" else f"timezone('UTC', try_cast({text} as timestamptz))"
+    relation = f"""(
+        select *, 'U' as _operation, {_version(table)} as _revision,
+            coalesce({moment}, {reader.observed}) as _effective_at
+        from {database.rows(table.name, table.column_names)} as s)"""
+    keys = ", ".join(quoted(k) for k in table.key)
+
+    def conclude() -> str:
+        row = reader.connection.execute(f"""
+            select count(*) from (select {keys} from judged where _is_good group by all having count(*) > 1)
+            """).fetchone()
+        _refuse_repeated_keys(table, row[0] if row else 0)
+        newest = reader.connection.execute(
+            f"select max({quoted(modified)}) from judged where {quoted(modified)} <= {reader.observed}"
+        ).fetchone()
+        return json.dumps({"modified_at": newest[0].isoformat(sep=" ") if newest and newest[0] else None})
+
+    return Extract(table, relation, database.count(table.name), conclude=conclude, notes=notes)
+
+
+def _version(table: Table) -> str:
+    return "coalesce(try_cast(s.version as bigint), 0)" if "version" in table.column_names else "0"
+
+
+def _refuse_repeated_keys(table: Table, repeated: int) -> None:
+    if repeated:
+        raise SourceError(
+            f"shop: {repeated:,} keys ({', '.join(table.key)}) of {table.name} stand in more than one record; nothing "
+            "was loaded. Mend it at the source, or name the right key in models/staging/shop/_shop__sources.yml"
+        )
 
 
 def _key(table: Table, prefix: str = "") -> str:
@@ -78,11 +114,7 @@ def _source_keys(database: Database, reader: Reader, table: Table, modified: str
         from {database.rows(table.name, columns)}""")
     row = reader.connection.execute("select count(*), count(distinct key) from source_keys").fetchone()
     read, different = row if row else (0, 0)
-    if different < read:
-        raise SourceError(
-            f"shop: {read - different:,} records of {table.name} have the key ({', '.join(table.key)}) of another; "
-            "nothing was loaded. Mend it at the source, or name the right key in models/staging/shop/_shop__sources.yml"
-        )
+    _refuse_repeated_keys(table, read - different)
     counted = database.count(table.name)
     if counted != read:
         raise SourceError(

@@ -1,3 +1,4 @@
+{{ config(materialized='table', post_hook=list_of_touched_keys()) }}
 -- Orders whose rows in the facts may no longer hold: the order, a line, a payment or a refund has a new version,
 -- or the customer or a product has, from a time at or before the order's.
 with new_loads as (

@@ -1,6 +1,7 @@
--- Orders and invoices whose lines in fct_sales may no longer hold.
+{{ config(materialized='table', post_hook=list_of_touched_keys()) }}
+-- Orders and invoices whose lines in fct_sales, or what they add up to, may no longer hold.
 with new_loads as (
-    {{ loads_new_to(['fct_sales']) }}
+    {{ loads_new_to(['fct_sales', 'agg_sales__documents']) }}
 ),
 
 new_lines as (

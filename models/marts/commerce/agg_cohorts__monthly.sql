@@ -1,18 +1,14 @@
-with sales as (
-    select * from {{ ref('fct_sales') }}
-),
-
-documents as (
-    select * from {{ documents_of_customers('sales') }} as documents
+with documents as (
+    select * from {{ ref('agg_sales__documents') }}
 ),
 
 purchases as (
     select
         customer_key,
-        {{ month_start('ordered_date') }} as month_start_date
+        month_start_date
     from documents
-    where is_purchase
-    group by customer_key, {{ month_start('ordered_date') }}
+    where is_purchase and is_month_of_order
+    group by customer_key, month_start_date
 ),
 
 customers as (
@@ -33,7 +29,7 @@ cohorts as (
 
 last_month as materialized (
     select {{ month_start('max(business_date)') }} as month_start_date
-    from sales
+    from {{ ref('fct_sales') }}
 ),
 
 months as (
@@ -60,28 +56,25 @@ active as (
     group by customers.cohort_month_start_date, purchases.month_start_date
 ),
 
-customer_days as (
+customer_months as (
     select
         customer_key,
-        business_date,
-        sum(net_reporting_amount) as net_sales_amount
-    from sales
-    where is_net_sales
-    group by customer_key, business_date
+        month_start_date,
+        sum(net_sales_amount) as net_sales_amount
+    from documents
+    group by customer_key, month_start_date
 ),
 
 amounts as (
     select
         customers.cohort_month_start_date,
-        greatest(
-            {{ month_start('customer_days.business_date') }}, customers.cohort_month_start_date
-        ) as month_start_date,
-        sum(customer_days.net_sales_amount) as net_sales_amount
-    from customer_days
-    inner join customers on customer_days.customer_key = customers.customer_key
+        greatest(customer_months.month_start_date, customers.cohort_month_start_date) as month_start_date,
+        sum(customer_months.net_sales_amount) as net_sales_amount
+    from customer_months
+    inner join customers on customer_months.customer_key = customers.customer_key
     group by
         customers.cohort_month_start_date,
-        greatest({{ month_start('customer_days.business_date') }}, customers.cohort_month_start_date)
+        greatest(customer_months.month_start_date, customers.cohort_month_start_date)
 )
 
 select

@@ -1,26 +1,22 @@
-with sales as (
-    select * from {{ ref('fct_sales') }}
+with documents as (
+    select * from {{ ref('agg_sales__documents') }}
 ),
 
 as_of as materialized (
     select max(business_date) as business_date
-    from sales
-),
-
-documents as (
-    select * from {{ documents_of_customers('sales') }} as documents
+    from {{ ref('fct_sales') }}
 ),
 
 lifetimes as (
     select
-        documents.customer_key,
-        min(case when documents.is_purchase then documents.ordered_date end) as first_order_date,
-        max(case when documents.is_purchase then documents.ordered_date end) as last_order_date,
-        sum(case when documents.is_purchase then 1 else 0 end) as document_count,
-        coalesce(sum(documents.net_sales_amount), 0) as lifetime_value_amount
+        customer_key,
+        min(case when is_purchase then ordered_date end) as first_order_date,
+        max(case when is_purchase then ordered_date end) as last_order_date,
+        sum(case when is_purchase and is_month_of_order then 1 else 0 end) as document_count,
+        sum(net_sales_amount) as lifetime_value_amount
     from documents
-    group by documents.customer_key
-    having max(case when documents.is_purchase then 1 else 0 end) = 1
+    group by customer_key
+    having max(case when is_purchase then 1 else 0 end) = 1
 ),
 
 scored as (

@@ -1,5 +1,24 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched_keys',
+    unique_key='month_start_date',
+    meta={'follows': {
+        'relation': 'fct_sales',
+        'key': 'business_date',
+        'ignores': [
+            'customer_key', 'customer_version_key', 'product_version_key', 'country_key', 'channel_key', 'sold_at',
+        ],
+    }},
+    pre_hook="{{ remember_touched(pending_keys('month_start_date', month_start('cast(followed_key as date)'))) }}",
+) }}
+
 with sales as (
     select * from {{ ref('fct_sales') }}
+    {%- if is_incremental() %}
+    where
+        business_date >= (select min(touched.month_start_date) from {{ touched_table() }} as touched)
+        and {{ month_start('business_date') }} in (select touched.month_start_date from {{ touched_table() }} as touched)
+    {%- endif %}
 ),
 
 goods as (

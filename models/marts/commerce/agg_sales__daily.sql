@@ -1,7 +1,21 @@
-{{ config(indexes=[{'columns': ['business_date']}]) }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='touched_keys',
+    unique_key='business_date',
+    meta={'follows': {
+        'relation': 'fct_sales',
+        'key': 'business_date',
+        'ignores': ['customer_key', 'customer_version_key', 'product_key', 'product_version_key', 'sold_at'],
+    }},
+    pre_hook="{{ remember_touched(pending_keys('business_date', 'cast(followed_key as date)')) }}",
+    indexes=[{'columns': ['business_date']}],
+) }}
 
 with sales as (
     select * from {{ ref('fct_sales') }}
+    {%- if is_incremental() %}
+    where business_date in (select touched.business_date from {{ touched_table() }} as touched)
+    {%- endif %}
 ),
 
 -- Documents are counted in two steps: first each one's day, then the days.

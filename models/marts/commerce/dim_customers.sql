@@ -4,12 +4,9 @@ with shop as (
 
 -- Accounts of people who are not, or not yet, customers of the shop.
 accounts as (
-    select versions.*
-    from {{ ref('snap_accounts__users') }} as versions
-    where not exists (
-            select 1 from {{ ref('int_customers__identities') }} as identities
-            where identities.account_id = versions.account_id
-        )
+    select *
+    from {{ ref('snap_accounts__users') }}
+    where account_id not in (select identities.account_id from {{ ref('int_customers__identities') }} as identities)
 ),
 
 retail as (

@@ -3,7 +3,7 @@
     incremental_strategy='touched_keys',
     unique_key='product_key',
     meta={'touched_from': 'business_date'},
-    pre_hook="{{ remember_touched(inventory_days_touched(ref('int_inventory__touched'), ref('fct_inventory_movements'), this)) }}",
+    pre_hook="{{ remember_touched(inventory_days_touched(ref('int_inventory__touched'), ref('fct_inventory_movements'), this), 'int_inventory__touched') }}",
     indexes=[{'columns': ['product_key', 'business_date'], 'unique': true}, {'columns': ['business_date']}],
 ) }}
 -- noqa: disable=LT02

@@ -3,7 +3,7 @@
     incremental_strategy='touched_keys',
     unique_key='product_key',
     meta={'touched_from': 'business_date'},
-    pre_hook="{{ remember_touched(ref('int_inventory__touched')) }}",
+    pre_hook="{{ remember_touched(ref('int_inventory__touched'), 'int_inventory__touched') }}",
     indexes=[{'columns': ['inventory_movement_key'], 'unique': true}, {'columns': ['product_key', 'business_date']}],
 ) }}
 -- noqa: disable=LT02
@@ -12,7 +12,7 @@
 with movements as (
     select * from {{ latest_versions(
         ref('stg_shop__inventory_movements'), 'inventory_movement_id',
-        among_children_of_touched(ref('stg_shop__inventory_movements'), 'inventory_movement_id', 'product_id')
+        movements_since_touched(ref('stg_shop__inventory_movements'))
     ) }} as latest
 ),
 

@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='touched_keys',
     unique_key='order_key',
-    pre_hook="{{ remember_touched(order_keys_of('int_orders__touched')) }}",
+    pre_hook="{{ remember_touched(order_keys_of('int_orders__touched'), 'int_orders__touched') }}",
     indexes=[{'columns': ['order_key'], 'unique': true}, {'columns': ['placed_date']}],
 ) }}
 -- depends_on: {{ ref('int_orders__touched') }}

@@ -2,7 +2,7 @@
     materialized='incremental',
     incremental_strategy='touched_keys',
     unique_key='sales_document_key',
-    pre_hook="{{ remember_touched(ref('int_sales_documents__touched')) }}",
+    pre_hook="{{ remember_touched(ref('int_sales_documents__touched'), 'int_sales_documents__touched') }}",
     indexes=[{'columns': ['sales_document_key']}, {'columns': ['business_date']}],
 ) }}
 -- depends_on: {{ ref('int_sales_documents__touched') }}
