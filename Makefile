@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build next-day query status test lint format docs freshness bench lock clean
+.PHONY: help setup setup-dev build diff publish rollback next-day query status test lint format docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -32,6 +32,7 @@ help: ## What can be asked for
 	@echo "  TARGET=dev|prod|sandbox   DuckDB files (the default), Postgres, or your own schemas on that Postgres"
 	@echo "  SELECT='fct_sales+'       build a part, in dbt's words; publishes nothing"
 	@echo "  FULL=1                    build everything from raw again"
+	@echo "  HOLD=1                    build and test, but publish nothing yet"
 	@echo "  DAYS=730 SCALE=1.0        the simulated company: how long and how big"
 	@echo "  WAREHOUSE_DIR=data        where DuckDB's files lie"
 
@@ -56,7 +57,16 @@ $(VENV)/.dev: requirements/dev.txt | $(BIN)/uv
 	@rm -f $(VENV)/.default && touch $@
 
 build: setup ## Load the sources, build and test, publish
-	@$(BIN)/python -m warehouse build $(if $(SELECT),--select "$(SELECT)") $(if $(FULL),--full)
+	@$(BIN)/python -m warehouse build $(if $(SELECT),--select "$(SELECT)") $(if $(FULL),--full) $(if $(HOLD),--hold)
+
+diff: setup ## What publishing would change, table by table, after `make build HOLD=1`
+	@$(BIN)/python -m warehouse diff
+
+publish: setup ## Publish what `make build HOLD=1` held back
+	@$(BIN)/python -m warehouse publish
+
+rollback: setup ## Give readers the generation before, while no later build has begun
+	@$(BIN)/python -m warehouse rollback
 
 next-day: setup ## The simulated company: one more day, built on top
 	@$(BIN)/python -m warehouse next-day

@@ -6,7 +6,8 @@ import argparse
 import sys
 
 from ingestion.destination import ConfigurationError, current_target
-from warehouse.build import Request, build
+from warehouse.build import Request, build, publish_held_build, roll_back_build
+from warehouse.diff import show_difference
 from warehouse.docs import check_freshness, write_docs
 from warehouse.errors import BuildError
 from warehouse.query import query
@@ -27,6 +28,10 @@ def main() -> int:
     building.add_argument("--select", default=None, help="dbt's selection; publishes nothing")
     building.add_argument("--full", action="store_true", help="build everything from raw again")
     building.add_argument("--no-ingest", action="store_true", help="build from what raw holds")
+    building.add_argument("--hold", action="store_true", help="build and test, but publish nothing yet")
+    commands.add_parser("diff", help="what publishing would change: rows and columns, table by table")
+    commands.add_parser("publish", help="publish the generation that `build --hold` held back")
+    commands.add_parser("rollback", help="give readers the generation before")
     day = commands.add_parser("next-day", help="the demo: simulate one more day and build it on top")
     day.add_argument("--days", type=int, default=1)
     commands.add_parser("docs", help="the docs site as one static page")
@@ -38,7 +43,14 @@ def main() -> int:
     try:
         target = current_target()
         if arguments.command == "build":
-            build(target, Request(arguments.select or None, arguments.full, ingest=not arguments.no_ingest), _say)
+            ingest, hold = not arguments.no_ingest, arguments.hold
+            build(target, Request(arguments.select or None, arguments.full, ingest=ingest, hold=hold), _say)
+        elif arguments.command == "diff":
+            show_difference(target, _say)
+        elif arguments.command == "publish":
+            publish_held_build(target, _say)
+        elif arguments.command == "rollback":
+            roll_back_build(target, _say)
         elif arguments.command == "next-day":
             build(target, Request(extra_days=arguments.days), _say)
         elif arguments.command == "docs":

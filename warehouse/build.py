@@ -15,7 +15,7 @@ from warehouse.database import open_database
 from warehouse.demo import demo_if_unconfigured
 from warehouse.errors import BuildError
 from warehouse.lock import build_lock
-from warehouse.publish import prepare_next, publish
+from warehouse.publish import prepare_next, publish, publish_held, roll_back
 from warehouse.summary import print_summary
 
 Say = Callable[[str], None]
@@ -23,12 +23,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. `select` is dbt's own selection; with it nothing is published."""
+    """What was asked for. With dbt's own selection, `select`, nothing is published; with `hold`, nothing yet."""
 
     select: str | None = None
     full: bool = False
     extra_days: int = 0
     ingest: bool = True
+    hold: bool = False
 
 
 def build(target: Target, request: Request, say: Say) -> int:
@@ -60,6 +61,7 @@ def build(target: Target, request: Request, say: Say) -> int:
                     f"({time.monotonic() - started:.0f} s). `make build FULL=1` builds it all again"
                 )
                 return 0
+            ledger.begin_generation(database)
         command = ["build"]
         if request.full:
             command.append("--full-refresh")
@@ -77,10 +79,34 @@ def build(target: Target, request: Request, say: Say) -> int:
         number = 0
         if request.select:
             say("SELECT was given, so nothing is published")
+        elif request.hold:
+            with open_database(target) as database:
+                ledger.hold_generation(database)
+            say(
+                "the next generation is whole and tested, and held back: `make diff` compares it, "
+                "`make publish` publishes it"
+            )
         else:
             number = publish(target, sorted({schema for schema, _ in models.values()}))
         print_summary(target, say, models, outcome, loaded, _notes(loaded), number, time.monotonic() - started)
         return number
+
+
+def publish_held_build(target: Target, say: Say) -> None:
+    """Publish what a build held back. Raises BuildError where nothing is held."""
+    with build_lock(target):
+        models = published_models(dbt.parse(target), target)
+        number = publish_held(target, sorted({schema for schema, _ in models.values()}))
+    say(f"generation {number} is published")
+
+
+def roll_back_build(target: Target, say: Say) -> None:
+    """Give readers the generation before. Raises BuildError where that is no longer whole."""
+    with build_lock(target):
+        gone, present = roll_back(target)
+    say(
+        f"readers see generation {present} again, instead of {gone}; the next `make build` goes on from what was loaded"
+    )
 
 
 def _notes(loaded: list[Loaded]) -> list[str]:

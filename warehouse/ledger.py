@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import yaml
@@ -21,6 +22,7 @@ SEEN_TABLES = {
 }
 PENDING_COLUMNS = "relation_name varchar not null, followed_key varchar"
 GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp not null"
+GENERATION_LOAD_COLUMNS = "load_id varchar not null, source_name varchar not null"
 
 
 def begin(database: Database, manifest: Any) -> None:
@@ -43,6 +45,25 @@ def ensure_tables(database: Database) -> None:
         database.run(f"create table if not exists {database.next('ops', name)} ({columns})")
     database.run(f"create table if not exists {database.next('ops', 'pending')} ({PENDING_COLUMNS})")
     database.run(f"create table if not exists {database.next('ops', 'generation')} ({GENERATION_COLUMNS})")
+    database.run(f"create table if not exists {database.next('ops', 'generation_loads')} ({GENERATION_LOAD_COLUMNS})")
+    # Numbers that were given out; a generation that was rolled back keeps its own.
+    database.run(f"create table if not exists {database.granary('generations')} (generation_number bigint not null)")
+    # A row where the next generation is built, tested and held back from readers.
+    database.run(f"create table if not exists {database.granary('held')} (tested_at timestamp not null)")
+
+
+def begin_generation(database: Database) -> None:
+    """From here on the generation before is changed: it has no number any more, and nothing goes back to it."""
+    database.run(f"delete from {database.granary('held')}")
+    database.run(f"delete from {database.next('ops', 'generation')}")
+
+
+def hold_generation(database: Database) -> None:
+    """The next generation is whole and tested, and waits to be published."""
+    database.run(f"delete from {database.granary('held')}")
+    database.run(
+        f"insert into {database.granary('held')} (tested_at) values (%s)", [datetime.now(UTC).replace(tzinfo=None)]
+    )
 
 
 def register_loads(database: Database) -> None:

@@ -14,7 +14,6 @@ import psycopg2
 from ingestion.destination import Target
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
-from warehouse.ledger import GENERATION_COLUMNS
 
 LOCK_TIMEOUT = "5s"
 ATTEMPTS = 12
@@ -53,17 +52,85 @@ def publish(target: Target, schemas: list[str]) -> int:
 
 
 def _stamp(database: Database) -> int:
-    """Number the generation that is about to be published."""
-    number = 1
-    if database.exists(database.published("ops", "generation")):
-        row = database.run(f"select max(generation_number) from {database.published('ops', 'generation')}")
-        number = int(row[0][0] or 0) + 1
-    table = database.next("ops", "generation")
-    database.run(f"create table if not exists {table} ({GENERATION_COLUMNS})")
-    database.run(f"delete from {table}")
+    """Number the generation that is about to be published, and say which loads it contains."""
+    given_out = database.run(f"select max(generation_number) from {database.granary('generations')}")[0][0]
+    number = max(int(given_out or 0), published_number(database) or 0) + 1
+    database.run(f"insert into {database.granary('generations')} (generation_number) values (%s)", [number])
+    database.run(f"delete from {database.granary('held')}")
+    generation, loads = database.next("ops", "generation"), database.next("ops", "generation_loads")
     now = datetime.now(UTC).replace(tzinfo=None)
-    database.run(f"insert into {table} (generation_number, published_at) values (%s, %s)", [number, now])
+    database.run(f"delete from {generation}")
+    database.run(f"insert into {generation} (generation_number, published_at) values (%s, %s)", [number, now])
+    database.run(f"delete from {loads}")
+    database.run(f"insert into {loads} select load_id, source_name from {database.granary('loads')}")
     return number
+
+
+def published_number(database: Database) -> int | None:
+    """The number of the generation that readers see; None where there is none yet."""
+    return _number(database, database.published("ops", "generation"))
+
+
+def _number(database: Database, table: str) -> int | None:
+    if not database.exists(table):
+        return None
+    row = database.run(f"select max(generation_number) from {table}")
+    return int(row[0][0]) if row[0][0] is not None else None
+
+
+def publish_held(target: Target, schemas: list[str]) -> int:
+    """Publish the generation that a build held back. Returns its number.
+
+    Raises:
+        BuildError: none is held, or readers hold their locks for too long.
+    """
+    with open_database(target) as database:
+        held = database.exists(database.granary("held")) and database.run(f"select 1 from {database.granary('held')}")
+    if not held:
+        raise BuildError(
+            "no generation is held back: `make build HOLD=1` builds and tests one, `make diff` shows what it changes"
+        )
+    return publish(target, schemas)
+
+
+def roll_back(target: Target) -> tuple[int, int]:
+    """Give readers the generation before. Returns the numbers of the one that goes and the one that comes.
+
+    Raises:
+        BuildError: there is none, or a later build has begun to change it.
+    """
+    if target.engine == "duckdb" and not target.next_file.exists():
+        raise BuildError("there is no generation before the published one")
+    with open_database(target) as database:
+        present, there = published_number(database), database.next("ops", "generation")
+        if present is None:
+            raise BuildError("nothing is published yet: run `make build` first")
+        if not database.exists(there):
+            raise BuildError("there is no generation before the published one")
+        before = _number(database, there)
+        if before is None:
+            raise BuildError(
+                f"generation {present} can't be rolled back: a later build has begun in the generation before it, "
+                "which is whole no more. Mend what is wrong and `make build`; readers keep what they have until then"
+            )
+        if before > present:
+            raise BuildError(
+                f"generation {present} was rolled back to already, from {before}; there is only one before each. "
+                "`make build` builds and publishes anew"
+            )
+        schemas = [] if target.engine == "duckdb" else _exchangeable(database)
+    if target.engine == "duckdb":
+        _exchange_files(target)
+    else:
+        _exchange_schemas(target, schemas)
+    return present, before
+
+
+def _exchangeable(database: Database) -> list[str]:
+    """A Postgres warehouse's published schemas, those with a `__next` beside them; without a sandbox's prefix."""
+    there = {str(row[0]) for row in database.run("select nspname from pg_namespace")}
+    prefix = database.target.prefix
+    return sorted(name.removeprefix(prefix) for name in there if name.startswith(prefix) and f"{name}{NEXT}" in there)
 
 
 def _exchange_files(target: Target) -> None:
