@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build diff publish rollback next-day query status test lint format docs freshness bench lock clean
+.PHONY: help setup setup-dev build diff publish rollback rebuild-history backfill next-day query status test prove lint format docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,7 +27,7 @@ export SQLFLUFF_TELEMETRY := false
 help: ## What can be asked for
 	@echo "Granary: an analytics warehouse that a data team clones and runs"
 	@echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TARGET=dev|prod|sandbox   DuckDB files (the default), Postgres, or your own schemas on that Postgres"
 	@echo "  SELECT='fct_sales+'       build a part, in dbt's words; publishes nothing"
@@ -68,6 +68,12 @@ publish: setup ## Publish what `make build HOLD=1` held back
 rollback: setup ## Give readers the generation before, while no later build has begun
 	@$(BIN)/python -m warehouse rollback
 
+rebuild-history: setup ## Compute all snapshots from raw anew, and say whether anything differs
+	@$(BIN)/python -m warehouse rebuild-history
+
+backfill: setup ## Compute the facts of some days again: make backfill FROM=2024-01-01 TO=2024-01-31
+	@$(BIN)/python -m warehouse backfill --from "$(FROM)" --to "$(TO)"
+
 next-day: setup ## The simulated company: one more day, built on top
 	@$(BIN)/python -m warehouse next-day
 
@@ -79,6 +85,9 @@ status: setup ## What is published, what was loaded, what was rejected
 
 test: setup-dev ## Everything: Python tests, dbt on DuckDB and on a real Postgres
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+prove: setup-dev ## Try to break the promises: kills, paths, readers, planted faults (takes its time; SEED=… again)
+	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED))
 
 lint: setup-dev ## Every linter, as the pre-commit hooks run them
 	@$(BIN)/pre-commit run --all-files

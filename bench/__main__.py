@@ -10,14 +10,14 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import builds, loads, queries, report
+from bench import builds, loads, queries, report, snapshots
 from bench.company import Company
 from bench.measuring import Measurement, Settings, machine, say
 from bench.server import Server, environment, postgres_server
 from ingestion.contracts import PROJECT_ROOT
 from warehouse.errors import BuildError
 
-PARTS = ("loads", "build", "day", "queries")
+PARTS = ("loads", "snapshots", "build", "day", "queries")
 ENGINES = ("duckdb", "postgres")
 BUSY = 0.5  # load average above which a machine does something else already
 # Rows from a person's own settings would end up in what is measured; telemetry would be timed.
@@ -74,6 +74,8 @@ def _measure(settings: Settings, server: Server | None, parts: set[str]) -> list
     if "loads" in parts:
         found += loads.measure(settings, server)
         shutil.rmtree(settings.folder / "data", ignore_errors=True)
+    if "snapshots" in parts:
+        found += snapshots.measure(settings, server)
     if parts & {"build", "day", "queries"}:
         company = Company(settings, builds.DAYS)
         say("making the company")

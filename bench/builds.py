@@ -26,7 +26,7 @@ from warehouse import dbt, ledger
 from warehouse.build import published_models
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
-from warehouse.publish import prepare_next, publish
+from warehouse.publish import exchange_files, exchange_schemas, exchangeable_schemas, prepare_next, publish
 
 DATABASE, TEMPLATE = "bench_warehouse", "bench_template"
 THREADS = int(os.environ.get("DBT_THREADS", "2"))
@@ -280,6 +280,35 @@ def measure(warehouse: Warehouse, runs: int, parts: set[str]) -> Iterator[Measur
         say(f"  {engine}: full build of the other generation: {second}")
         full = statistics.median([fresh[-1].seconds, second.seconds]) - start_up
         yield from _days(warehouse, full, start_up)
+        yield _exchange(warehouse)
+
+
+def _exchange(warehouse: Warehouse) -> Measurement:
+    """What publishing itself costs, however large the tables: two exchanges, so that all is as it was."""
+    target = warehouse.target
+
+    def copies() -> None:
+        with open_database(target) as database:
+            listed = published_models(dbt.parse(target), target)
+            for name, (schema, _) in listed.items():
+                database.run(
+                    f"create temporary table copy_of_{name} as select * from {database.published(schema, name)}"
+                )
+
+    def exchange() -> None:
+        if warehouse.server:
+            with open_database(target) as database:
+                schemas = exchangeable_schemas(database)
+            exchange_schemas(target, schemas)
+        else:
+            exchange_files(target)
+
+    seconds = statistics.median([timed(exchange), timed(exchange)])
+    reference = timed(copies)
+    return Measurement(
+        "day", warehouse.engine, "the exchange of generations", seconds, "a copy of every published table", reference,
+        seconds / reference,
+    )  # fmt: skip
 
 
 def _days(warehouse: Warehouse, full: float, start_up: float) -> Iterator[Measurement]:

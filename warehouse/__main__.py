@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import date
 
 from ingestion.destination import ConfigurationError, current_target
 from warehouse.build import Request, build, publish_held_build, roll_back_build
 from warehouse.diff import show_difference
 from warehouse.docs import check_freshness, write_docs
 from warehouse.errors import BuildError
+from warehouse.history import rebuild_history
 from warehouse.query import query
 from warehouse.status import print_status
 
@@ -32,6 +34,10 @@ def main() -> int:
     commands.add_parser("diff", help="what publishing would change: rows and columns, table by table")
     commands.add_parser("publish", help="publish the generation that `build --hold` held back")
     commands.add_parser("rollback", help="give readers the generation before")
+    filling = commands.add_parser("backfill", help="compute the facts of some days again, test, publish")
+    filling.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+    filling.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
+    commands.add_parser("rebuild-history", help="compute all snapshots from raw anew, and compare")
     day = commands.add_parser("next-day", help="the demo: simulate one more day and build it on top")
     day.add_argument("--days", type=int, default=1)
     commands.add_parser("docs", help="the docs site as one static page")
@@ -49,6 +55,12 @@ def main() -> int:
             show_difference(target, _say)
         elif arguments.command == "publish":
             publish_held_build(target, _say)
+        elif arguments.command == "backfill":
+            if arguments.first > arguments.last:
+                parser.error(f"--from {arguments.first} is after --to {arguments.last}")
+            build(target, Request(backfill=(arguments.first, arguments.last)), _say)
+        elif arguments.command == "rebuild-history":
+            rebuild_history(target, _say)
         elif arguments.command == "rollback":
             roll_back_build(target, _say)
         elif arguments.command == "next-day":

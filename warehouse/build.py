@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from ingestion.destination import Target
@@ -23,13 +25,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for. With dbt's own selection, `select`, nothing is published; with `hold`, nothing yet."""
+    """What was asked for. With dbt's own selection, `select`, nothing is published; with `hold`, nothing yet.
+
+    backfill: the first and the last business day whose facts are computed again, whether anything new came or not.
+    """
 
     select: str | None = None
     full: bool = False
     extra_days: int = 0
     ingest: bool = True
     hold: bool = False
+    backfill: tuple[date, date] | None = None
 
 
 def build(target: Target, request: Request, say: Say) -> int:
@@ -53,7 +59,8 @@ def build(target: Target, request: Request, say: Say) -> int:
         models = published_models(manifest, target)
         with open_database(target) as database:
             ledger.begin(database, manifest)
-            if not request.full and not request.select and ledger.is_up_to_date(database, list(models)):
+            forced = request.full or request.select or request.backfill
+            if not forced and ledger.is_up_to_date(database, list(models)):
                 for note in _notes(loaded):
                     say(f"note: {note}")
                 say(
@@ -67,6 +74,10 @@ def build(target: Target, request: Request, say: Say) -> int:
             command.append("--full-refresh")
         if request.select:
             command += ["--select", *request.select.split()]
+        if request.backfill:
+            first, last = (day.isoformat() for day in request.backfill)
+            command += ["--vars", json.dumps({"backfill_from": first, "backfill_to": last})]
+            say(f"computing the facts of {first} to {last} again")
         say("building and testing, out of readers' sight")
         outcome = dbt.run(target, command, manifest, say)
         if not outcome.success:
@@ -87,7 +98,7 @@ def build(target: Target, request: Request, say: Say) -> int:
                 "`make publish` publishes it"
             )
         else:
-            number = publish(target, sorted({schema for schema, _ in models.values()}))
+            number = publish(target, sorted({schema for schema, _ in models.values()}), say)
         print_summary(target, say, models, outcome, loaded, _notes(loaded), number, time.monotonic() - started)
         return number
 
@@ -96,7 +107,7 @@ def publish_held_build(target: Target, say: Say) -> None:
     """Publish what a build held back. Raises BuildError where nothing is held."""
     with build_lock(target):
         models = published_models(dbt.parse(target), target)
-        number = publish_held(target, sorted({schema for schema, _ in models.values()}))
+        number = publish_held(target, sorted({schema for schema, _ in models.values()}), say)
     say(f"generation {number} is published")
 
 

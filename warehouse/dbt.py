@@ -132,6 +132,8 @@ def _count(outcome: Outcome, result: Any) -> None:
 
 def _describe(node: Any, result: Any) -> str:
     message = " ".join((result.message or "").split())[:400]
+    if "lock timeout" in message:
+        message += "; somebody has been reading the table for that long: see pg_stat_activity, then build again"
     if node.resource_type == "test":
         look = f"; look: select * from {node.relation_name}" if getattr(node, "relation_name", None) else ""
         return f"test {node.name}: {message}{look}"

@@ -48,6 +48,8 @@ def ensure_tables(database: Database) -> None:
     database.run(f"create table if not exists {database.next('ops', 'generation_loads')} ({GENERATION_LOAD_COLUMNS})")
     # Numbers that were given out; a generation that was rolled back keeps its own.
     database.run(f"create table if not exists {database.granary('generations')} (generation_number bigint not null)")
+    # How often what relations were built from was changed beside their code: fingerprints count it in.
+    database.run(f"create table if not exists {database.granary('outdated')} (outdated_at timestamp not null)")
     # A row where the next generation is built, tested and held back from readers.
     database.run(f"create table if not exists {database.granary('held')} (tested_at timestamp not null)")
 
@@ -143,9 +145,17 @@ def _digest(parts: list[str]) -> str:
 def write_code(database: Database, code: dict[str, str]) -> None:
     """Tell dbt the fingerprints of the present code."""
     database.run(f"delete from {database.granary('code')}")
-    rows = ", ".join(f"('{name}', '{fingerprint}')" for name, fingerprint in sorted(code.items()))
+    times = int(database.run(f"select count(*) from {database.granary('outdated')}")[0][0])
+    mark = f" {times}" if times else ""
+    rows = ", ".join(f"('{name}', '{fingerprint}{mark}')" for name, fingerprint in sorted(code.items()))
     if rows:
         database.run(f"insert into {database.granary('code')} (relation_name, fingerprint) values {rows}")
+
+
+def outdate_everything(database: Database) -> None:
+    """Make the next builds of both generations build every relation in full, as if all code had changed."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    database.run(f"insert into {database.granary('outdated')} (outdated_at) values (%s)", [now])
 
 
 def is_up_to_date(database: Database, published_models: list[str]) -> bool:

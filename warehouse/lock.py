@@ -1,14 +1,26 @@
-"""One build at a time: a lock on the warehouse's folder that ends with the process that holds it."""
+"""One build at a time: a lock on the warehouse's folder, and on Postgres one in the database, for builds elsewhere.
+
+Both end with the process that holds them, however it ends. What a killed build left running in the database is ended
+by the next one, which knows its sessions by their name: while it holds the lock, no other may have that name.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+
+import psycopg2
 
 from ingestion.destination import Target
 from warehouse.errors import BuildError
+
+# How long a statement of the build waits for a reader's lock; a table is replaced only while nobody reads it.
+LOCK_TIMEOUT = "5min"
+# How long a session whose process is gone may take to notice.
+PATIENCE_SECONDS = 10.0
 
 
 @contextmanager
@@ -18,6 +30,16 @@ def build_lock(target: Target) -> Iterator[None]:
     Raises:
         BuildError: another build holds it.
     """
+    with _folder_lock(target):
+        if target.engine == "duckdb":
+            yield
+        else:
+            with _database_lock(target):
+                yield
+
+
+@contextmanager
+def _folder_lock(target: Target) -> Iterator[None]:
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
         handle = (target.folder / f"{target.name}.lock").open("a+", encoding="utf-8")
@@ -40,3 +62,80 @@ def build_lock(target: Target) -> Iterator[None]:
         yield
     finally:
         handle.close()
+
+
+def session_name(target: Target) -> str:
+    """The name that all sessions of a build have on Postgres."""
+    return f"{target.prefix}granary"
+
+
+@contextmanager
+def _database_lock(target: Target) -> Iterator[None]:
+    """Hold Postgres's advisory lock of this warehouse, and name every session that the build opens meanwhile."""
+    before = {name: os.environ.get(name) for name in ("PGAPPNAME", "PGOPTIONS")}
+    os.environ["PGAPPNAME"] = session_name(target)
+    os.environ["PGOPTIONS"] = f"{before['PGOPTIONS'] or ''} -c lock_timeout={LOCK_TIMEOUT}".strip()
+    try:
+        try:
+            connection = psycopg2.connect("")
+        except psycopg2.Error as error:
+            raise BuildError(
+                f"the warehouse can't be opened: {str(error).strip().splitlines()[0]}; check that it runs and that "
+                "PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE name it"
+            ) from error
+        with closing(connection):
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                _take(cursor, session_name(target))
+                _end_orphans(cursor, session_name(target))
+            yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _take(cursor: psycopg2.extensions.cursor, name: str) -> None:
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        cursor.execute("select pg_try_advisory_lock(hashtext('granary'), hashtext(%s))", [name])
+        row = cursor.fetchone()
+        if row and row[0]:
+            return
+        if time.monotonic() > until:
+            cursor.execute(
+                "select a.pid, coalesce(host(a.client_addr), 'the server itself'), a.backend_start from pg_locks as l "
+                "join pg_stat_activity as a on a.pid = l.pid where l.locktype = 'advisory' and l.granted "
+                "and l.classid = hashtext('granary')::bit(32)::bigint::oid "
+                "and l.objid = hashtext(%s)::bit(32)::bigint::oid",
+                [name],
+            )
+            holder = cursor.fetchone()
+            who = f"from {holder[1]} since {holder[2]:%Y-%m-%d %H:%M}, backend {holder[0]}" if holder else "elsewhere"
+            raise BuildError(
+                f"another build of this warehouse is running ({who}): wait for it to end, then build again"
+            )
+        time.sleep(0.2)
+
+
+def _end_orphans(cursor: psycopg2.extensions.cursor, name: str) -> None:
+    """End the sessions that a killed build left: they may hold locks for as long as their statement runs."""
+    query = (
+        "select pid from pg_stat_activity "
+        "where application_name = %s and datname = current_database() and pid <> pg_backend_pid()"
+    )
+    until = time.monotonic() + PATIENCE_SECONDS
+    cursor.execute(f"select pg_terminate_backend(pid) from ({query}) as orphans", [name])
+    while True:
+        cursor.execute(query, [name])
+        left = [row[0] for row in cursor.fetchall()]
+        if not left:
+            return
+        if time.monotonic() > until:
+            raise BuildError(
+                f"sessions of a build that was killed don't end: backends {', '.join(map(str, left))}; end them with "
+                "pg_terminate_backend, then build again"
+            )
+        time.sleep(0.1)

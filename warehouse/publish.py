@@ -7,35 +7,63 @@ generation that was published before becomes the next one and catches up in the 
 from __future__ import annotations
 
 import shutil
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
+import duckdb
 import psycopg2
 
 from ingestion.destination import Target
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
+from warehouse.rights import align_rights, views_left_behind, views_made_anew
 
-LOCK_TIMEOUT = "5s"
-ATTEMPTS = 12
+# A statement finds its tables one after the other, and could find some before and some after an exchange. So the
+# exchange first locks what it replaces, for moments only: a statement that is delayed is never broken, since Postgres
+# looks for deadlocks after a second.
+LOCK_WAIT, LOCK_ATTEMPTS, LOCK_PAUSE_SECONDS = "100ms", 40, 0.1
+RENAME_WAIT = "60s"
 
 
 def prepare_next(target: Target) -> None:
-    """DuckDB, before a build: where there is a published file but no next one, start from a copy of the published.
+    """DuckDB, before a build: see that there is a next file, and that it can be written.
 
-    That happens once, in the second build: the first had no generation before it.
+    There is none in the second build, for the first had no generation before it: it starts from a copy of the
+    published one. And somebody may still read the one that there is, having opened it when it was published: it
+    stays theirs, and the build goes on with a copy.
     """
-    if target.engine == "duckdb" and target.published_file.exists() and not target.next_file.exists():
-        partial = target.next_file.with_suffix(".copying")
-        shutil.copyfile(target.published_file, partial)
-        partial.replace(target.next_file)
+    if target.engine != "duckdb" or not target.published_file.exists():
+        return
+    if not target.next_file.exists():
+        _copy(target.published_file, target.next_file)
+    elif _is_read(target.next_file):
+        _copy(target.next_file, target.next_file)
 
 
-def publish(target: Target, schemas: list[str]) -> int:
+def _copy(file: Path, to: Path) -> None:
+    partial = to.with_suffix(".copying")
+    shutil.copyfile(file, partial)
+    partial.replace(to)
+
+
+def _is_read(file: Path) -> bool:
+    """Whether another process has the file open, which keeps DuckDB from writing to it."""
+    try:
+        duckdb.connect(str(file)).close()
+    except duckdb.IOException as error:
+        return "lock" in str(error).lower()
+    return False
+
+
+def publish(target: Target, schemas: list[str], say: Callable[[str], None] = lambda line: None) -> int:
     """Publish what was built. Returns the new generation's number.
 
     Args:
         target: the warehouse.
         schemas: the schemas that are published, without prefix or suffix.
+        say: takes a line for each thing that somebody should look after.
 
     Raises:
         BuildError: readers hold their locks for too long; the last generation stays published.
@@ -45,9 +73,12 @@ def publish(target: Target, schemas: list[str]) -> int:
         if target.engine == "duckdb":
             database.run("checkpoint marts")
     if target.engine == "duckdb":
-        _exchange_files(target)
+        exchange_files(target)
     else:
-        _exchange_schemas(target, schemas)
+        exchange_schemas(target, schemas)
+        with open_database(target) as database:
+            for view in views_left_behind(database, [target.schema(name) for name in schemas]):
+                say(f"note: the view {view} can't be made over what is published now: it reads the generation before")
     return number
 
 
@@ -78,7 +109,7 @@ def _number(database: Database, table: str) -> int | None:
     return int(row[0][0]) if row[0][0] is not None else None
 
 
-def publish_held(target: Target, schemas: list[str]) -> int:
+def publish_held(target: Target, schemas: list[str], say: Callable[[str], None]) -> int:
     """Publish the generation that a build held back. Returns its number.
 
     Raises:
@@ -90,7 +121,7 @@ def publish_held(target: Target, schemas: list[str]) -> int:
         raise BuildError(
             "no generation is held back: `make build HOLD=1` builds and tests one, `make diff` shows what it changes"
         )
-    return publish(target, schemas)
+    return publish(target, schemas, say)
 
 
 def roll_back(target: Target) -> tuple[int, int]:
@@ -118,22 +149,27 @@ def roll_back(target: Target) -> tuple[int, int]:
                 f"generation {present} was rolled back to already, from {before}; there is only one before each. "
                 "`make build` builds and publishes anew"
             )
-        schemas = [] if target.engine == "duckdb" else _exchangeable(database)
+        schemas = [] if target.engine == "duckdb" else exchangeable_schemas(database)
     if target.engine == "duckdb":
-        _exchange_files(target)
+        exchange_files(target)
     else:
-        _exchange_schemas(target, schemas)
+        exchange_schemas(target, schemas)
     return present, before
 
 
-def _exchangeable(database: Database) -> list[str]:
+def exchangeable_schemas(database: Database) -> list[str]:
     """A Postgres warehouse's published schemas, those with a `__next` beside them; without a sandbox's prefix."""
     there = {str(row[0]) for row in database.run("select nspname from pg_namespace")}
     prefix = database.target.prefix
     return sorted(name.removeprefix(prefix) for name in there if name.startswith(prefix) and f"{name}{NEXT}" in there)
 
 
-def _exchange_files(target: Target) -> None:
+def exchange_files(target: Target) -> None:
+    """DuckDB: exchange the published file with the next one.
+
+    Raises:
+        BuildError: somebody writes to the next file; nothing was exchanged.
+    """
     wal = target.next_file.with_name(target.next_file.name + ".wal")
     if wal.exists():
         raise BuildError(f"{wal} is left over: something else writes to {target.next_file}; close it and build again")
@@ -149,34 +185,62 @@ def _exchange_files(target: Target) -> None:
     aside.replace(target.next_file)
 
 
-def _exchange_schemas(target: Target, schemas: list[str]) -> None:
+def exchange_schemas(target: Target, schemas: list[str]) -> None:
+    """Postgres: exchange the names of these schemas, given without a sandbox's prefix, with those of their `__next`.
+
+    Raises:
+        BuildError: a lock is not to be had; nothing was exchanged.
+    """
     with open_database(target) as database:
         names = [target.schema(name) for name in schemas]
         there = {str(row[0]) for row in database.run("select nspname from pg_namespace")}
-        statements = [f"set local lock_timeout = '{LOCK_TIMEOUT}'"]
+        renames: list[str] = []
         for name in names:
             if f"{name}{NEXT}" not in there:
                 raise BuildError(f"schema {name}{NEXT} is missing: run `make build FULL=1`")
             if name in there:
-                statements += [
+                align_rights(database, name)
+                renames += [
                     f"alter schema {name} rename to {name}__previous",
                     f"alter schema {name}{NEXT} rename to {name}",
                     f"alter schema {name}__previous rename to {name}{NEXT}",
                     *_moved_rights(database, name),
                 ]
             else:
-                statements.append(f"alter schema {name}{NEXT} rename to {name}")
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                database.run("; ".join(["begin", *statements, "commit"]))
+                renames.append(f"alter schema {name}{NEXT} rename to {name}")
+        replaced = [name for name in names if name in there]
+        renames += views_made_anew(database, replaced)
+        tables = _tables(database, replaced)
+        lock = [f"lock table {', '.join(tables)} in access exclusive mode"] if tables else []
+        for wait in [LOCK_WAIT] * LOCK_ATTEMPTS:
+            if _tried(database, wait, [*lock, *renames]):
                 return
-            except psycopg2.errors.LockNotAvailable as error:
-                database.run("rollback")
-                if attempt == ATTEMPTS:
-                    raise BuildError(
-                        f"publishing waited {ATTEMPTS} times {LOCK_TIMEOUT} for readers' locks; the last generation "
-                        "stays. See who holds them in pg_locks, then build again"
-                    ) from error
+            time.sleep(LOCK_PAUSE_SECONDS)
+        # Somebody reads for long. Their statement has found its tables already, and is not disturbed.
+        if not _tried(database, RENAME_WAIT, renames):
+            raise BuildError(
+                f"publishing waited {RENAME_WAIT} for somebody who holds a schema; the last generation stays. See who "
+                "in pg_locks, then build again"
+            )
+
+
+def _tried(database: Database, wait: str, statements: list[str]) -> bool:
+    """Run the statements in one transaction. False where a lock is not to be had in time, or only by a deadlock."""
+    try:
+        database.run("; ".join(["begin", f"set local lock_timeout = '{wait}'", *statements, "commit"]))
+    except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
+        database.run("rollback")
+        return False
+    return True
+
+
+def _tables(database: Database, schemas: list[str]) -> list[str]:
+    rows = database.run(
+        "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables "
+        "where schemaname = any(%s) order by 1",
+        [schemas],
+    )
+    return [str(row[0]) for row in rows]
 
 
 def _moved_rights(database: Database, name: str) -> list[str]:

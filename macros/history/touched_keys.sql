@@ -94,3 +94,12 @@
         where seen.load_id = completed.load_id and seen.relation_name in ('{{ relation_names | join("', '") }}')
     ) < {{ relation_names | length }}
 {%- endmacro %}
+
+{#  `make backfill`: a condition for the lists of touched keys, true for what happened on the days that are computed again
+    whether anything new came or not. None where nothing is. #}
+{% macro within_backfill(date) -%}
+    {%- if var('backfill_from', none) -%}
+        {{ return(date ~ " between cast('" ~ var('backfill_from') ~ "' as date) and cast('" ~ var('backfill_to') ~ "' as date)") }}
+    {%- endif -%}
+    {{ return(none) }}
+{%- endmacro %}

@@ -22,6 +22,14 @@ all_changes as (
         product_id,
         {{ add_days(business_date('changed_from'), -1) }} as business_date
     from {{ ref('int_products__touched') }}
+    {%- if within_backfill('moved_at') %}
+    union all
+    select
+        product_id,
+        {{ business_date('moved_at') }} as business_date
+    from {{ ref('stg_shop__inventory_movements') }}
+    where {{ within_backfill(business_date('moved_at')) }}
+    {%- endif %}
 )
 
 select

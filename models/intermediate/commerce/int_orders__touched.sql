@@ -48,3 +48,13 @@ select items.order_id
 from {{ ref('stg_shop__order_items') }} as items
 inner join {{ ref('int_products__touched') }} as products on items.product_id = products.product_id
 where items.created_at >= products.changed_from or items.updated_at >= products.changed_from
+{%- if within_backfill('placed_at') %}
+union
+select order_id
+from {{ ref('stg_shop__orders') }}
+where {{ within_backfill(business_date('coalesce(placed_at, updated_at)')) }}
+union
+select order_id
+from {{ ref('stg_shop__order_items') }}
+where order_id is not null and {{ within_backfill(business_date('coalesce(created_at, updated_at)')) }}
+{%- endif %}

@@ -43,6 +43,11 @@ touched_invoices as (
     from {{ ref('stg_retail__sales_lines') }} as lines
     inner join changed_customers on lines.customer_id = changed_customers.customer_id
     where cast(lines.invoiced_at as date) >= changed_customers.changed_from - 1
+    {%- if within_backfill('trading_date') %}
+    union
+    select invoice_no from {{ ref('stg_retail__sales_lines') }}
+    where {{ within_backfill('trading_date') }}
+    {%- endif %}
 )
 
 select

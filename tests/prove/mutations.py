@@ -1,0 +1,153 @@
+"""The tests can fail: faults planted in a copy of the project, each of which some test must catch."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingestion.contracts import PROJECT_ROOT
+from tests.prove.tally import BrokenPromiseError, Tally
+
+# Files of days that come late and out of order, a correction before its original, a load that commits late, a rollback.
+PLAN = [
+    ["days", 1], ["late commit", 0], ["build", 0], ["days", 1], ["deliver", 3], ["build", 0], ["roll back", 0],
+    ["deliver", 7], ["days", 2], ["build", 0],
+]  # fmt: skip
+A_PATH = ["-m", "tests.prove", "paths", "--plan", json.dumps(PLAN)]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One planted fault: in `file` the text `old` becomes `new`; `check` is run and must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    check: list[str]
+
+
+def tests(*names: str) -> list[str]:
+    """A check by pytest."""
+    return ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *names]
+
+
+MUTATIONS = (
+    Mutation(
+        "a lost delete: rows of touched keys stay", "macros/history/touched_keys.sql",
+        "    delete from {{ target_relation }} as target\n    where {{ is_touched }};\n", "", A_PATH,
+    ),
+    Mutation(
+        "a watermark instead of the ledger", "macros/history/ledger.sql",
+        "where not exists (\n        select 1\n        from {{ ledger_table('seen_loads', published) }} as seen\n"
+        "        where seen.relation_name = '{{ relation_name }}' and seen.load_id = completed.load_id\n    )",
+        "where completed.load_id > coalesce((\n        select max(seen.load_id)\n"
+        "        from {{ ledger_table('seen_loads', published) }} as seen\n"
+        "        where seen.relation_name = '{{ relation_name }}'\n    ), '')", A_PATH,
+    ),
+    Mutation(
+        "the order of loading decides versions", "macros/portable/latest_versions.sql",
+        "                    order by log.valid_at desc, log.source_revision desc\n",
+        "                    order by log.load_id desc, log.source_revision desc\n",
+        tests("tests/warehouse/test_prove.py::test_a_late_original_does_not_win"),
+    ),
+    Mutation(
+        "a swapped comparison in an interval",
+        "models/intermediate/commerce/int_shop_customers__versions.sql",
+        "and instants.valid_from < users.valid_to", "and instants.valid_from <= users.valid_to", A_PATH,
+    ),
+    Mutation(
+        "equal neighbours are not merged", "macros/history/snapshot_change_log.sql",
+        "        where previous_hash is null or previous_hash <> content_hash\n", "        where true\n",
+        tests("tests/warehouse/test_truth.py", "-k", "interval or users"),
+    ),
+    Mutation(
+        "aggregates don't follow their fact", "macros/history/following.sql",
+        "    select distinct '{{ node.name }}', cast(", "    select distinct 'nobody', cast(", A_PATH,
+    ),
+    Mutation(
+        "a generation half-built can be rolled back to", "warehouse/ledger.py",
+        "    database.run(f\"delete from {database.next('ops', 'generation')}\")\n", "",
+        tests("tests/warehouse/test_generations.py", "-k", "duckdb"),
+    ),
+    Mutation(
+        "a grant forgotten", "warehouse/publish.py", "                align_rights(database, name)\n", "",
+        tests("tests/warehouse/test_rights.py"),
+    ),
+    Mutation(
+        "failed tests don't hold up a publish", "warehouse/build.py",
+        "        if not outcome.success:\n", "        if outcome.failed > 1_000:\n",
+        tests("tests/warehouse/test_failures.py"),
+    ),
+    Mutation(
+        "vanished lines of a file stay", "ingestion/sources/retail/source.py",
+        "        deletes=_deletes(reader) if counted else None,\n", "        deletes=None,\n",
+        tests("tests/ingestion/test_retail.py"),
+    ),
+    Mutation(
+        "rejects are counted and not kept", "ingestion/judging.py",
+        '        return self._copy("select * from rejects", "rejects")\n',
+        '        return self._copy("select * from rejects where false", "rejects")\n',
+        tests("tests/ingestion/test_loading.py"),
+    ),
+    Mutation(
+        "repeats of a source are not told from new records", "ingestion/judging.py",
+        "        if extract.compare_since is not None:\n", "        if extract.compare_since is None:\n",
+        tests("tests/ingestion/test_loading.py"),
+    ),
+)  # fmt: skip
+
+
+def plant(mutation: Mutation, root: Path) -> None:
+    """Change the file of a copy of the project. Raises BrokenPromiseError where its text isn't there exactly once."""
+    path = root / mutation.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutation.old) != 1:
+        raise BrokenPromiseError(f"{mutation.file} has the text of '{mutation.name}' {text.count(mutation.old)} times")
+    path.write_text(text.replace(mutation.old, mutation.new), encoding="utf-8")
+
+
+def copy_project(root: Path) -> None:
+    """Copy what git knows of the project, as it lies in the folder now."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT_ROOT, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    for name in listed.splitlines():
+        if (PROJECT_ROOT / name).is_file():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT_ROOT / name, root / name)
+
+
+def prove_mutations(folder: Path, tally: Tally) -> list[str]:
+    """Plant each fault in a copy of its own and run what must catch it. Returns a line for each.
+
+    Raises:
+        BrokenPromiseError: a fault goes unnoticed.
+    """
+    lines, unnoticed = [], []
+    for number, mutation in enumerate(MUTATIONS):
+        root = folder / f"mutation_{number}"
+        copy_project(root)
+        plant(mutation, root)
+        environment = {name: value for name, value in os.environ.items() if name not in ("WAREHOUSE_DIR", "TARGET")}
+        done = subprocess.run(
+            [sys.executable, *mutation.check], cwd=root, env=environment, capture_output=True, text=True
+        )
+        caught = done.returncode != 0
+        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        by = next((line for line in said if line.startswith(("FAILED", "E   ", "BROKEN"))), said[-1] if said else "")
+        lines.append(f"{'caught' if caught else 'UNNOTICED'}: {mutation.name}: {' '.join(by.split())[:140]}")
+        tally.add("mutations planted")
+        tally.add("mutations caught", int(caught))
+        if not caught:
+            unnoticed.append(mutation.name)
+        shutil.rmtree(root, ignore_errors=True)
+    if unnoticed:
+        raise BrokenPromiseError("; ".join(lines))
+    return lines

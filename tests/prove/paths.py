@@ -1,0 +1,108 @@
+"""Any order of loading, building, rolling back and changing code: always the same published tables."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import duckdb
+import psycopg2
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+from tests.prove.tally import Tally
+from tests.prove.world import World
+from tests.warehouse.warehouses import settings as environment
+from warehouse.build import Request
+
+# One step: what is done, and a number that decides what it is done with.
+STEPS = (
+    "days", "days", "deliver", "deliver", "deliver again", "load", "late commit", "build", "build", "build",
+    "build in full", "hold", "select", "roll back", "change code",
+)  # fmt: skip
+Plan = list[tuple[str, int]]
+
+
+def plans(least: int, most: int) -> st.SearchStrategy[Plan]:
+    """Plans of so many steps."""
+    return st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 1_000)), min_size=least, max_size=most)
+
+
+def follow(plan: Plan, world: World, tally: Tally) -> None:
+    """Do what the plan says, deliver what is left, build, and compare with a build of all at once.
+
+    Raises:
+        BrokenPromiseError: the published tables differ.
+    """
+    world.deliver(world.withheld()[:3])
+    world.build()
+    for step, number in plan:
+        chance = random.Random(number)
+        if step == "days":
+            world.pass_days(1 + number % 3)
+        elif step == "deliver":
+            # In any order: of the files that wait, any of them, the newest perhaps first.
+            waiting = world.withheld()
+            world.deliver(chance.sample(waiting, k=min(len(waiting), 1 + number % 4)))
+        elif step == "deliver again":
+            there = sorted(world.delivered.iterdir())
+            for file in chance.sample(there, k=min(len(there), 2)):
+                file.touch()  # another time, the same content
+        elif step == "load":
+            world.load()
+        elif step == "late commit":
+            world.load()
+            tally.add("loads that commit late", world.commit_late())
+        elif step == "build":
+            world.build()
+        elif step == "build in full":
+            world.build(Request(full=True))
+        elif step == "hold":
+            world.build(Request(hold=True))
+        elif step == "select":
+            world.build(
+                Request(select=chance.choice(["+fct_orders", "dim_products+", "snap_shop__users", "stg_shop__orders"]))
+            )
+        elif step == "roll back":
+            tally.add("generations rolled back", int(world.roll_back()))
+        else:
+            forget_code(world, chance.choice(["fct_sales", "fct_inventory_daily", "agg_sales__daily", "dim_customers"]))
+        tally.add("steps taken")
+    world.deliver(world.withheld())
+    world.build()
+    world.expect_same_as_all_at_once(f"plan {plan}", tally)
+
+
+def forget_code(world: World, relation: str) -> None:
+    """Make a relation's code another than it was built with, in both generations: as if it had been changed."""
+    statement = f"update {{schema}}.seen_code set fingerprint = 'another' where relation_name = '{relation}'"
+    if world.engine:
+        with environment(world.engine):
+            connection = psycopg2.connect("")
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute("select nspname from pg_namespace where nspname in ('ops', 'ops__next')")
+            for (schema,) in cursor.fetchall():
+                cursor.execute(statement.format(schema=schema))
+        connection.close()
+        return
+    for name in ("warehouse.duckdb", "warehouse__next.duckdb"):
+        if (world.warehouse / name).exists():
+            with duckdb.connect(str(world.warehouse / name)) as connection:
+                connection.execute(statement.format(schema="ops"))
+
+
+def prove_paths(folder: Path, engine: dict[str, str] | None, number: int, examples: int, tally: Tally) -> None:
+    """Follow so many plans. The same number gives the same plans; a plan that fails is in the error's text."""
+    made = iter(range(1_000_000))
+
+    @seed(number)
+    @settings(
+        max_examples=examples, deadline=None, database=None, phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(plan=plans(4, 9))
+    def paths(plan: Plan) -> None:
+        follow(plan, World(folder / f"path_{next(made)}", engine), tally)
+
+    paths()

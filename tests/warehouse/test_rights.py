@@ -1,0 +1,124 @@
+"""Postgres: what readers may see, and what they see while a generation is exchanged under them."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from tests.prove.world import World
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def world(postgres_database: dict[str, str], tmp_path: Path) -> World:
+    """A small company's warehouse on Postgres, built twice, so that both generations are there."""
+    made = World(tmp_path, {**postgres_database, "TARGET": "prod"}, days=6)
+    made.deliver(made.withheld())
+    made.build()
+    another_day(made)
+    return made
+
+
+def another_day(world: World) -> None:
+    world.pass_days()
+    world.deliver(world.withheld())
+    world.build()
+
+
+def connected(world: World, user: str | None = None) -> Any:
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
+    login = {names[key]: value for key, value in world.engine.items() if key in names}
+    connection = psycopg2.connect(**{**login, **({"user": user} if user else {})})
+    connection.autocommit = True
+    return connection
+
+
+def ask(connection: Any, statement: str) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+def test_rights_policies_and_indexes_follow_the_published_names(world: World) -> None:
+    with closing(connected(world)) as owner:
+        ask(owner, """
+            drop role if exists granary_analyst; create role granary_analyst login;
+            grant usage on schema commerce to granary_analyst;
+            grant select on commerce.fct_orders, commerce.fct_sales to granary_analyst;
+            grant select (customer_key, valid_from) on commerce.dim_customers to granary_analyst;
+            alter table commerce.fct_orders enable row level security;
+            create policy delivered_alone on commerce.fct_orders for select to granary_analyst
+                using (order_status = 'delivered')""")  # fmt: skip
+        # Two builds, so that both generations have been published since.
+        for _ in range(2):
+            another_day(world)
+            with closing(connected(world, "granary_analyst")) as analyst:
+                assert ask(analyst, "select count(*) from commerce.fct_sales")[0][0] > 0
+                assert ask(analyst, "select distinct order_status from commerce.fct_orders") == [("delivered",)]
+                assert ask(analyst, "select count(customer_key) from commerce.dim_customers")[0][0] > 0
+                for forbidden in (
+                    "select email from commerce.dim_customers",
+                    "select * from commerce.fct_payments",
+                    "select * from commerce__next.fct_sales",
+                    "select * from raw_shop.users",
+                ):
+                    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                        ask(analyst, forbidden)
+            assert ask(owner, "select count(*) from commerce.fct_orders where order_status <> 'delivered'")[0][0] > 0
+        indexes = "select count(*) from pg_indexes where schemaname = '{}'"
+        assert ask(owner, indexes.format("commerce")) == ask(owner, indexes.format("commerce__next"))
+
+        # What was taken away stays away, though the other generation still has it.
+        ask(owner, "revoke select on commerce.fct_sales from granary_analyst")
+        ask(owner, "drop policy delivered_alone on commerce.fct_orders")
+        another_day(world)
+        with closing(connected(world, "granary_analyst")) as analyst:
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                ask(analyst, "select count(*) from commerce.fct_sales")
+            assert ask(analyst, "select count(*) from commerce.fct_orders") == [(0,)]
+
+
+def test_a_long_reader_is_neither_broken_nor_in_the_way(world: World) -> None:
+    with closing(connected(world)) as reader, closing(connected(world)) as other:
+        reader.autocommit = False
+        with reader.cursor("long") as cursor:
+            cursor.itersize = 10
+            cursor.execute("select generation.generation_number, sales.sales_line_key from commerce.fct_sales as sales "
+                           "cross join ops.generation as generation")  # fmt: skip
+            first = cursor.fetchone()
+            before = ask(other, "select count(*) from commerce.fct_sales")[0][0]
+            another_day(world)
+            assert ask(other, "select max(generation_number) from ops.generation")[0][0] == first[0] + 1
+            rest = cursor.fetchall()
+        # The cursor goes on in the generation that it began with, whole.
+        assert len(rest) + 1 == before and {row[0] for row in rest} == {first[0]}
+        # A transaction is not a statement: its next one sees what is published by then.
+        with reader.cursor() as cursor:
+            cursor.execute("select max(generation_number) from ops.generation")
+            assert cursor.fetchone()[0] == first[0] + 1
+        reader.rollback()
+
+
+def test_analysts_views_read_what_is_published(world: World) -> None:
+    with closing(connected(world)) as owner:
+        ask(
+            owner,
+            """
+            create schema analyst;
+            create view analyst.generation with (security_invoker = true) as select * from ops.generation;
+            create view analyst.orders as select order_key, placed_date from commerce.fct_orders;
+            create view analyst.over_both as select count(*) as n from analyst.orders cross join analyst.generation""",
+        )
+        for _ in range(2):
+            another_day(world)
+            published = ask(owner, "select generation_number from ops.generation")
+            assert ask(owner, "select generation_number from analyst.generation") == published
+            orders = ask(owner, "select count(*) from commerce.fct_orders")
+            assert ask(owner, "select n from analyst.over_both") == orders
+        options = ask(owner, "select reloptions from pg_class where oid = 'analyst.generation'::regclass")
+        assert options == [(["security_invoker=true"],)]
