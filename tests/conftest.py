@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -55,16 +55,26 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
         server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def new_postgres_database(postgres_server: dict[str, str]) -> Callable[[], dict[str, str]]:
+    """Makes a new database on the Postgres server, and returns libpq's settings for it."""
+
+    def make() -> dict[str, str]:
+        name = f"test_{os.getpid()}_{next(_numbers)}"
+        connection = psycopg2.connect(**postgres_server)
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"create database {name}")
+        connection.close()
+        return postgres_server | {"dbname": name}
+
+    return make
+
+
 @pytest.fixture
-def postgres(postgres_server: dict[str, str]) -> dict[str, str]:
+def postgres(new_postgres_database: Callable[[], dict[str, str]]) -> dict[str, str]:
     """A new database on the Postgres server. Returns libpq's settings for it."""
-    name = f"test_{os.getpid()}_{next(_numbers)}"
-    connection = psycopg2.connect(**postgres_server)
-    connection.autocommit = True
-    with connection.cursor() as cursor:
-        cursor.execute(f"create database {name}")
-    connection.close()
-    return postgres_server | {"dbname": name}
+    return new_postgres_database()
 
 
 @pytest.fixture(scope="session")

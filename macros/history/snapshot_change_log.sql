@@ -13,7 +13,9 @@
     - Only keys that new loads touched are computed again, whole, from the log. A changed rule or column, or
       a full refresh, computes all.
     - The keys are read from the log, unless `meta.touched_by` names another model, with the same key columns and
-      `load_id`: a log that shows only the latest of something no longer names what vanished from it. #}
+      `load_id`: a log that shows only the latest of something no longer names what vanished from it. With
+      `meta.touched_records`, the key of that model's records, the keys of all versions of a touched record count: what
+      a record was of before is touched too. #}
 
 {% macro beginning_of_time() -%}cast('1900-01-01 00:00:00' as timestamp){%- endmacro %}
 
@@ -81,10 +83,23 @@
     {%- if not source.sql -%}
         {{ exceptions.raise_compiler_error(model.name ~ ': meta.touched_by names no model: ' ~ touched_by) }}
     {%- endif -%}
+    {%- set records = (config.get('meta') or {}).get('touched_records', []) %}
     select distinct {{ keys | join(', ') }}
     from {{ source.sql }} as log
     where
+        {%- if records %}
+        exists (
+            select 1
+            from {{ source.sql }} as fresh
+            where
+                fresh.load_id in ({{ new_loads(model.name, false) }})
+                {%- for column in records %}
+                and fresh.{{ column }} = log.{{ column }}
+                {%- endfor %}
+        )
+        {%- else %}
         load_id in ({{ new_loads(model.name, false) }})
+        {%- endif %}
         {%- for key in keys %}
         and {{ key }} is not null
         {%- endfor %}

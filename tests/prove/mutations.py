@@ -34,7 +34,7 @@ class Mutation:
 
 def tests(*names: str) -> list[str]:
     """A check by pytest."""
-    return ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *names]
+    return ["-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "battery or not battery", *names]
 
 
 MUTATIONS = (

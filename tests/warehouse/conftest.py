@@ -31,5 +31,10 @@ def built(company: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def postgres_database(postgres: dict[str, str]) -> dict[str, str]:
     """A new Postgres database as the environment variables that name it."""
+    return as_environment(postgres)
+
+
+def as_environment(postgres: dict[str, str]) -> dict[str, str]:
+    """libpq's settings as the environment variables of the same meaning."""
     names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
     return {names[key]: value for key, value in postgres.items() if key in names}

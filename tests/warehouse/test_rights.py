@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pytest
 
 from tests.prove.world import World
+from tests.warehouse.conftest import as_environment
 
 pytestmark = pytest.mark.postgres
 
 
-@pytest.fixture
-def world(postgres_database: dict[str, str], tmp_path: Path) -> World:
+@pytest.fixture(scope="module")
+def world(new_postgres_database: Callable[[], dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> World:
     """A small company's warehouse on Postgres, built twice, so that both generations are there."""
-    made = World(tmp_path, {**postgres_database, "TARGET": "prod"}, days=6)
+    engine = as_environment(new_postgres_database())
+    made = World(tmp_path_factory.mktemp("rights"), {**engine, "TARGET": "prod"}, days=6)
     made.deliver(made.withheld())
     made.build()
     another_day(made)
@@ -83,6 +85,7 @@ def test_rights_policies_and_indexes_follow_the_published_names(world: World) ->
             assert ask(analyst, "select count(*) from commerce.fct_orders") == [(0,)]
 
 
+@pytest.mark.battery
 def test_a_long_reader_is_neither_broken_nor_in_the_way(world: World) -> None:
     with closing(connected(world)) as reader, closing(connected(world)) as other:
         reader.autocommit = False
@@ -104,6 +107,7 @@ def test_a_long_reader_is_neither_broken_nor_in_the_way(world: World) -> None:
         reader.rollback()
 
 
+@pytest.mark.battery
 def test_analysts_views_read_what_is_published(world: World) -> None:
     with closing(connected(world)) as owner:
         ask(

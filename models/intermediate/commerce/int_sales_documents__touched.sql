@@ -4,14 +4,23 @@ with new_loads as (
     {{ loads_new_to(['fct_sales', 'agg_sales__documents']) }}
 ),
 
+-- Every version counts: a line may have been of another product or customer before.
 new_lines as (
     select
-        invoice_no,
-        product_code,
-        customer_id,
-        trading_date
-    from {{ ref('stg_retail__sales_lines') }}
-    where load_id in (select new_loads.load_id from new_loads)
+        lines.invoice_no,
+        lines.product_code,
+        lines.customer_id,
+        lines.trading_date
+    from {{ ref('stg_retail__sales_lines') }} as lines
+    where exists (
+            select 1
+            from {{ ref('stg_retail__sales_lines') }} as fresh
+            where
+                fresh.load_id in (select new_loads.load_id from new_loads)
+                and fresh.trading_date = lines.trading_date
+                and fresh.invoice_no = lines.invoice_no
+                and fresh.line_number = lines.line_number
+        )
 ),
 
 -- A day's lines decide what products and customers are called from that day on.
