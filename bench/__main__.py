@@ -65,7 +65,9 @@ def main() -> int:
         print(f"at {settings.scale:g} of the full sizes: a sample, no result")
     print(f"{minutes:.1f} minutes; {path}")
     if arguments.write:
-        report.write_readme(settings, found, about, f"python -m bench {' '.join(sys.argv[1:])}".strip(), minutes)
+        # The folder is this machine's own.
+        words = ["DIR" if word == str(arguments.folder) else word for word in sys.argv[1:]]
+        report.write_readme(settings, found, about, " ".join(["python -m bench", *words]), minutes)
     return 0
 
 

@@ -15,10 +15,12 @@ inferred_shop as (
     select cast(product_id as {{ dbt.type_string() }}) as product_id
     from {{ ref('stg_shop__order_items') }}
     where product_id is not null
+    group by product_id
     union
     select cast(product_id as {{ dbt.type_string() }})
     from {{ ref('stg_shop__inventory_movements') }}
     where product_id is not null
+    group by product_id
     except
     select cast(product_id as {{ dbt.type_string() }}) from shop
 ),
