@@ -98,7 +98,7 @@ def build(target: Target, request: Request, say: Say) -> int:
                 "`make publish` publishes it"
             )
         else:
-            number = publish(target, sorted({schema for schema, _ in models.values()}), say)
+            number = publish(target, _schemas(models), say)
         print_summary(target, say, models, outcome, loaded, _notes(loaded), number, time.monotonic() - started)
         return number
 
@@ -106,8 +106,7 @@ def build(target: Target, request: Request, say: Say) -> int:
 def publish_held_build(target: Target, say: Say) -> None:
     """Publish what a build held back. Raises BuildError where nothing is held."""
     with build_lock(target):
-        models = published_models(dbt.parse(target), target)
-        number = publish_held(target, sorted({schema for schema, _ in models.values()}), say)
+        number = publish_held(target, _schemas(published_models(dbt.parse(target), target)), say)
     say(f"generation {number} is published")
 
 
@@ -118,6 +117,10 @@ def roll_back_build(target: Target, say: Say) -> None:
     say(
         f"readers see generation {present} again, instead of {gone}; the next `make build` goes on from what was loaded"
     )
+
+
+def _schemas(models: dict[str, tuple[str, str]]) -> list[str]:
+    return sorted({schema for schema, _ in models.values()})
 
 
 def _notes(loaded: list[Loaded]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ingestion.contract_sql import quoted
 from ingestion.destination import Target
-from warehouse import dbt
+from warehouse import dbt, ledger
 from warehouse.build import published_models
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
@@ -41,7 +41,7 @@ def show_difference(target: Target, say: Callable[[str], None]) -> list[Differen
         present = published_number(database)
         if present is None:
             raise BuildError("nothing is published yet, so there is nothing to compare with: run `make build` first")
-        held = database.exists(database.granary("held")) and database.run(f"select 1 from {database.granary('held')}")
+        held = ledger.is_held(database)
         what = "the generation that is held back" if held else "the generation that lies ready for the next build"
         say(f"{what}, compared with generation {present}, which readers see")
         found = list(_differences(database, manifest, target))

@@ -68,6 +68,12 @@ def hold_generation(database: Database) -> None:
     )
 
 
+def is_held(database: Database) -> bool:
+    """Whether a whole, tested generation waits to be published."""
+    held = database.granary("held")
+    return database.exists(held) and bool(database.run(f"select 1 from {held}"))
+
+
 def register_loads(database: Database) -> None:
     """List the completed loads that brought or rejected something: what this build sees of raw."""
     for source in source_names():

@@ -16,9 +16,10 @@ import duckdb
 import psycopg2
 
 from ingestion.destination import Target
+from warehouse import ledger
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
-from warehouse.rights import align_rights, views_left_behind, views_made_anew
+from warehouse.rights import align_rights, schema_rights_moved, views_left_behind, views_made_anew
 
 # A statement finds its tables one after the other, and could find some before and some after an exchange. So the
 # exchange first locks what it replaces, for moments only: a statement that is delayed is never broken, since Postgres
@@ -116,7 +117,7 @@ def publish_held(target: Target, schemas: list[str], say: Callable[[str], None])
         BuildError: none is held, or readers hold their locks for too long.
     """
     with open_database(target) as database:
-        held = database.exists(database.granary("held")) and database.run(f"select 1 from {database.granary('held')}")
+        held = ledger.is_held(database)
     if not held:
         raise BuildError(
             "no generation is held back: `make build HOLD=1` builds and tests one, `make diff` shows what it changes"
@@ -204,7 +205,7 @@ def exchange_schemas(target: Target, schemas: list[str]) -> None:
                     f"alter schema {name} rename to {name}__previous",
                     f"alter schema {name}{NEXT} rename to {name}",
                     f"alter schema {name}__previous rename to {name}{NEXT}",
-                    *_moved_rights(database, name),
+                    *schema_rights_moved(database, name),
                 ]
             else:
                 renames.append(f"alter schema {name}{NEXT} rename to {name}")
@@ -241,19 +242,3 @@ def _tables(database: Database, schemas: list[str]) -> list[str]:
         [schemas],
     )
     return [str(row[0]) for row in rows]
-
-
-def _moved_rights(database: Database, name: str) -> list[str]:
-    """Statements that give the readers of a schema the right to use its successor, and take the old one's away."""
-    rows = database.run(
-        "select distinct coalesce(r.rolname, 'public') from pg_namespace as n "
-        "cross join aclexplode(n.nspacl) as a left join pg_roles as r on r.oid = a.grantee "
-        "where n.nspname = %s and a.privilege_type = 'USAGE' and a.grantee <> n.nspowner",
-        [name],
-    )
-    roles = [str(row[0]) if row[0] == "public" else '"' + str(row[0]) + '"' for row in rows]
-    return [
-        statement
-        for role in roles
-        for statement in (f"grant usage on schema {name} to {role}", f"revoke usage on schema {name}{NEXT} from {role}")
-    ]

@@ -71,6 +71,24 @@ def align_rights(database: Database, schema: str) -> None:
         database.run("; ".join(["begin", *statements, "commit"]))
 
 
+def schema_rights_moved(database: Database, schema: str) -> list[str]:
+    """Statements that give the readers of a schema the right to use its successor, and take the old one's away."""
+    rows = database.run(
+        "select distinct coalesce(r.rolname, 'public') from pg_namespace as n "
+        "cross join aclexplode(n.nspacl) as a left join pg_roles as r on r.oid = a.grantee "
+        "where n.nspname = %s and a.privilege_type = 'USAGE' and a.grantee <> n.nspowner",
+        [schema],
+    )
+    return [
+        statement
+        for (role,) in rows
+        for statement in (
+            f"grant usage on schema {schema} to {_role(role)}",
+            f"revoke usage on schema {schema}{NEXT} from {_role(role)}",
+        )
+    ]
+
+
 def views_made_anew(database: Database, schemas: list[str]) -> list[str]:
     """Statements that make each view over these published schemas anew, as its definition reads now.
 

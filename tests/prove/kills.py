@@ -11,11 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
-import psycopg2
 
 from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import World
-from tests.warehouse.warehouses import settings
+from tests.warehouse.warehouses import connected
 
 # One statement over all schemas. What it finds must be the same whenever it finds the same number, and agree in itself.
 LOOK = """
@@ -74,9 +73,7 @@ class Reader(threading.Thread):
 def reader_of(world: World) -> Reader:
     """A reader of the world's warehouse: over one connection on Postgres, the file opened anew each time on DuckDB."""
     if world.engine:
-        with settings(world.engine):
-            connection = psycopg2.connect("")
-        connection.autocommit = True
+        connection = connected(world.engine)
 
         def look() -> tuple[object, ...] | None:
             with connection.cursor() as cursor:

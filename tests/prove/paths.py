@@ -6,13 +6,12 @@ import random
 from pathlib import Path
 
 import duckdb
-import psycopg2
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.prove.tally import Tally
 from tests.prove.world import World
-from tests.warehouse.warehouses import settings as environment
+from tests.warehouse.warehouses import connected
 from warehouse.build import Request
 
 # One step: what is done, and a number that decides what it is done with.
@@ -77,9 +76,7 @@ def forget_code(world: World, relation: str) -> None:
     """Make a relation's code another than it was built with, in both generations: as if it had been changed."""
     statement = f"update {{schema}}.seen_code set fingerprint = 'another' where relation_name = '{relation}'"
     if world.engine:
-        with environment(world.engine):
-            connection = psycopg2.connect("")
-        connection.autocommit = True
+        connection = connected(world.engine)
         with connection.cursor() as cursor:
             cursor.execute("select nspname from pg_namespace where nspname in ('ops', 'ops__next')")
             for (schema,) in cursor.fetchall():

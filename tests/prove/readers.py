@@ -12,7 +12,7 @@ from ingestion.destination import current_target
 from tests.prove.kills import LOOK
 from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import World
-from tests.warehouse.warehouses import settings
+from tests.warehouse.warehouses import connected
 from warehouse.database import open_database
 from warehouse.publish import exchange_schemas, exchangeable_schemas
 
@@ -36,8 +36,7 @@ def prove_readers(folder: Path, engine: dict[str, str], readers: int, publishes:
     lock = threading.Lock()
 
     def read() -> None:
-        connection = psycopg2.connect(**login)
-        connection.autocommit = True
+        connection = connected(engine)
         while not done.is_set():
             started = time.perf_counter()
             try:
@@ -52,8 +51,6 @@ def prove_readers(folder: Path, engine: dict[str, str], readers: int, publishes:
                 seen.setdefault(row[0], set()).add(row[1:])
         connection.close()
 
-    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
-    login = {names[key]: value for key, value in engine.items() if key in names}
     threads = [threading.Thread(target=read, daemon=True) for _ in range(readers)]
     for thread in threads:
         thread.start()
@@ -61,7 +58,7 @@ def prove_readers(folder: Path, engine: dict[str, str], readers: int, publishes:
     with lock:
         quiet = max(waits)
         waits.clear()
-    with settings({"TARGET": "dev", **engine, "WAREHOUSE_DIR": str(world.warehouse)}):
+    with world.entered():
         target = current_target()
         with open_database(target) as database:
             schemas = exchangeable_schemas(database)

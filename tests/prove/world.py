@@ -70,9 +70,15 @@ class World:
         with self.systems() as systems:
             return build_from(self.warehouse, systems, request)
 
+    @contextmanager
+    def entered(self, systems: Mapping[str, str] | None = None) -> Iterator[None]:
+        """The environment that names this warehouse, and these systems where something is to be loaded."""
+        with settings({"TARGET": "dev", **self.engine, **(systems or {}), "WAREHOUSE_DIR": str(self.warehouse)}):
+            yield
+
     def load(self) -> None:
         """Load, and build nothing."""
-        with self.systems() as systems, settings({"TARGET": "dev", **systems, "WAREHOUSE_DIR": str(self.warehouse)}):
+        with self.systems() as systems, self.entered(systems):
             _, failures = load_all(current_target(), lambda line: None)
         assert failures == []
 
@@ -83,7 +89,7 @@ class World:
             How many loads these are.
         """
         changed = 0
-        with settings({"TARGET": "dev", **self.engine, "WAREHOUSE_DIR": str(self.warehouse)}):
+        with self.entered():
             target = current_target()
             with open_database(target) as database:
                 for source in source_names():
@@ -108,7 +114,7 @@ class World:
 
     def roll_back(self) -> bool:
         """Roll back where that is possible. Says whether it was."""
-        with settings({"TARGET": "dev", **self.engine, "WAREHOUSE_DIR": str(self.warehouse)}):
+        with self.entered():
             try:
                 roll_back_build(current_target(), lambda line: None)
             except BuildError:

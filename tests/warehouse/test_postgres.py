@@ -6,11 +6,10 @@ import shutil
 from contextlib import closing
 from pathlib import Path
 
-import psycopg2
 import pytest
 
 from ingestion.demo import next_day, serving
-from tests.warehouse.warehouses import build_from, differences
+from tests.warehouse.warehouses import build_from, connected, differences
 from warehouse.build import Request
 from warehouse.errors import BuildError
 
@@ -22,15 +21,6 @@ def company_copy(company: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     folder = tmp_path_factory.mktemp("postgres") / "company"
     shutil.copytree(company, folder)
     return folder
-
-
-def connected(server: dict[str, str]) -> psycopg2.extensions.connection:
-    connection = psycopg2.connect(
-        host=server["PGHOST"], port=server.get("PGPORT", "5432"), user=server["PGUSER"], dbname=server["PGDATABASE"],
-        password=server.get("PGPASSWORD", ""),
-    )  # fmt: skip
-    connection.autocommit = True
-    return connection
 
 
 def test_both_engines_publish_the_same_rows_build_after_build(

@@ -10,7 +10,6 @@ import pytest
 from ingestion.destination import current_target
 from tests.prove.tally import Tally
 from tests.prove.world import World
-from tests.warehouse.warehouses import settings
 from warehouse.build import Request
 from warehouse.database import open_database
 from warehouse.history import rebuild_history
@@ -34,7 +33,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
 def change(world: World, statement: str) -> None:
     """Change something behind the build's back; `{next}` and `{snapshots}` stand for the schemas' names."""
     with (
-        settings({"TARGET": "dev", **world.engine, "WAREHOUSE_DIR": str(world.warehouse)}),
+        world.entered(),
         open_database(current_target()) as database,
     ):
         database.run(statement.format(sales=database.next("commerce", "fct_sales"), snapshots="snapshots"))
@@ -51,7 +50,7 @@ def test_a_backfill_computes_the_facts_of_its_days_again(world: World) -> None:
 
 def test_history_is_rebuilt_from_raw(world: World) -> None:
     def rebuilt() -> dict[str, tuple[int, int]]:
-        with settings({"TARGET": "dev", **world.engine, "WAREHOUSE_DIR": str(world.warehouse)}):
+        with world.entered():
             return {each.name: (each.gone, each.new) for each in rebuild_history(current_target(), lambda line: None)}
 
     assert set(rebuilt().values()) == {(0, 0)}, "what day by day made is what raw says"

@@ -11,6 +11,7 @@ import pytest
 
 from tests.prove.world import World
 from tests.warehouse.conftest import as_environment
+from tests.warehouse.warehouses import connected
 
 pytestmark = pytest.mark.postgres
 
@@ -32,14 +33,6 @@ def another_day(world: World) -> None:
     world.build()
 
 
-def connected(world: World, user: str | None = None) -> Any:
-    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
-    login = {names[key]: value for key, value in world.engine.items() if key in names}
-    connection = psycopg2.connect(**{**login, **({"user": user} if user else {})})
-    connection.autocommit = True
-    return connection
-
-
 def ask(connection: Any, statement: str) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement)
@@ -47,7 +40,7 @@ def ask(connection: Any, statement: str) -> list[tuple[Any, ...]]:
 
 
 def test_rights_policies_and_indexes_follow_the_published_names(world: World) -> None:
-    with closing(connected(world)) as owner:
+    with closing(connected(world.engine)) as owner:
         ask(owner, """
             drop role if exists granary_analyst; create role granary_analyst login;
             grant usage on schema commerce to granary_analyst;
@@ -59,7 +52,7 @@ def test_rights_policies_and_indexes_follow_the_published_names(world: World) ->
         # Two builds, so that both generations have been published since.
         for _ in range(2):
             another_day(world)
-            with closing(connected(world, "granary_analyst")) as analyst:
+            with closing(connected(world.engine, "granary_analyst")) as analyst:
                 assert ask(analyst, "select count(*) from commerce.fct_sales")[0][0] > 0
                 assert ask(analyst, "select distinct order_status from commerce.fct_orders") == [("delivered",)]
                 assert ask(analyst, "select count(customer_key) from commerce.dim_customers")[0][0] > 0
@@ -79,7 +72,7 @@ def test_rights_policies_and_indexes_follow_the_published_names(world: World) ->
         ask(owner, "revoke select on commerce.fct_sales from granary_analyst")
         ask(owner, "drop policy delivered_alone on commerce.fct_orders")
         another_day(world)
-        with closing(connected(world, "granary_analyst")) as analyst:
+        with closing(connected(world.engine, "granary_analyst")) as analyst:
             with pytest.raises(psycopg2.errors.InsufficientPrivilege):
                 ask(analyst, "select count(*) from commerce.fct_sales")
             assert ask(analyst, "select count(*) from commerce.fct_orders") == [(0,)]
@@ -87,7 +80,7 @@ def test_rights_policies_and_indexes_follow_the_published_names(world: World) ->
 
 @pytest.mark.battery
 def test_a_long_reader_is_neither_broken_nor_in_the_way(world: World) -> None:
-    with closing(connected(world)) as reader, closing(connected(world)) as other:
+    with closing(connected(world.engine)) as reader, closing(connected(world.engine)) as other:
         reader.autocommit = False
         with reader.cursor("long") as cursor:
             cursor.itersize = 10
@@ -109,7 +102,7 @@ def test_a_long_reader_is_neither_broken_nor_in_the_way(world: World) -> None:
 
 @pytest.mark.battery
 def test_analysts_views_read_what_is_published(world: World) -> None:
-    with closing(connected(world)) as owner:
+    with closing(connected(world.engine)) as owner:
         ask(
             owner,
             """

@@ -14,8 +14,8 @@ import pytest
 
 from ingestion.destination import Target
 from tests.prove.world import World
-from tests.warehouse.test_rights import another_day, ask, connected
-from tests.warehouse.warehouses import opened, settings
+from tests.warehouse.test_rights import another_day, ask
+from tests.warehouse.warehouses import connected, opened, settings
 from warehouse.errors import BuildError
 from warehouse.lock import build_lock
 
@@ -74,7 +74,7 @@ def test_sessions_that_end_other_builds_and_what_they_left(postgres_database: di
     world = World(tmp_path, {**postgres_database, "TARGET": "prod"}, days=6)
     world.deliver(world.withheld())
     world.build()
-    with closing(connected(world)) as other:
+    with closing(connected(world.engine)) as other:
         # Somebody ends the build's sessions, as a failing network or an administrator would.
         world.pass_days()
         with world.building() as process:
@@ -140,10 +140,10 @@ def test_a_server_that_is_killed_and_started_again(tmp_path: Path) -> None:
         line = (world.folder / "build.log").read_text(encoding="utf-8").strip().splitlines()[-1]
         assert line.startswith("FAILED: "), line
         server.start()
-        with closing(connected(world)) as reader:
+        with closing(connected(world.engine)) as reader:
             assert ask(reader, "select max(generation_number) from ops.generation") == [(1,)]
         world.build()
-        with closing(connected(world)) as reader:
+        with closing(connected(world.engine)) as reader:
             assert ask(reader, "select max(generation_number) from ops.generation")[0][0] > 1
     finally:
         server.cleanup()

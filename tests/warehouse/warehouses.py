@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import psycopg2
 
 from ingestion.demo import serving
 from ingestion.destination import current_target, libpq
@@ -47,6 +48,15 @@ def build_from_demo(folder: Path, company: Path, request: Request = Request(), *
     """Build from all systems of a simulated company, served for as long as the build takes."""
     with serving(company, faults=[]) as systems:
         return build_from(folder, {**systems, **extra}, request)
+
+
+def connected(server: Mapping[str, str], user: str | None = None) -> psycopg2.extensions.connection:
+    """A connection that commits each statement, to the Postgres that libpq's variables name, as its user or another."""
+    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGPASSWORD": "password", "PGDATABASE": "dbname"}
+    login = {names[key]: value for key, value in server.items() if key in names}
+    connection = psycopg2.connect(**(login | ({"user": user} if user else {})))
+    connection.autocommit = True
+    return connection
 
 
 @contextmanager
