@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
+TEST_PROCESSES ?= 2
 
 # Settings that are handed on; `make build TARGET=prod` and `TARGET=prod make build` are the same.
 export TARGET ?= dev
@@ -84,7 +85,7 @@ status: setup ## What is published, what was loaded, what was rejected
 	@$(BIN)/python -m warehouse status
 
 test: setup-dev ## Everything: Python tests, dbt on DuckDB and on a real Postgres
-	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -rs $(PYTEST_ARGS)
 
 prove: setup-dev ## Try to break the promises: kills, paths, readers, planted faults (takes its time; SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED))

@@ -86,8 +86,10 @@ class Source:
         raise ContractError(f"source {self.name} has no table {name} in its contract")
 
 
+# What the warehouse tells of its own runs: it has a contract and is loaded as any source, but by the build itself.
+OWN_SOURCE = "runs"
 # The tables that ingestion writes for every source beside the contract's own; they carry no contract of a source.
-AUDIT_TABLES = ("loads", "rejects")
+AUDIT_TABLES = ("loads", "rejects", "profiles")
 
 
 def _column(where: str, raw: dict[str, Any]) -> Column:
@@ -153,5 +155,5 @@ def read_contract(source: str, folder: Path = STAGING) -> Source:
 
 
 def source_names(folder: Path = STAGING) -> list[str]:
-    """All sources that have a contract, in alphabetical order."""
-    return sorted(path.parent.name for path in folder.glob("*/_*__sources.yml") if path.parent.name != "granary")
+    """All sources that are loaded from elsewhere and have a contract, in alphabetical order."""
+    return sorted(path.parent.name for path in folder.glob("*/_*__sources.yml") if path.parent.name != OWN_SOURCE)

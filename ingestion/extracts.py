@@ -35,6 +35,17 @@ LOAD_COLUMNS = {
 }
 
 
+PROFILE_COLUMNS = {
+    "resource": "text",
+    "column_name": "text",
+    "row_count": "bigint",  # versions that the load brought, deletions apart
+    "null_count": "bigint",  # those of them in which the column has no value
+    "newest_at": "timestamp",  # of `_effective_at`: the latest, deletions included
+    "_observed_at": "timestamp",
+    "_load_id": "text",
+}
+
+
 class SourceError(Exception):
     """A source can't be read. The message says which, what happened and what to do."""
 
@@ -156,7 +167,7 @@ def no_rows(columns: dict[str, str]) -> str:
 def all_columns(contract: Source) -> dict[str, dict[str, str]]:
     """The columns and types of every table that raw has for a source, by the table's name."""
     tables = {t.name: {c.name: c.data_type for c in t.columns} | META_COLUMNS for t in contract.tables}
-    return tables | {"rejects": REJECT_COLUMNS, "loads": LOAD_COLUMNS}
+    return tables | {"rejects": REJECT_COLUMNS, "loads": LOAD_COLUMNS, "profiles": PROFILE_COLUMNS}
 
 
 def first_line(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from ingestion.contracts import Table
 from ingestion.destination import Target
 from ingestion.extracts import (
     LOAD_COLUMNS,
+    PROFILE_COLUMNS,
     REJECT_COLUMNS,
     Extract,
     Loaded,
@@ -51,8 +52,9 @@ class ContractPass:
         self.load_id = load_id
         self.results: list[Loaded] = []
         self.cursors: dict[str, str | None] = {}
-        columns = ", ".join(f"{name} {kind}" for name, kind in REJECT_COLUMNS.items())
-        reader.connection.execute(f"create or replace temp table rejects ({columns})")
+        for name, columns in (("rejects", REJECT_COLUMNS), ("loads", LOAD_COLUMNS), ("profiles", PROFILE_COLUMNS)):
+            listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+            reader.connection.execute(f"create or replace temp table {name} ({listed})")
 
     def _copy(self, select: str, name: str) -> tuple[list[Path], int]:
         return write_files(self.reader, select, name)
@@ -112,6 +114,8 @@ class ContractPass:
             deleted = self._number("select count(*) from deletes")
             versions += f" union all select {listed} from deletes"
         files, written = self._copy(f"select *, {self._stamp()} from ({versions})", where)
+        if written:
+            self._profile(table, versions)
         loaded = written - deleted
         new_rejects, repeated = self._reject(table, types, extract.rejects)
         known += repeated
@@ -126,6 +130,23 @@ class ContractPass:
         )
         self.cursors[table.name] = cursor
         return files, written
+
+    def _profile(self, table: Table, versions: str) -> None:
+        """Count the values that each column lacks among the versions of this load, and note the latest time."""
+        columns = table.column_names
+        counts = [f"count({quoted(c)}) filter (where _operation <> 'D')" for c in columns]
+        self.reader.connection.execute(f"""
+            insert into profiles by name
+            with counted as (
+                select count(*) filter (where _operation <> 'D') as row_count, max(_effective_at) as newest,
+                    [{", ".join([*counts, "count(*) filter (where _operation <> 'D')"])}] as value_counts
+                from ({versions})
+            )
+            select {literal(table.name)} as resource,
+                unnest([{", ".join(literal(c) for c in [*columns, "_effective_at"])}]) as column_name,
+                row_count, row_count - unnest(value_counts) as null_count,
+                case when column_name = '_effective_at' then newest end as newest_at, {self._stamp()}
+            from counted""")
 
     def _unknown(self, table: Table, since: datetime, listed: str) -> tuple[str, int]:
         """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were."""
@@ -180,8 +201,6 @@ class ContractPass:
 
     def audit(self) -> tuple[list[Path], int]:
         """The files of `raw_<source>.loads` for this load: one row for each resource."""
-        columns = ", ".join(f"{name} {kind}" for name, kind in LOAD_COLUMNS.items())
-        self.reader.connection.execute(f"create or replace temp table loads ({columns})")
         for result in self.results:
             self.reader.connection.execute(
                 f"insert into loads values ({', '.join('?' * len(LOAD_COLUMNS))})",
@@ -198,3 +217,7 @@ class ContractPass:
                 ],
             )
         return self._copy("select * from loads", "loads")
+
+    def profiles(self) -> tuple[list[Path], int]:
+        """The files of `raw_<source>.profiles` for this load: one row for each column of a resource that changed."""
+        return self._copy("select * from profiles", "profiles")

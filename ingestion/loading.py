@@ -12,6 +12,8 @@ dlt imports the files untouched. `raw_<source>.loads` says for each resource and
 `deleted_count` counts versions that no record of the source stands for: that a record is gone is concluded by
 comparing (with the file's version before, with the keys that are still there).
 
+`raw_<source>.profiles` says how complete the loaded versions are: for each column how many have no value there.
+
 What a later load starts from is read back from completed loads only: a load that was killed leaves nothing
 that counts, and is simply done again.
 """
@@ -108,6 +110,7 @@ def _run(pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | Non
                     reader.say(_line(work.results[-1]))
         prepared["rejects"] = work.rejects()
         prepared["loads"] = work.audit()
+        prepared["profiles"] = work.profiles()
         outcome.extend(work.results)
         # dlt opens the same files next: nothing of ours may hold them.
         reader.connection.execute("detach database if exists warehouse")

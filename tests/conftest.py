@@ -18,9 +18,15 @@ import psycopg2
 import pymysql
 import pytest
 
+from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
 
 _numbers = count(1)
+
+# Tests that run side by side each have their own of what dbt writes into the project's folder.
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    own = PROJECT_ROOT / "target" / os.environ["PYTEST_XDIST_WORKER"]
+    os.environ |= {"DBT_TARGET_PATH": str(own), "DBT_LOG_PATH": str(own)}
 
 
 @pytest.fixture(autouse=True)

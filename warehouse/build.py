@@ -18,7 +18,8 @@ from warehouse.demo import demo_if_unconfigured
 from warehouse.errors import BuildError
 from warehouse.lock import build_lock
 from warehouse.publish import prepare_next, publish, publish_held, roll_back
-from warehouse.summary import print_summary
+from warehouse.runs import Run, prepare_runs, recorded
+from warehouse.summary import count_rows, print_summary, unusual
 
 Say = Callable[[str], None]
 
@@ -44,76 +45,101 @@ def build(target: Target, request: Request, say: Say) -> int:
     Raises:
         BuildError: something failed; readers still see the generation from before.
     """
+    with build_lock(target), recorded(target, "backfill" if request.backfill else "build", say) as run:
+        return _build(target, request, run, say)
+
+
+def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     started = time.monotonic()
-    with build_lock(target):
-        loaded: list[Loaded] = []
-        if request.ingest:
-            with demo_if_unconfigured(target, say, request.extra_days):
-                loaded, failures = load_all(target, say)
-            if failures:
-                raise BuildError(
-                    failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else "")
-                )
-        prepare_next(target)
-        manifest = dbt.parse(target)
-        models = published_models(manifest, target)
-        with open_database(target) as database:
-            ledger.begin(database, manifest)
-            forced = request.full or request.select or request.backfill
-            if not forced and ledger.is_up_to_date(database, list(models)):
-                for note in _notes(loaded):
-                    say(f"note: {note}")
-                say(
-                    f"nothing to build: no new records and no changed code since the published generation "
-                    f"({time.monotonic() - started:.0f} s). `make build FULL=1` builds it all again"
-                )
-                return 0
-            ledger.begin_generation(database)
-        command = ["build"]
-        if request.full:
-            command.append("--full-refresh")
-        if request.select:
-            command += ["--select", *request.select.split()]
-        if request.backfill:
-            first, last = (day.isoformat() for day in request.backfill)
-            command += ["--vars", json.dumps({"backfill_from": first, "backfill_to": last})]
-            say(f"computing the facts of {first} to {last} again")
-        say("building and testing, out of readers' sight")
-        outcome = dbt.run(target, command, manifest, say)
-        if not outcome.success:
-            for failure in outcome.failures:
-                say(f"  {failure}")
-            raise BuildError(
-                f"{outcome.failed} of dbt's nodes failed, the first: {(outcome.failures or ['see above'])[0]}; "
-                "nothing was published. Full log: logs/dbt.log"
-            )
-        number = 0
-        if request.select:
-            say("SELECT was given, so nothing is published")
-        elif request.hold:
-            with open_database(target) as database:
-                ledger.hold_generation(database)
+    if request.ingest:
+        with run.step("loading"), demo_if_unconfigured(target, say, request.extra_days):
+            run.loaded, failures = load_all(target, say)
+        if failures:
+            raise BuildError(failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else ""))
+    prepare_runs(target)
+    prepare_next(target)
+    manifest = dbt.parse(target)
+    models = published_models(manifest, target)
+    with open_database(target) as database:
+        ledger.begin(database, manifest)
+        forced = request.full or request.select or request.backfill
+        if not forced and ledger.is_up_to_date(database, list(models)):
+            run.outcome = "up to date"
+            for line in unusual(database):
+                say(line)
+            for note in _notes(run.loaded):
+                say(f"note: {note}")
             say(
-                "the next generation is whole and tested, and held back: `make diff` compares it, "
-                "`make publish` publishes it"
+                f"nothing to build: no new records and no changed code since the published generation "
+                f"({time.monotonic() - started:.0f} s). `make build FULL=1` builds it all again"
             )
-        else:
+            return 0
+        ledger.begin_generation(database)
+    if request.backfill:
+        first, last = (day.isoformat() for day in request.backfill)
+        say(f"computing the facts of {first} to {last} again")
+    say("building and testing, out of readers' sight")
+    with run.step("building"):
+        outcome = dbt.run(target, _command(request), manifest, say)
+    run.results = outcome.results
+    if not outcome.success:
+        for failure in outcome.failures:
+            say(f"  {failure}")
+        # The record says which, and not what a database says of them: that may hold what not everybody may see.
+        failed = [each["node_name"] for each in outcome.results if each["status"] in dbt.FAILED]
+        run.message = f"{outcome.failed} of dbt's nodes failed: {', '.join(failed)}"[:600]
+        raise BuildError(
+            f"{outcome.failed} of dbt's nodes failed, the first: {(outcome.failures or ['see above'])[0]}; "
+            "nothing was published. Full log: logs/dbt.log"
+        )
+    number = 0
+    if request.select:
+        run.outcome = "selected"
+        say("SELECT was given, so nothing is published")
+    elif request.hold:
+        with open_database(target) as database:
+            ledger.hold_generation(database)
+        run.outcome = "held"
+        say(
+            "the next generation is whole and tested, and held back: `make diff` compares it, "
+            "`make publish` publishes it"
+        )
+    else:
+        with run.step("publishing"):
             number = publish(target, _schemas(models), say)
-        print_summary(target, say, models, outcome, loaded, _notes(loaded), number, time.monotonic() - started)
-        return number
+        run.outcome, run.generation_number = "published", number
+        run.row_counts = count_rows(target, models)
+    print_summary(target, say, models, outcome, run, _notes(run.loaded), time.monotonic() - started)
+    return number
+
+
+def _command(request: Request) -> list[str]:
+    command = ["build"]
+    if request.full:
+        command.append("--full-refresh")
+    if request.select:
+        command += ["--select", *request.select.split()]
+    if request.backfill:
+        first, last = (day.isoformat() for day in request.backfill)
+        command += ["--vars", json.dumps({"backfill_from": first, "backfill_to": last})]
+    return command
 
 
 def publish_held_build(target: Target, say: Say) -> None:
     """Publish what a build held back. Raises BuildError where nothing is held."""
-    with build_lock(target):
-        number = publish_held(target, _schemas(published_models(dbt.parse(target), target)), say)
+    with build_lock(target), recorded(target, "publish", say) as run:
+        models = published_models(dbt.parse(target), target)
+        number = publish_held(target, _schemas(models), say)
+        run.outcome, run.generation_number = "published", number
+        run.row_counts = count_rows(target, models)
     say(f"generation {number} is published")
 
 
 def roll_back_build(target: Target, say: Say) -> None:
     """Give readers the generation before. Raises BuildError where that is no longer whole."""
-    with build_lock(target):
+    with build_lock(target), recorded(target, "rollback", say) as run:
         gone, present = roll_back(target)
+        run.outcome, run.generation_number = "published", present
     say(
         f"readers see generation {present} again, instead of {gone}; the next `make build` goes on from what was loaded"
     )

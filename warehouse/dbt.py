@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from dbt.cli.main import dbtRunner
@@ -13,6 +14,8 @@ from dbt.cli.main import dbtRunner
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
 from warehouse.errors import BuildError
+
+FAILED = ("error", "fail", "runtime error")
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Outcome:
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    results: list[dict[str, Any]] = field(default_factory=list)
 
 
 def environment(target: Target) -> None:
@@ -57,8 +61,11 @@ def _arguments(target: Target, command: list[str]) -> list[str]:
 
 
 def target_path(target: Target) -> str:
-    """Where dbt's artifacts of this target lie: one folder each, or one would spoil the other's parse cache."""
-    return str(PROJECT_ROOT / "target" / target.name)
+    """Where dbt's artifacts of this target lie: one folder each, or one would spoil the other's parse cache.
+
+    In `target/`, unless dbt's own DBT_TARGET_PATH says where.
+    """
+    return str(Path(os.environ.get("DBT_TARGET_PATH") or PROJECT_ROOT / "target") / target.name)
 
 
 def parse(target: Target) -> Any:
@@ -105,6 +112,8 @@ def run(
     outcome.success = result.success
     for each in getattr(result.result, "results", None) or ():
         _count(outcome, each)
+        if manifest is not None:
+            outcome.results.append(_as_record(each, manifest))
     return outcome
 
 
@@ -116,7 +125,7 @@ def _count(outcome: Outcome, result: Any) -> None:
     node, status = result.node, str(result.status)
     is_test = node.resource_type in ("test", "unit_test")
     outcome.seconds[node.name] = result.execution_time
-    if status in ("error", "fail", "runtime error"):
+    if status in FAILED:
         outcome.failed += 1
         outcome.failures.append(_describe(node, result))
     elif status == "warn":
@@ -128,6 +137,37 @@ def _count(outcome: Outcome, result: Any) -> None:
         outcome.passed += 1
     else:
         outcome.built += 1
+
+
+def _as_record(result: Any, manifest: Any) -> dict[str, Any]:
+    """A result as the contract of the source `runs` has it."""
+    node = result.node
+    is_test = node.resource_type in ("test", "unit_test")
+    tested = getattr(node, "attached_node", None) or next(iter(node.depends_on.nodes), None) if is_test else None
+    return {
+        "node_name": node.name,
+        "resource_type": str(node.resource_type),
+        "status": str(result.status),
+        "seconds": round(result.execution_time, 3),
+        "failure_count": result.failures if is_test else None,
+        "tested_name": tested.split(".")[-1] if tested else None,
+        "column_name": getattr(node, "column_name", None),
+        "quality_dimension": (node.config.meta or {}).get("quality_dimension") if is_test else None,
+        "severity": str(getattr(node.config, "severity", "error")).lower() if is_test else None,
+        "source_ids": ",".join(sorted(_sources_above(node.unique_id, manifest))) or None if is_test else None,
+    }
+
+
+def _sources_above(unique_id: str, manifest: Any) -> set[str]:
+    """The names of the sources that a node's records come from."""
+    seen: set[str] = set()
+    waiting = [unique_id]
+    while waiting:
+        for parent in manifest.parent_map.get(waiting.pop(), []):
+            if parent not in seen:
+                seen.add(parent)
+                waiting.append(parent)
+    return {manifest.sources[each].source_name for each in seen if each in manifest.sources}
 
 
 def _describe(node: Any, result: Any) -> str:

@@ -28,6 +28,10 @@ def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
     try:
         if target.engine == "duckdb":
             connection = duckdb.connect(str(target.published_file), read_only=True)
+            runs = target.folder / "runs.duckdb"
+            if runs.exists():
+                # As on Postgres, `runs.ops_runs` is a table then.
+                connection.execute(f"attach '{runs}' as runs (read_only)")
         else:
             connection = psycopg2.connect("")  # libpq reads its own variables
             connection.set_session(readonly=True)

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from ingestion.destination import Target
-from ingestion.extracts import Loaded
-from warehouse.database import open_database
+from warehouse.database import Database, open_database
 from warehouse.dbt import Outcome
+from warehouse.runs import Run
+
+
+def count_rows(target: Target, models: dict[str, tuple[str, str]]) -> dict[str, int]:
+    """The rows of every published table, by its name."""
+    with open_database(target) as database:
+        return {
+            name: int(database.run(f"select count(*) from {database.published(schema, name)}")[0][0])
+            for name, (schema, _) in models.items()
+        }
 
 
 def print_summary(
@@ -15,32 +25,33 @@ def print_summary(
     say: Callable[[str], None],
     models: dict[str, tuple[str, str]],
     outcome: Outcome,
-    loaded: list[Loaded],
+    run: Run,
     notes: list[str],
-    number: int,
     seconds: float,
 ) -> None:
     """Say what is published, what was tested and loaded, where it lies, and what to try next."""
     say("")
+    number = run.generation_number
     if number:
         say(f"{'table':<44}{'rows':>12}  grain")
-        with open_database(target) as database:
-            for name, (schema, description) in sorted(models.items(), key=lambda each: (each[1][0], each[0])):
-                rows = database.run(f"select count(*) from {database.published(schema, name)}")[0][0]
-                say(f"{schema + '.' + name:<44}{rows:>12,}  {description}")
+        for name, (schema, description) in sorted(models.items(), key=lambda each: (each[1][0], each[0])):
+            say(f"{schema + '.' + name:<44}{run.row_counts[name]:>12,}  {description}")
         say("")
     for warning in outcome.warnings:
         say(f"warning: {warning}")
+    with open_database(target) as database:
+        for line in unusual(database):
+            say(line)
     for note in notes:
         say(f"note: {note}")
     say(
         f"tests: {outcome.passed} passed, {outcome.warned} warned, {outcome.failed} failed; "
         f"{outcome.built} relations built"
     )
-    read = sum(each.source_count for each in loaded)
+    record = run.record()["run"]
     say(
-        f"records: {read:,} read = {sum(e.loaded for e in loaded):,} loaded + {sum(e.known for e in loaded):,} known "
-        f"+ {sum(e.rejected for e in loaded):,} rejected"
+        f"records: {record['source_count']:,} read = {record['loaded_count']:,} loaded + "
+        f"{record['known_count']:,} known + {record['rejected_count']:,} rejected"
     )
     where = str(target.published_file) if target.engine == "duckdb" else f"Postgres, schemas {_schemas(target, models)}"
     if number:
@@ -48,6 +59,29 @@ def print_summary(
         say("next: " + _next_command(target))
     else:
         say(f"done in {seconds:.0f} s; readers still see the generation from before")
+
+
+def unusual(database: Database) -> list[str]:
+    """What is unusual of the last loads, a line each: what was seen, and what was expected."""
+    table = f"{database.target.schema('runs')}.ops_anomalies"
+    if not database.exists(table):
+        return []
+    rows = database.run(f"""
+        select
+            check_name, source_id, resource_name, column_name, observed_date, observed_value,
+            lowest_expected_value, highest_expected_value, earlier_day_count
+        from {table}
+        where is_anomalous and is_latest
+        order by observed_date desc, check_name, source_id, resource_name, column_name""")
+    return [
+        f"unusual: {check} of {source}.{resource}{f'.{column}' if column else ''} on {day}: saw {_number(seen)}, "
+        f"expected {_number(least)} to {_number(most)} by {days} days before"
+        for check, source, resource, column, day, seen, least, most, days in rows
+    ]
+
+
+def _number(value: Decimal) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
 
 
 def _schemas(target: Target, models: dict[str, tuple[str, str]]) -> str:

@@ -27,6 +27,15 @@
     _load_id in (select completed.load_id from {{ granary_table('loads') }} as completed)
 {%- endmacro %}
 
+{# The same at any time, for what lies beside the generations; loads that brought nothing are complete too. #}
+{% macro from_any_completed_load(source_id) -%}
+    _load_id in (
+        select completed.load_id
+        from {{ source(source_id, 'loads').incorporate(path={'identifier': '_dlt_loads'}) }} as completed
+        where completed.status = 0
+    )
+{%- endmacro %}
+
 {# The loads that `relation_name` has not seen yet, as a subquery's select. `published`: it lies in a generation. #}
 {% macro new_loads(relation_name, published=true) -%}
     select completed.load_id

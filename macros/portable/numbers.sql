@@ -35,3 +35,8 @@
 {% macro duckdb__whole_quotient(dividend, divisor) -%}(({{ dividend }}) // ({{ divisor }})){%- endmacro %}
 
 {% macro postgres__whole_quotient(dividend, divisor) -%}div({{ dividend }}, {{ divisor }}){%- endmacro %}
+
+{# The median of a group's values, as a float: between the two in the middle where their number is even. #}
+{% macro median(number) -%}
+    percentile_cont(0.5) within group (order by cast({{ number }} as double precision))
+{%- endmacro %}

@@ -6,7 +6,7 @@
 
 with lying as (
     {%- for source_id in (var('sources') if execute else []) %}
-    {%- for node in graph.sources.values() if node.source_name == source_id and node.name not in ['loads', 'rejects'] %}
+    {%- for node in graph.sources.values() if node.source_name == source_id and node.config.meta.key %}
     select
         '{{ source_id }}' as source_id,
         '{{ node.name }}' as resource_name,

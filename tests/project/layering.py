@@ -205,7 +205,7 @@ def contracts_without_owner_or_freshness(root: Path) -> list[str]:
             config = source.get("config") or {}
             if not (config.get("meta") or {}).get("owner"):
                 found.append(f"{_named(root, path)}: {source.get('name')} has no config.meta.owner")
-            if not config.get("freshness"):
+            if "freshness" not in config:
                 found.append(f"{_named(root, path)}: {source.get('name')} has no config.freshness")
     return found
 

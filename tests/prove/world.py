@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ingestion.contracts import PROJECT_ROOT, read_contract, source_names
+from ingestion.contracts import AUDIT_TABLES, PROJECT_ROOT, read_contract, source_names
 from ingestion.demo import next_day, serving, simulate
 from ingestion.destination import current_target
 from ingestion.run import load_all
@@ -97,7 +97,7 @@ class World:
                         f"select load_id from {database.raw(source, '_dlt_loads')} "
                         f"where load_id not in (select load_id from {database.granary('loads')}) order by load_id"
                     )
-                    tables = [*(table.name for table in read_contract(source).tables), "rejects", "loads"]
+                    tables = [*(table.name for table in read_contract(source).tables), *AUDIT_TABLES]
                     for (load_id,) in unseen:
                         older = f"1000.{load_id[-7:]}"
                         for table in tables:
