@@ -122,8 +122,7 @@ judged as (
 )
 
 select
-    cast({{ surrogate_key(['series_name', 'cast(observed_date as ' ~ dbt.type_string() ~ ')']) }} as uuid)
-    as anomaly_check_key,
+    {{ surrogate_key(['series_name', 'observed_date']) }} as anomaly_check_key,
     check_name,
     source_id,
     resource_name,
@@ -135,14 +134,11 @@ select
     cast(expected_value as numeric(28, 6)) as expected_value,
     cast(greatest(expected_value - tolerance, 0) as numeric(28, 6)) as lowest_expected_value,
     cast(expected_value + tolerance as numeric(28, 6)) as highest_expected_value,
-    (
-        observed_value > expected_value + tolerance
-        and as_high_count * 10 < earlier_day_count
-    -- A day that is not over may yet bring more, and that records are young is no trouble.
-    ) or (
-        observed_value < expected_value - tolerance
-        and as_low_count * 10 < earlier_day_count
-        and check_name <> 'age'
-        and (check_name <> 'volume' or observed_date < last_date)
-    ) as is_anomalous
+    case
+        when observed_value > expected_value + tolerance then as_high_count * 10 < earlier_day_count
+        -- That records are young is no trouble, and a day that is not over may yet bring more.
+        when check_name = 'age' or (check_name = 'volume' and observed_date = last_date) then false
+        when observed_value < expected_value - tolerance then as_low_count * 10 < earlier_day_count
+        else false
+    end as is_anomalous
 from judged
