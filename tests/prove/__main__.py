@@ -117,8 +117,7 @@ def _prove(
             prove_readers(folder / "readers", database("readers"), 20, 20, tally)
     if "mutations" in parts:
         say("mutations")
-        for line in prove_mutations(folder / "mutations", tally):
-            print(line)
+        prove_mutations(folder / "mutations", tally, lambda line: print(line, flush=True))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,7 @@ MUTATIONS = (
     ),
     Mutation(
         "failed tests don't hold up a publish", "warehouse/build.py",
-        "        if not outcome.success:\n", "        if outcome.failed > 1_000:\n",
+        "    if not outcome.success:\n", "    if outcome.failed > 1_000:\n",
         tests("tests/warehouse/test_failures.py"),
     ),
     Mutation(
@@ -124,13 +125,13 @@ def copy_project(root: Path) -> None:
             shutil.copy2(PROJECT_ROOT / name, root / name)
 
 
-def prove_mutations(folder: Path, tally: Tally) -> list[str]:
-    """Plant each fault in a copy of its own and run what must catch it. Returns a line for each.
+def prove_mutations(folder: Path, tally: Tally, say: Callable[[str], None]) -> None:
+    """Plant each fault in a copy of its own and run what must catch it. Says a line for each.
 
     Raises:
         BrokenPromiseError: a fault goes unnoticed.
     """
-    lines, unnoticed = [], []
+    unnoticed = []
     for number, mutation in enumerate(MUTATIONS):
         root = folder / f"mutation_{number}"
         copy_project(root)
@@ -142,12 +143,11 @@ def prove_mutations(folder: Path, tally: Tally) -> list[str]:
         caught = done.returncode != 0
         said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         by = next((line for line in said if line.startswith(("FAILED", "E   ", "BROKEN"))), said[-1] if said else "")
-        lines.append(f"{'caught' if caught else 'UNNOTICED'}: {mutation.name}: {' '.join(by.split())[:140]}")
+        say(f"{'caught' if caught else 'UNNOTICED'}: {mutation.name}: {' '.join(by.split())[:140]}")
         tally.add("mutations planted")
         tally.add("mutations caught", int(caught))
         if not caught:
             unnoticed.append(mutation.name)
         shutil.rmtree(root, ignore_errors=True)
     if unnoticed:
-        raise BrokenPromiseError("; ".join(lines))
-    return lines
+        raise BrokenPromiseError(f"planted and not caught: {'; '.join(unnoticed)}")
