@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build diff publish rollback rebuild-history backfill next-day query status test prove lint format docs freshness bench lock clean
+.PHONY: help setup setup-dev build diff publish rollback rebuild-history backfill next-day query status take-column test prove lint format docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -36,6 +36,12 @@ help: ## What can be asked for
 	@echo "  HOLD=1                    build and test, but publish nothing yet"
 	@echo "  DAYS=730 SCALE=1.0        the simulated company: how long and how big"
 	@echo "  WAREHOUSE_DIR=data        where DuckDB's files lie"
+	@echo
+	@echo "  make take-column COLUMN=shop.orders.channel_code TYPE=text DESCRIPTION='Where it was sold.'"
+	@echo "  AS=channel_id             another name in staging"
+	@echo "  PRIVACY=none              or direct_identifier, quasi_identifier, sensitive"
+	@echo "  MODEL=stg_shop__orders    which staging models get it, where several read the table"
+	@echo "  TRACK=1                   history follows it"
 
 setup: ## Install what `make build` needs, into .venv
 	@if [ ! -f $(VENV)/.dev -o requirements/dev.txt -nt $(VENV)/.dev ]; then $(MAKE) --silent --no-print-directory $(VENV)/.default; fi
@@ -83,6 +89,13 @@ query: setup ## Ask the published marts: make query Q="select ..."
 
 status: setup ## What is published, what was loaded, what was rejected
 	@$(BIN)/python -m warehouse status
+
+# A description may hold any character: the shell takes it from the environment. AS names make's own assembler, unless
+# the command line says otherwise.
+take-column: setup ## Take a new column of a source over: contract, staging, history (see below)
+	@$(BIN)/python -m warehouse take-column "$(COLUMN)" --type "$(TYPE)" --description "$$DESCRIPTION" \
+		$(if $(findstring command,$(origin AS)),--as "$(AS)") $(if $(PRIVACY),--privacy "$(PRIVACY)") \
+		$(if $(MODEL),--model $(MODEL)) $(if $(TRACK),--track)
 
 test: setup-dev ## Everything: Python tests, dbt on DuckDB and on a real Postgres
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -rs $(PYTEST_ARGS)

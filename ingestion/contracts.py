@@ -29,6 +29,11 @@ META_COLUMNS = {
 _TYPE = re.compile(r"^(text|bigint|numeric\((\d+),\s*(\d+)\)|boolean|date|timestamp)$")
 
 
+def is_data_type(name: str) -> bool:
+    """Whether a contract may give a column this type."""
+    return bool(_TYPE.match(name))
+
+
 class ContractError(Exception):
     """A contract file says something that ingestion can't follow."""
 
@@ -95,7 +100,7 @@ AUDIT_TABLES = ("loads", "rejects", "profiles")
 def _column(where: str, raw: dict[str, Any]) -> Column:
     meta = raw.get("config", {}).get("meta", {})
     data_type = str(raw.get("data_type", ""))
-    if not _TYPE.match(data_type):
+    if not is_data_type(data_type):
         raise ContractError(
             f"{where}.{raw['name']}: data_type '{data_type}' is not one of text, bigint, numeric(p,s), boolean, "
             "date, timestamp; give the column one of these in the sources YAML"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,7 +102,7 @@ class Loaded:
 class Reader:
     """What a source gets to work with: a DuckDB connection, its contract, and what earlier loads left.
 
-    existing: the tables of this source that raw has.
+    existing: the tables of this source that raw has, with their columns in raw's order.
     cursors: the newest cursor of each resource, from completed loads.
     workspace: a folder for this load alone, gone when it ends.
     on_complete: what to do once the load is complete; a source may add to it.
@@ -112,7 +112,7 @@ class Reader:
     contract: Source
     observed_at: datetime
     target: Target
-    existing: frozenset[str]
+    existing: Mapping[str, Sequence[str]]
     cursors: dict[str, str]
     workspace: Path
     say: Callable[[str], None]
@@ -142,6 +142,11 @@ class Reader:
             for name, kind in columns.items()
         )
         return f"(select {listed} from {raw} where _load_id in (select load_id from {loads} where status = 0))"
+
+    def in_order(self, table: str, columns: Iterable[str]) -> list[str]:
+        """A table's columns as raw has them, new ones last. Files in another order dlt would write once more."""
+        wanted, present = list(columns), self.existing.get(table, ())
+        return [*(name for name in present if name in wanted), *(name for name in wanted if name not in present)]
 
     @property
     def observed(self) -> str:

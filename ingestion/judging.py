@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from ingestion.contract_sql import judged, literal, quoted, rejected
-from ingestion.contracts import Table
+from ingestion.contracts import META_COLUMNS, Table
 from ingestion.destination import Target
 from ingestion.extracts import (
     LOAD_COLUMNS,
@@ -113,7 +113,8 @@ class ContractPass:
             connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
             deleted = self._number("select count(*) from deletes")
             versions += f" union all select {listed} from deletes"
-        files, written = self._copy(f"select *, {self._stamp()} from ({versions})", where)
+        ordered = ", ".join(quoted(c) for c in self.reader.in_order(table.name, [*table.column_names, *META_COLUMNS]))
+        files, written = self._copy(f"select {ordered} from (select *, {self._stamp()} from ({versions}))", where)
         if written:
             self._profile(table, versions)
         loaded = written - deleted

@@ -71,8 +71,9 @@ def load(
     )
     _discard_unfinished(pipeline, contract, target)
     existing = _existing_tables(pipeline, target.schema(contract.schema))
-    wanted = set(all_columns(contract))
-    if extracts is None and wanted <= existing:
+    # A table that lacks a column of the contract gets it even by a load that has no rows for it.
+    incomplete = {name for name, columns in all_columns(contract).items() if set(columns) - set(existing.get(name, ()))}
+    if extracts is None and not incomplete:
         return []
     # Always the same folder: what a killed load left there goes with the next one.
     workspace = target.folder / "loading" / pipeline.pipeline_name
@@ -82,19 +83,21 @@ def load(
     try:
         connection.execute(f"set temp_directory = {literal(str(workspace / 'spill'))}")
         cursors = _cursors(pipeline) if "loads" in existing else {}
-        reader = Reader(connection, contract, observed_at, target, frozenset(existing), cursors, workspace, say)
-        results = _run(pipeline, reader, extracts, wanted - existing)
+        reader = Reader(connection, contract, observed_at, target, existing, cursors, workspace, say)
+        results = _run(pipeline, reader, extracts, incomplete)
         for finish in reader.on_complete:
             finish()
     finally:
         connection.close()
         shutil.rmtree(workspace, ignore_errors=True)
-    if target.engine == "postgres" and wanted - existing:
+    if target.engine == "postgres" and incomplete:
         _create_indexes(pipeline, contract)
     return results
 
 
-def _run(pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | None, missing: set[str]) -> list[Loaded]:
+def _run(
+    pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | None, incomplete: set[str]
+) -> list[Loaded]:
     contract = reader.contract
     outcome: list[Loaded] = []
     prepared: dict[str, tuple[list[Path], int]] = {}
@@ -121,10 +124,11 @@ def _run(pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | Non
             if not prepared:
                 prepare()
             files, rows = prepared.get(name, ([], 0))
-            if not rows and name in missing:
+            if not rows and name in incomplete:
                 # An import of no rows makes the table as the contract says; dlt's own empty tables have more columns.
-                files, _ = write_files(reader, no_rows(columns[name]), f"empty.{name}")
-            if rows or name in missing:
+                ordered = {each: columns[name][each] for each in reader.in_order(name, columns[name])}
+                files, _ = write_files(reader, no_rows(ordered), f"empty.{name}")
+            if rows or name in incomplete:
                 for number, path in enumerate(files):
                     # dlt adds these numbers up, and does nothing else with them.
                     yield dlt.mark.with_file_import(str(path), work_format, 0 if number else rows)  # type: ignore[arg-type]
@@ -198,16 +202,24 @@ def _discard_unfinished(pipeline: dlt.Pipeline, contract: Source, target: Target
     pipeline.drop_pending_packages()
     existing = _existing_tables(pipeline, target.schema(contract.schema))
     with pipeline.sql_client() as client:
-        for name in sorted(existing & all_columns(contract).keys()):
+        for name in sorted(existing.keys() & all_columns(contract).keys()):
             client.execute_sql(
                 f"delete from {name} where _load_id not in (select load_id from _dlt_loads where status = 0)"
             )
 
 
-def _existing_tables(pipeline: dlt.Pipeline, schema: str) -> set[str]:
+def _existing_tables(pipeline: dlt.Pipeline, schema: str) -> dict[str, list[str]]:
+    """The tables that raw has, with their columns in raw's order."""
     with pipeline.sql_client() as client:
-        rows = client.execute_sql("select table_name from information_schema.tables where table_schema = %s", schema)
-    return {str(row[0]) for row in rows or ()}
+        rows = client.execute_sql(
+            "select table_name, column_name from information_schema.columns where table_schema = %s "
+            "order by table_name, ordinal_position",
+            schema,
+        )
+    found: dict[str, list[str]] = {}
+    for table, column in rows or ():
+        found.setdefault(str(table), []).append(str(column))
+    return found
 
 
 def _cursors(pipeline: dlt.Pipeline) -> dict[str, str]:

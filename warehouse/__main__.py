@@ -6,8 +6,10 @@ import argparse
 import sys
 from datetime import date
 
+from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import ConfigurationError, current_target
 from warehouse.build import Request, build, publish_held_build, roll_back_build
+from warehouse.columns import new_column, take_column
 from warehouse.diff import show_difference
 from warehouse.docs import check_freshness, write_docs
 from warehouse.errors import BuildError
@@ -43,10 +45,24 @@ def main() -> int:
     commands.add_parser("docs", help="the docs site as one static page")
     commands.add_parser("status", help="what is published, what was loaded, what was rejected")
     commands.add_parser("freshness", help="how old each source's newest record is")
+    taking = commands.add_parser("take-column", help="take a new column of a source over, history included")
+    taking.add_argument("column", metavar="source.table.column")
+    taking.add_argument("--type", required=True, help="text, bigint, numeric(p,s), boolean, date or timestamp")
+    taking.add_argument("--description", required=True, help="what it means, in a sentence")
+    taking.add_argument("--as", dest="alias", default="", metavar="NAME", help="its name in staging")
+    taking.add_argument("--privacy", default="none", help="none, direct_identifier, quasi_identifier or sensitive")
+    taking.add_argument(
+        "--model", nargs="+", default=[], help="the staging models that get it, where there are several"
+    )
+    taking.add_argument("--track", action="store_true", help="history follows it: a new value begins a new version")
     asking = commands.add_parser("query", help="ask the published marts something, in SQL")
     asking.add_argument("sql")
     arguments = parser.parse_args()
     try:
+        if arguments.command == "take-column":  # which changes the project, and asks no warehouse
+            asked = (arguments.column, arguments.type, arguments.description, arguments.alias, arguments.privacy)
+            take_column(PROJECT_ROOT, new_column(*asked), _say, arguments.model, arguments.track)
+            return 0
         target = current_target()
         if arguments.command == "build":
             ingest, hold = not arguments.no_ingest, arguments.hold

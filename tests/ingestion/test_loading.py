@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,20 @@ def test_what_is_rejected_is_what_is_broken(tmp_path: Path, warehouse: Target, m
             company, f"select resource, reason from truth_rejects where source = '{source}' and is_current = 1"
         )
         assert sorted((resource, *json.loads(reasons)) for resource, reasons in found) == sorted(expected), source
+
+
+def test_raw_gets_a_column_that_came_into_the_contract_without_any_row(warehouse: Target) -> None:
+    contract = read_contract("shop")
+    load(contract, None, warehouse, NOON)
+    users = replace(contract.table("users"), columns=(*contract.table("users").columns, Column("tier", "numeric(9,2)")))
+    contract = replace(contract, tables=(users, *contract.tables[1:]))
+    load(contract, None, warehouse, NOON)
+    described = ask(warehouse, "select column_type from (describe raw_shop.users) where column_name = 'tier'")
+    assert described == [("DECIMAL(9,2)",)]
+    loads = "select count(*) from raw_shop._dlt_loads"
+    before = ask(warehouse, loads)
+    assert load(contract, None, warehouse, NOON) == []
+    assert ask(warehouse, loads) == before
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,19 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from ingestion.contracts import Column, read_contract
 from ingestion.destination import Target
-from ingestion.extracts import SourceError
+from ingestion.extracts import Loaded, SourceError
+from ingestion.loading import load
 from ingestion.sources import retail
-from tests.ingestion.loads import ask, content, load_source, rejects
+from tests.ingestion.loads import NOON, ask, content, load_source, rejects
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "online_retail" / "daily"
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
@@ -150,6 +153,30 @@ def test_new_column_is_reported(deliver: Deliver, warehouse: Target) -> None:
     result = load_source(retail, warehouse)
     assert result["sales_lines"].loaded == 2
     assert result["files"].notes == (f"retail: a new column Discount, which the contract doesn't know, in {DAY}.csv",)
+
+
+def test_column_that_was_taken_over_is_read_by_its_header(deliver: Deliver, warehouse: Target) -> None:
+    contract = read_contract("retail")
+    lines = contract.table("sales_lines")
+    grown = replace(lines, columns=(*lines.columns, Column("gift_code", "bigint")))
+    contract = replace(contract, tables=(contract.table("files"), grown))
+
+    def load_grown() -> dict[str, Loaded]:
+        return {each.resource: each for each in load(contract, retail.extracts, warehouse, NOON)}
+
+    deliver(HEADER + line())
+    load_source(retail, warehouse)  # by the contract from before
+    deliver(HEADER + line("5002"), name="2024-03-02.csv")
+    deliver("GiftCode," + HEADER + "7," + line("5003") + "," + line("5004"), name="2024-03-03.csv")
+    deliver(
+        (HEADER + line("5005")).replace("\n", ",x\n").replace("Country,x", "Country,gift code"), name="2024-03-04.csv"
+    )
+    result = load_grown()
+    assert (result["sales_lines"].loaded, result["sales_lines"].rejected, result["files"].notes) == (3, 1, ())
+    rows = ask(warehouse, "select invoice_no, gift_code from raw_retail.sales_lines order by all")
+    assert rows == [("5001", None), ("5002", None), ("5003", 7), ("5004", None)]
+    assert rejects(warehouse, "retail")[0][2] == ["type:gift_code"]
+    assert load_grown()["sales_lines"].loaded == 0
 
 
 ZIPPED = gzip.compress((HEADER + line() * 9).encode())

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from ingestion.contracts import PROJECT_ROOT
 from ingestion.demo import simulate
 from tests.warehouse.warehouses import build_from_demo
 
 DAYS, SCALE = 100, 0.3
+
+# What a build needs of the project, and the linter of its YAML.
+PARTS = (
+    "ingestion", "warehouse", "models", "snapshots", "macros", "seeds", "tests/data", "tests/generic",
+    "dbt_project.yml", "profiles.yml", ".yamllint", ".gitignore",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +34,19 @@ def built(company: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     build_from_demo(folder, company)
     return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the project, for a test to change."""
+    root = tmp_path / "project"
+    for name in PARTS:
+        part = PROJECT_ROOT / name
+        if part.is_dir():
+            shutil.copytree(part, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(part, root / name)
+    return root
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from ingestion.extracts import Extract, Reader, first_line
 from ingestion.sources.retail.folder import Delivered, copy_file, list_files, open_folder
 from ingestion.sources.retail.verification import BadFileError, Content, verify
 
-# The file's columns and raw's names of them.
+# The columns that every file has, and raw's names of them. What else the contract has, a file may have (`_added`).
 COLUMNS = {
     "InvoiceNo": "invoice_no",
     "StockCode": "stock_code",
@@ -94,9 +94,20 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
             versions[file.revision] = (checksum, version.content.record_count)
         fresh.append(version)
     fresh = list(_parsed(reader, fresh))
-    notes += _notes(fresh)
+    notes += _notes(fresh, _added(reader))
     yield _files(reader, fresh, len(touched), touched_bad, notes)
     yield _lines(reader, fresh, sum(touched))
+
+
+def _added(reader: Reader) -> list[str]:
+    """The columns that came into the contract later. Files from before have none of them: null, if that may be."""
+    fixed = {*COLUMNS.values(), "trading_date", "line_number"}
+    return [name for name in reader.contract.table("sales_lines").column_names if name not in fixed]
+
+
+def _bare(name: str) -> str:
+    """A name's letters and digits, by which `LoyaltyCard` and `Loyalty Card` are the contract's loyalty_card."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _known(reader: Reader) -> Known:
@@ -146,8 +157,8 @@ def _parsed(reader: Reader, versions: Sequence[Version]) -> Iterator[Version]:
     Yields:
         The versions; those whose records the parser doesn't find in full are faulty now, and have no rows there.
     """
-    connection = reader.connection
-    columns = ", ".join(f"{quoted(name)} varchar" for name in COLUMNS)
+    connection, added = reader.connection, _added(reader)
+    columns = ", ".join(f"{quoted(name)} varchar" for name in [*COLUMNS, *added])
     connection.execute(f"create or replace temp table parsed ({columns}, path varchar)")
     sound = [version for version in versions if version.content]
     faults: dict[Path, str] = {}
@@ -158,12 +169,12 @@ def _parsed(reader: Reader, versions: Sequence[Version]) -> Iterator[Version]:
         by_header.setdefault(version.content.header, []).append(version)
     for header, group in by_header.items():
         try:
-            _read_csv(connection, header, [version.path for version in group])
+            _read_csv(connection, header, added, [version.path for version in group])
         except duckdb.Error:
             # One of them breaks the parser: read each on its own, so that it breaks for itself alone.
             for version in group:
                 try:
-                    _read_csv(connection, header, [version.path])
+                    _read_csv(connection, header, added, [version.path])
                 except duckdb.Error as error:
                     faults[version.path] = f"the parser breaks off: {first_line(error)}"
     _unreadable(connection)
@@ -183,13 +194,17 @@ def _parsed(reader: Reader, versions: Sequence[Version]) -> Iterator[Version]:
         yield _faulty(version, fault) if fault else version
 
 
-def _read_csv(connection: duckdb.DuckDBPyConnection, header: Sequence[str], paths: Sequence[Path]) -> None:
+def _read_csv(
+    connection: duckdb.DuckDBPyConnection, header: Sequence[str], added: Sequence[str], paths: Sequence[Path]
+) -> None:
     """Append the files' records to `parsed`, in their order. Nothing is sniffed: the header has been read already."""
+    written = {_bare(name): quoted(name) for name in header}
+    values = [*map(quoted, COLUMNS), *(written.get(_bare(name), "null") for name in added)]
     columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in header)
     files = ", ".join(literal(str(path)) for path in paths)
     connection.execute(f"""
         insert into parsed
-        select {", ".join(quoted(name) for name in COLUMNS)}, filename
+        select {", ".join(values)}, filename
         from read_csv(
             [{files}], columns = {{{columns}}}, auto_detect = false, header = true, filename = true,
             delim = ',', quote = '"', escape = '"', nullstr = '',
@@ -213,7 +228,7 @@ def _unreadable(connection: duckdb.DuckDBPyConnection) -> None:
         group by s.file_path, e.line, e.line_byte_position""")
 
 
-def _notes(versions: Sequence[Version]) -> list[str]:
+def _notes(versions: Sequence[Version], added: Sequence[str]) -> list[str]:
     notes = []
     bad = [version for version in versions if version.fault]
     for version in bad[:_NOTES_AT_MOST]:
@@ -223,7 +238,7 @@ def _notes(versions: Sequence[Version]) -> list[str]:
     new: dict[str, str] = {}
     for version in versions:
         for name in version.content.header if version.content else ():
-            if name not in COLUMNS:
+            if name not in COLUMNS and _bare(name) not in map(_bare, added):
                 new.setdefault(name, version.file.name)
     notes += [f"retail: a new column {name}, which the contract doesn't know, in {file}" for name, file in new.items()]
     return notes
@@ -277,7 +292,8 @@ def _lines(reader: Reader, versions: Sequence[Version], touched_records: int) ->
     is the place in it.
     """
     table = reader.contract.table("sales_lines")
-    renamed = ", ".join(f"p.{quoted(name)} as {raw}" for name, raw in COLUMNS.items())
+    names = COLUMNS | {name: name for name in _added(reader)}
+    renamed = ", ".join(f"p.{quoted(name)} as {quoted(raw)}" for name, raw in names.items())
     relation = f"""(
         select v.trading_date, {renamed},
             row_number() over (partition by p.path, p."InvoiceNo" order by p.rowid) as line_number,
