@@ -5,6 +5,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.contracts import Column, read_contract
+from ingestion.contracts import PROJECT_ROOT, Column, read_contract
 from ingestion.destination import Target
 from ingestion.extracts import Loaded, SourceError
 from ingestion.loading import load
@@ -365,3 +367,31 @@ def test_other_stores_are_read_like_a_folder(warehouse: Target, monkeypatch: pyt
         assert load_source(retail, warehouse)["files"].source_count == 0
     finally:
         store.rm("/bucket", recursive=True)
+
+
+def test_a_killed_load_of_a_large_file_goes_on_where_it_was(deliver: Deliver, warehouse: Target) -> None:
+    """The first bytes are not read again: at the source they are others by then, which only a test can bring about."""
+    lines = 400_000
+    path = deliver(HEADER + line(quantity=7) + line(quantity=1) * (lines - 1))
+    environment = {**os.environ, "TARGET": "dev", "WAREHOUSE_DIR": str(warehouse.folder)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ingestion", "retail"],
+        cwd=PROJECT_ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    copies = warehouse.folder / "pending" / "retail"
+    while not any(copy.stat().st_size for copy in copies.glob("*")):
+        assert process.poll() is None, "the load ended before it could be killed"
+    process.kill()
+    process.wait()
+    assert [copy.stat().st_size > 0 for copy in copies.iterdir()] == [True]
+
+    written = path.stat()
+    with path.open("r+b") as file:
+        file.write((HEADER + line(quantity=9)).encode())
+    os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
+    loaded = load_source(retail, warehouse)
+    assert loaded["sales_lines"].loaded == lines
+    assert ask(warehouse, "select count(*), sum(quantity), max(quantity) from raw_retail.sales_lines") == [
+        (lines, lines + 6, 7)
+    ]
+    assert not copies.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.storages.configuration import FilesystemConfiguration
 from dlt.common.storages.fsspec_filesystem import MTIME_DISPATCH, fsspec_from_config, glob_files
 
+from ingestion.destination import Target
 from ingestion.extracts import SourceError, first_line
 
 _CHUNK = 1 << 20
@@ -87,26 +89,58 @@ def list_files(folder: Folder, pattern: str) -> list[Delivered]:
 def copy_file(folder: Folder, file: Delivered, to: Path) -> str | None:
     """Copy a file, so that what is verified is what is read.
 
+    Where `to` holds the beginning of this version of the file, left by a load that was interrupted, the copy goes on
+    from there: the first bytes are not asked for again.
+
     Returns:
-        The MD5 of its bytes; None where the file is no longer what was listed, because somebody is writing it.
+        The MD5 of its bytes; None where the file is no longer what was listed, because somebody is writing it. What
+        was copied of it is taken away then.
     """
     filesystem = folder.filesystem
     digest = hashlib.md5(usedforsecurity=False)
     try:
-        with filesystem.open(file.url, "rb") as source, to.open("wb") as copy:
-            while chunk := source.read(_CHUNK):
+        with to.open("a+b") as copy:
+            copy.seek(0)
+            while chunk := copy.read(_CHUNK):
                 digest.update(chunk)
-                copy.write(chunk)
+            if copy.tell() < file.size_bytes:
+                with filesystem.open(file.url, "rb") as source:
+                    source.seek(copy.tell())
+                    while chunk := source.read(_CHUNK):
+                        digest.update(chunk)
+                        copy.write(chunk)
         now = filesystem.info(file.url)
     except FileNotFoundError:
+        to.unlink(missing_ok=True)
         return None
     except Exception as error:
         raise SourceError(
-            f"retail: {file.name} can't be read: {first_line(error)}; check that it may be read"
+            f"retail: {file.name} can't be read: {first_line(error)}; check that it may be read. What was read is "
+            "kept, and the next load goes on from there"
         ) from error
     protocol = file.url.split("://", 1)[0]
     same = (now["size"], _utc(MTIME_DISPATCH[protocol](now) or file.modified_at)) == (file.size_bytes, file.modified_at)
-    return digest.hexdigest() if same and to.stat().st_size == file.size_bytes else None
+    if same and to.stat().st_size == file.size_bytes:
+        return digest.hexdigest()
+    to.unlink()
+    return None
+
+
+def copies_folder(target: Target, wanted: Sequence[Delivered]) -> Path:
+    """Where copies wait until their load is complete; those of versions that are no longer wanted are taken away."""
+    folder = target.folder / "pending" / "retail"
+    folder.mkdir(parents=True, exist_ok=True)
+    names = {copy_name(file) for file in wanted}
+    for path in folder.iterdir():
+        if path.name not in names:
+            path.unlink()
+    return folder
+
+
+def copy_name(file: Delivered) -> str:
+    """The name of the copy of one version of a file: another version has another."""
+    digest = hashlib.md5(file.name.encode(), usedforsecurity=False).hexdigest()
+    return f"{digest}_{file.size_bytes}_{file.revision}{'.csv.gz' if file.name.endswith('.gz') else '.csv'}"
 
 
 def _utc(moment: datetime) -> datetime:

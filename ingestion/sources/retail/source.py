@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,7 +14,7 @@ import duckdb
 
 from ingestion.contract_sql import literal, quoted
 from ingestion.extracts import Extract, Reader, first_line
-from ingestion.sources.retail.folder import Delivered, copy_file, list_files, open_folder
+from ingestion.sources.retail.folder import Delivered, copies_folder, copy_file, copy_name, list_files, open_folder
 from ingestion.sources.retail.verification import BadFileError, Content, verify
 
 # The columns that every file has, and raw's names of them. What else the contract has, a file may have (`_added`).
@@ -72,10 +73,11 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
     fresh: list[Version] = []
     touched: list[int] = []  # records of files that have a new time, but the content that is known already
     touched_bad = 0
-    for number, file in enumerate(listed):
-        if (file.name, file.size_bytes, file.revision) in known.seen:
-            continue
-        path = reader.workspace / f"{number:06}{'.csv.gz' if file.name.endswith('.gz') else '.csv'}"
+    unseen = [file for file in listed if (file.name, file.size_bytes, file.revision) not in known.seen]
+    copies = copies_folder(reader.target, unseen)
+    reader.on_complete.append(lambda: shutil.rmtree(copies))
+    for file in unseen:
+        path = copies / copy_name(file)
         checksum = copy_file(folder, file, path)
         if checksum is None:
             notes.append(f"retail: {file.name} was written while it was read; the next load reads it")
