@@ -4,13 +4,18 @@ with addresses as (
         *,
         case
             when valid_from = {{ beginning_of_time() }} then coalesce(created_at, valid_from) else valid_from
-        end as known_from,
-        row_number() over (
-            partition by user_id
-            order by coalesce(created_at, valid_from), address_id, valid_from
-        ) as user_order
+        end as known_from
     from {{ ref('snap_shop__addresses') }}
     where is_default and address_kind = 'shipping' and not is_deleted
+),
+
+-- The first is the one that was the default first, which need not be the one that was written down first.
+ordered as (
+    select
+        *,
+        row_number() over (partition by user_id order by known_from, address_id, valid_from) as user_order
+    from addresses
+    where known_from < valid_to
 ),
 
 spans as (
@@ -23,8 +28,7 @@ spans as (
         country_code,
         case when user_order = 1 then {{ beginning_of_time() }} else known_from end as valid_from,
         valid_to
-    from addresses
-    where known_from < valid_to
+    from ordered
 ),
 
 -- Where two addresses are the default at one time, the one that became so last holds.

@@ -7,6 +7,7 @@ user_versions as (
     select
         log.user_id,
         log.email,
+        log.is_deleted,
         log.valid_at,
         log.load_id in (select new_loads.load_id from new_loads) as is_new
     from {{ ref('stg_shop__users') }} as log
@@ -29,19 +30,29 @@ changed_users as (
     group by user_id
 ),
 
--- Addresses that a user did not have before: with them, whose account is whose may come out differently.
+-- Who comes, or ever changed the address, left or came back, may have had an address at another time than before. That
+-- is so for an address that the user had already, too.
+users_who_moved as (
+    select user_id
+    from user_versions
+    group by user_id
+    having
+        max(case when is_new then 1 else 0 end) = 1
+        and (
+            min(case when is_new then 1 else 0 end) = 1
+            or count(distinct email) > 1
+            or max(case when is_deleted then 1 else 0 end) = 1
+        )
+),
+
+-- With these, whose account is whose may come out differently.
 changed_emails as (
     select email from account_versions
     where is_new
     union
-    select fresh.email
-    from user_versions as fresh
-    where
-        fresh.is_new
-        and not exists (
-            select 1 from user_versions as old
-            where not old.is_new and old.user_id = fresh.user_id and old.email = fresh.email
-        )
+    select user_versions.email
+    from user_versions
+    inner join users_who_moved on user_versions.user_id = users_who_moved.user_id
 ),
 
 -- One account may move from one user to another, so users are followed over the accounts that they share.

@@ -1,6 +1,6 @@
 {{ config(materialized='table', post_hook=list_of_touched_keys()) }}
--- Orders whose rows in the facts may no longer hold: the order, a line, a payment or a refund has a new version,
--- or the customer or a product has, from a time at or before the order's.
+-- Orders whose rows in the facts may no longer hold: the order, a line, a payment, a refund or the address that it went
+-- to has a new version, or the customer or a product has, from a time on at or after which something of it happened.
 with new_loads as (
     {{ loads_new_to(facts_of_customers()) }}
 ),
@@ -21,6 +21,34 @@ new_refunds as (
     select refund_id
     from {{ ref('stg_shop__refunds') }}
     where load_id in (select new_loads.load_id from new_loads)
+),
+
+new_addresses as (
+    select address_id
+    from {{ ref('stg_shop__addresses') }}
+    where load_id in (select new_loads.load_id from new_loads)
+),
+
+-- What comes after an order (a line taken back, a payment, a refund) has a time of its own, and need not touch the
+-- order's record.
+orders_of_customers as (
+    select
+        orders.order_id,
+        orders.placed_at,
+        orders.updated_at,
+        customers.changed_from
+    from {{ ref('stg_shop__orders') }} as orders
+    inner join {{ ref('int_customers__touched') }} as customers on orders.user_id = customers.user_id
+),
+
+items_of_products as (
+    select
+        items.order_id,
+        items.created_at,
+        items.updated_at,
+        products.changed_from
+    from {{ ref('stg_shop__order_items') }} as items
+    inner join {{ ref('int_products__touched') }} as products on items.product_id = products.product_id
 )
 
 select order_id
@@ -39,15 +67,42 @@ select refunds.order_id
 from {{ ref('stg_shop__refunds') }} as refunds
 where refunds.order_id is not null and refunds.refund_id in (select new_refunds.refund_id from new_refunds)
 union
+-- The address may be somebody else's.
 select orders.order_id
 from {{ ref('stg_shop__orders') }} as orders
-inner join {{ ref('int_customers__touched') }} as customers on orders.user_id = customers.user_id
-where orders.placed_at >= customers.changed_from or orders.updated_at >= customers.changed_from
+where orders.shipping_address_id in (select new_addresses.address_id from new_addresses)
+union
+select order_id
+from orders_of_customers
+where placed_at >= changed_from or updated_at >= changed_from
 union
 select items.order_id
 from {{ ref('stg_shop__order_items') }} as items
-inner join {{ ref('int_products__touched') }} as products on items.product_id = products.product_id
-where items.created_at >= products.changed_from or items.updated_at >= products.changed_from
+inner join orders_of_customers as orders on items.order_id = orders.order_id
+where items.created_at >= orders.changed_from or items.updated_at >= orders.changed_from
+union
+select payments.order_id
+from {{ ref('stg_shop__payments') }} as payments
+inner join orders_of_customers as orders on payments.order_id = orders.order_id
+where
+    payments.paid_at >= orders.changed_from
+    or payments.created_at >= orders.changed_from
+    or payments.updated_at >= orders.changed_from
+union
+select refunds.order_id
+from {{ ref('stg_shop__refunds') }} as refunds
+inner join orders_of_customers as orders on refunds.order_id = orders.order_id
+where refunds.refunded_at >= orders.changed_from
+union
+select order_id
+from items_of_products
+where order_id is not null and (created_at >= changed_from or updated_at >= changed_from)
+union
+-- A basket may be filled long before the order is placed, and is sold then.
+select items.order_id
+from items_of_products as items
+inner join {{ ref('stg_shop__orders') }} as orders on items.order_id = orders.order_id
+where orders.placed_at >= items.changed_from
 {%- if within_backfill('placed_at') %}
 union
 select order_id

@@ -3,17 +3,25 @@ with new_loads as (
     {{ loads_new_to(facts_of_products()) }}
 ),
 
-changed_products as (
+product_versions as (
     select
-        log.product_id,
-        min(log.valid_at) as changed_from
-    from {{ ref('stg_shop__products') }} as log
-    where log.load_id in (select new_loads.load_id from new_loads)
-    group by log.product_id
+        product_id,
+        valid_at,
+        load_id in (select new_loads.load_id from new_loads) as is_new
+    from {{ ref('stg_shop__products') }}
 ),
 
--- A category that is renamed or moved changes its own products and those of the categories below it. A first
--- version reaches back, so what it changes does too.
+-- A first version reaches back, so what it changes does too: the categories, whose own changes are versions of it.
+changed_products as (
+    select
+        product_id,
+        {{ changed_from() }} as changed_from
+    from product_versions
+    group by product_id
+    having max(case when is_new then 1 else 0 end) = 1
+),
+
+-- A category that is renamed or moved changes its own products and those of the categories below it.
 category_versions as (
     select
         category_id,
