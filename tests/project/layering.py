@@ -28,6 +28,13 @@ KEYS_WITHOUT_TARGET: dict[str, str] = {
     "agg_sales__documents.sales_document_key": "as in fct_sales, from which it comes",
 }
 
+# Intervals on which history_is_sound is not asked, by model, and why.
+INTERVALS_TESTED_OTHERWISE: dict[str, str] = {
+    "int_shop_customers__versions": "a view whose every row dim_customers shows: it is tested there",
+    "int_shop_products__versions": "a view whose every row dim_products shows: it is tested there",
+    "int_exchange_rates__intervals": "days on which a rate holds, equal ones side by side: a unit test says which",
+}
+
 # What each layer may ref(). Seeds are reference data, which every layer that joins may read.
 READS: dict[str, set[str]] = {
     "staging": set(),
@@ -232,6 +239,43 @@ def untested_foreign_keys(root: Path) -> list[str]:
     return found
 
 
+def untested_histories(root: Path) -> list[str]:
+    """Every snapshot, and every model that has both ends of an interval, has a `history_is_sound` test."""
+    histories = {path.stem: path for path in _files(root, "snapshots", ".sql")}
+    tested = set(INTERVALS_TESTED_OTHERWISE)
+    for kind in ("snapshots", "models"):
+        for path in _files(root, kind, ".yml", ".yaml"):
+            for entry in _entries(path, kind):
+                columns = {str(column.get("name")) for column in entry.get("columns") or []}
+                if kind == "snapshots" or columns >= {"valid_from", "valid_to"}:
+                    histories[str(entry.get("name"))] = path
+                if "history_is_sound" in _tests(entry):
+                    tested.add(str(entry.get("name")))
+    return [
+        f"{_named(root, path)}: {name} has a history and no history_is_sound test"
+        for name, path in sorted(histories.items())
+        if name not in tested
+    ]
+
+
+def untested_version_keys(root: Path) -> list[str]:
+    """Every version key of a fact or an aggregate has a `version_holds_at` test; a dimension's own has `unique`."""
+    found = []
+    for path in _files(root, "models/marts", ".yml", ".yaml"):
+        for model in _entries(path, "models"):
+            tests = [test for test in model.get("data_tests") or [] if isinstance(test, dict)]
+            tested = {
+                (test["version_holds_at"].get("arguments") or {}).get("version_key")
+                for test in tests
+                if "version_holds_at" in test
+            }
+            for column in model.get("columns") or []:
+                key, name = str(column.get("name")), str(model.get("name"))
+                if key.endswith("_version_key") and not name.startswith("dim_") and key not in tested:
+                    found.append(f"{_named(root, path)}: {name}.{key} has no version_holds_at test")
+    return found
+
+
 def _final_selects(sql: str) -> Iterator[str]:
     """The select lists of a statement's outermost selects, of which a union has several."""
     sql = re.sub(r"\{%.*?%\}", " ", sql, flags=re.DOTALL)
@@ -329,6 +373,8 @@ RULES = (
     undescribed_models,
     contracts_without_owner_or_freshness,
     untested_foreign_keys,
+    untested_histories,
+    untested_version_keys,
     starred_marts,
     ignored_columns_that_are_read,
     imports_against_the_flow,

@@ -20,7 +20,8 @@ SOUND = {
     ),
     "models/staging/shop/_shop__models.yml": "models: [{name: stg_shop__orders, description: Orders.}]",
     "snapshots/shop/_shop__snapshots.yml": (
-        "snapshots: [{name: snap_shop__orders, relation: \"ref('stg_shop__orders')\"}]"
+        "snapshots: [{name: snap_shop__orders, relation: \"ref('stg_shop__orders')\", "
+        "data_tests: [{history_is_sound: {arguments: {key: order_id}}}]}]"
     ),
     "models/intermediate/commerce/int_orders__joined.sql": (
         "-- unlike source(), a snapshot has history\nselect order_key\nfrom {{ ref('snap_shop__orders') }}\n"
@@ -28,8 +29,14 @@ SOUND = {
     "models/intermediate/commerce/_commerce__models.yml": "models: [{name: int_orders__joined, description: Orders.}]",
     "models/marts/commerce/fct_orders.sql": MART,
     "models/marts/commerce/fct_orders.yml": (
-        "models: [{name: fct_orders, description: Orders., columns: ["
-        "{name: order_key, data_tests: [unique]}, {name: customer_key, data_tests: [{relationships: {}}]}]}]"
+        "models: [{name: fct_orders, description: Orders., "
+        "data_tests: [{version_holds_at: {arguments: {version_key: customer_version_key}}}], columns: ["
+        "{name: order_key, data_tests: [unique]}, {name: customer_key, data_tests: [{relationships: {}}]}, "
+        "{name: customer_version_key, data_tests: [{relationships: {}}]}]}]"
+    ),
+    "models/marts/core/dim_customers.yml": (
+        "models: [{name: dim_customers, data_tests: [history_is_sound], columns: ["
+        "{name: customer_version_key}, {name: valid_from}, {name: valid_to}]}]"
     ),
     "models/ops/loads.sql": "select load_id\nfrom {{ source('ops', 'loads') }}\n",
     "models/ops/_ops__models.yml": "models: [{name: loads, description: Loads.}]",
@@ -132,6 +139,28 @@ def test_sound_project_passes(rule: Callable[[Path], list[str]], tmp_path: Path)
             "models: [{name: fct_orders, columns: [{name: customer_key, data_tests: [not_null]}]}]",
         ),
         (
+            layering.untested_histories,
+            "snapshots/shop/_shop__snapshots.yml",
+            "snapshots: [{name: snap_shop__orders, data_tests: [unique]}]",
+        ),
+        (layering.untested_histories, "snapshots/shop/snap_shop__lines.sql", "{% snapshot snap_shop__lines %}"),
+        (
+            layering.untested_histories,
+            "models/marts/core/dim_customers.yml",
+            "models: [{name: dim_customers, columns: [{name: valid_from}, {name: valid_to}]}]",
+        ),
+        (
+            layering.untested_version_keys,
+            "models/marts/commerce/fct_orders.yml",
+            "models: [{name: fct_orders, columns: [{name: customer_version_key}]}]",
+        ),
+        (
+            layering.untested_version_keys,
+            "models/marts/commerce/fct_orders.yml",
+            "models: [{name: fct_orders, columns: [{name: customer_version_key}], "
+            "data_tests: [{version_holds_at: {arguments: {version_key: product_version_key}}}]}]",
+        ),
+        (
             layering.starred_marts,
             "models/marts/commerce/fct_orders.sql",
             "with a as (select 1 as x)\nselect *\nfrom a\n",
@@ -185,5 +214,10 @@ def test_stars_elsewhere_are_allowed(text: str, tmp_path: Path) -> None:
 
 
 def test_exceptions_have_reasons() -> None:
-    for exceptions in (layering.SOURCE_READERS, layering.ENGINE_AWARE, layering.KEYS_WITHOUT_TARGET):
+    for exceptions in (
+        layering.SOURCE_READERS,
+        layering.ENGINE_AWARE,
+        layering.KEYS_WITHOUT_TARGET,
+        layering.INTERVALS_TESTED_OTHERWISE,
+    ):
         assert all(reason.strip() for reason in exceptions.values())

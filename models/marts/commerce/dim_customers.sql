@@ -3,18 +3,30 @@ with shop as (
 ),
 
 -- Accounts of people who are not, or not yet, customers of the shop.
-accounts as (
+account_versions as (
     select *
     from {{ ref('snap_accounts__users') }}
     where account_id not in (select identities.account_id from {{ ref('int_customers__identities') }} as identities)
 ),
 
-retail as (
+-- A new picture, or another spelling of a country, is no new version here: neither is shown.
+accounts as (
+    {{ merged_neighbours('account_versions', 'account_id', [
+        'email', 'first_name', 'last_name', 'account_status', 'location', 'prefers_newsletter', 'preferred_language',
+        'is_deleted',
+    ]) }}
+),
+
+retail_versions as (
     select
         versions.*,
         names.country_code
     from {{ ref('snap_retail__customers') }} as versions
     left join {{ ref('country_names') }} as names on lower(versions.country_name) = names.country_name
+),
+
+retail as (
+    {{ merged_neighbours('retail_versions', 'customer_id', ['country_code', 'is_deleted']) }}
 ),
 
 -- Ordered by someone whom the shop's users never showed, or never showed whole.
