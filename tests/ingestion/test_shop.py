@@ -305,6 +305,22 @@ def test_implausible_deletes_stop_the_load(
     assert load_source(shop, warehouse, at(3))["users"].deleted == 3
 
 
+@each(DIALECTS)
+def test_two_records_of_one_key_stop_the_load(database: Shop, filled: Shop, warehouse: Target) -> None:
+    filled.follow("polling")
+    again = f"select * from once where id = '{user_id(1)}'"
+    repeat = ["alter table users rename to once", f"create table users as select * from once union all {again}"]
+    message = r"shop: 1 keys \(id\) of users stand in more than one record; nothing was loaded"
+    filled.run(*repeat)
+    with pytest.raises(SourceError, match=message):
+        load_source(shop, warehouse, at(1))
+    filled.run("drop table users", "alter table once rename to users")
+    assert load_source(shop, warehouse, at(2))["users"].loaded == 5
+    filled.run(*repeat)
+    with pytest.raises(SourceError, match=message):
+        load_source(shop, warehouse, at(3))
+
+
 @each(SERVERS, *MODES)
 def test_user_without_a_right_to_the_password_hash_can_load(
     database: Shop, filled: Shop, mode: str, warehouse: Target

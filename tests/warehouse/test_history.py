@@ -1,0 +1,182 @@
+"""The rules of history, each with versions made up for it and the intervals that follow, worked out by hand.
+
+Versions come by two loads, and the snapshot is made after each. Where the versions of a case come by one load, what
+comes out after it is what comes out after both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from tests.warehouse.made_up_history import MadeUpHistory
+
+pytestmark = pytest.mark.slow
+
+ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One record: its versions by load, as `<time> <revision> <label>`, a deletion with `deleted` behind; its intervals
+    after each load, as `<from> <to> <label>`."""
+
+    first_load: tuple[str, ...]
+    after_first: tuple[str, ...]
+    second_load: tuple[str, ...] = ()
+    after_second: tuple[str, ...] = ()
+
+    @property
+    def after_both(self) -> tuple[str, ...]:
+        return self.after_second or self.after_first
+
+
+CASES = {
+    "a record without a change": Case(("06-01 1 A",), ("… … A",)),
+    "a value that returns": Case(
+        ("06-01 1 A", "06-02 2 B", "06-03 3 A"), ("… 06-02 A", "06-02 06-03 B", "06-03 … A"),
+    ),
+    "a value that returns load by load": Case(
+        ("06-01 1 A", "06-02 2 B"), ("… 06-02 A", "06-02 … B"),
+        ("06-03 3 A",), ("… 06-02 A", "06-02 06-03 B", "06-03 … A"),
+    ),
+    "several changes within a day": Case(
+        ("06-01 1 A", "06-02T09:00:00 2 B", "06-02T09:00:00.000001 3 C", "06-02T18:30:00 4 A"),
+        (
+            "… 06-02T09:00:00 A", "06-02T09:00:00 06-02T09:00:00.000001 B",
+            "06-02T09:00:00.000001 06-02T18:30:00 C", "06-02T18:30:00 … A",
+        ),
+    ),
+    "written down in any order": Case(
+        ("06-03 3 C", "06-01 1 A", "06-02 2 B"), ("… 06-02 A", "06-02 06-03 B", "06-03 … C"),
+    ),
+    "changes that come to nothing": Case(("06-01 1 A", "06-02 2 A", "06-03 3 A"), ("… … A",), ("06-04 4 A",)),
+    "null is a value, and not an empty one": Case(
+        ("06-01 1 A", "06-02 2 null", "06-03 3 "), ("… 06-02 A", "06-02 06-03 None", "06-03 … "),
+    ),
+    # Deletes.
+    "deleted, then restored as it was": Case(
+        ("06-01 1 A", "06-02 2 A deleted"), ("… 06-02 A", "06-02 … A deleted"),
+        ("06-03 1 A",), ("… 06-02 A", "06-02 06-03 A deleted", "06-03 … A"),
+    ),
+    "restored at the instant of the delete": Case(
+        ("06-01 1 A", "06-02 2 A deleted"), ("… 06-02 A", "06-02 … A deleted"), ("06-02 3 A",), ("… … A",),
+    ),
+    "restored at a time before the delete": Case(
+        ("06-01 1 A", "06-03 2 A deleted"),
+        ("… 06-03 A", "06-03 … A deleted"),
+        ("06-02 3 A",),
+    ),
+    "deleted twice": Case(
+        ("06-01 1 A", "06-02 2 A deleted", "06-03 3 A deleted"), ("… 06-02 A", "06-02 … A deleted"),
+    ),
+    "known by its delete alone": Case(("06-02 2 A deleted",), ("… … A deleted",)),
+    # Several versions at one instant.
+    "twice to the letter": Case(("06-01 1 A", "06-02 2 B", "06-02 2 B"), ("… 06-02 A", "06-02 … B"), ("06-02 2 B",)),
+    "the higher revision holds, whichever comes first": Case(
+        ("06-01 1 A", "06-02 3 C"), ("… 06-02 A", "06-02 … C"), ("06-02 2 B",),
+    ),
+    "a correction with a higher revision": Case(
+        ("06-01 1 A", "06-02 2 B", "06-03 3 C"), ("… 06-02 A", "06-02 06-03 B", "06-03 … C"),
+        ("06-02 4 A",), ("… 06-03 A", "06-03 … C"),
+    ),
+    # What the snapshot hashes is `=A|=false` and `=B|=false`; their md5 begin with c7a0 and 9ac3, so A is the greater.
+    "of equals the greatest content, the lesser first": Case(("06-02 2 B",), ("… … B",), ("06-02 2 A",), ("… … A",)),
+    "of equals the greatest content, the lesser last": Case(("06-02 2 A",), ("… … A",), ("06-02 2 B",), ("… … A",)),
+    "of equals in one load": Case(("06-02 2 B", "06-02 2 A"), ("… … A",)),
+    # Late versions.
+    "a late version takes its place": Case(
+        ("06-01 1 A", "06-03 3 C"), ("… 06-03 A", "06-03 … C"),
+        ("06-02 2 B",), ("… 06-02 A", "06-02 06-03 B", "06-03 … C"),
+    ),
+    "a late version that says nothing new": Case(
+        ("06-01 1 A", "06-03 3 C"), ("… 06-03 A", "06-03 … C"), ("06-02 2 A",),
+    ),
+    "a late version that the next one repeats": Case(
+        ("06-01 1 A", "06-03 3 C"), ("… 06-03 A", "06-03 … C"), ("06-02 2 C",), ("… 06-02 A", "06-02 … C"),
+    ),
+    "a late first version reaches back": Case(
+        ("06-02 2 B", "06-03 3 C"), ("… 06-03 B", "06-03 … C"),
+        ("06-01 1 A",), ("… 06-02 A", "06-02 06-03 B", "06-03 … C"),
+    ),
+    "a late delete": Case(
+        ("06-01 1 A", "06-03 3 C"), ("… 06-03 A", "06-03 … C"),
+        ("06-02 2 A deleted",), ("… 06-02 A", "06-02 06-03 A deleted", "06-03 … C"),
+    ),
+}  # fmt: skip
+
+# A record whose row is changed by hand after the first load: that shows whether a build wrote it again. It shares the
+# first part of its key with one that the second load touches, and the second part with another.
+BY_HAND, ITS_NEIGHBOURS = ("untouched", 2), [("untouched", 1), ("touched", 2)]
+Stages = dict[str, dict[tuple[str, int], list[str]]]
+
+
+def values(key: tuple[str, int], version: str) -> str:
+    """A case's version as the log has it."""
+    at, revision, label, *rest = version.split(" ")
+    content = "null" if label == "null" else f"'{label}'"
+    return f"'{key[0]}', {key[1]}, '2025-{at}', {revision}, {content}, {'deleted' in rest}"
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def stages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stages:
+    """What the snapshot held after the first load, after the second, after it was computed in full, and after a column
+    more was tracked."""
+    engine = None if request.param == "duckdb" else request.getfixturevalue("new_postgres_database")()
+    history = MadeUpHistory(tmp_path_factory.mktemp("history"), engine)
+    columns, found = "shop, item, valid_at, source_revision, label, is_deleted", {}
+    neighbours = [BY_HAND, *ITS_NEIGHBOURS]
+    history.load("one", columns, [
+        *(values((name, 1), version) for name, case in CASES.items() for version in case.first_load),
+        *(values(key, "06-01 1 A") for key in neighbours),
+    ])  # fmt: skip
+    history.snapshot()
+    found["first load"] = history.intervals()
+    history.run("update snapshots.history set label = 'by hand' where shop = 'untouched' and item = 2")
+    history.load("two", columns, [
+        *(values((name, 1), version) for name, case in CASES.items() for version in case.second_load),
+        *(values(key, "06-02 2 B") for key in ITS_NEIGHBOURS),
+    ])  # fmt: skip
+    history.snapshot()
+    found["both loads"] = history.intervals()
+    history.run("update granary.code set fingerprint = 'another'")
+    history.snapshot()
+    found["in full"] = history.intervals()
+    # Versions from before have no colour; nor has one that comes later without it.
+    history.run(
+        "update snapshots.history set label = 'by hand' where shop = 'untouched' and item = 2",
+        "alter table log add column colour varchar",
+    )
+    history.load("three", f"{columns}, colour", [values(("untouched", 1), "06-05 5 B") + ", 'red'"])
+    history.track("label", "colour")
+    history.snapshot()
+    found["a column more"] = history.intervals("coalesce(label, 'None') || ' ' || coalesce(colour, 'None')")
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rule(stages: Stages, name: str) -> None:
+    case, key = CASES[name], (name, 1)
+    assert stages["first load"][key] == list(case.after_first)
+    assert stages["both loads"][key] == list(case.after_both)
+    assert stages["in full"][key] == list(case.after_both)
+
+
+def test_every_part_of_a_key_counts(stages: Stages) -> None:
+    for key in ITS_NEIGHBOURS:
+        assert stages["both loads"][key] == ["… 06-02 A", "06-02 … B"]
+    assert stages["in full"][BY_HAND] == ["… … A"]
+
+
+def test_only_keys_of_new_loads_are_written_again(stages: Stages) -> None:
+    assert stages["both loads"][BY_HAND] == ["… … by hand"]
+    assert stages["in full"][BY_HAND] == ["… … A"], "a changed rule computes all"
+
+
+def test_versions_from_before_a_tracked_column_have_none(stages: Stages) -> None:
+    found = stages["a column more"]
+    assert found["untouched", 1] == ["… 06-02 A None", "06-02 06-05 B None", "06-05 … B red"]
+    assert found[BY_HAND] == ["… … A None"], "a tracked column computes all"
+    for name in ("a value that returns", "a late version takes its place"):
+        assert [text.removesuffix(" None") for text in found[name, 1]] == list(CASES[name].after_both)
