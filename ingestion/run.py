@@ -35,7 +35,9 @@ def observation_time() -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def load_all(target: Target, say: Callable[[str], None], only: Sequence[str] = ()) -> tuple[list[Loaded], list[str]]:
+def load_all(
+    target: Target, say: Callable[[str], None], only: Sequence[str] = (), seconds: dict[str, float] | None = None
+) -> tuple[list[Loaded], list[str]]:
     """Load the configured sources; make the tables of the others, empty, where they are missing.
 
     A source that can't be read doesn't keep the others from loading.
@@ -44,6 +46,7 @@ def load_all(target: Target, say: Callable[[str], None], only: Sequence[str] = (
         target: the warehouse.
         say: takes lines of progress.
         only: names of sources; all where empty.
+        seconds: takes how long each step of each source took, see `load`.
 
     Returns:
         What happened to the records, and one line for each source that failed.
@@ -59,7 +62,7 @@ def load_all(target: Target, say: Callable[[str], None], only: Sequence[str] = (
         reader = package.extracts if package.is_configured() else None
         say(f"source {name}" if reader else f"source {name}: not configured, nothing to load")
         try:
-            loaded += load(read_contract(name), reader, target, observed_at, say)
+            loaded += load(read_contract(name), reader, target, observed_at, say, seconds)
         except (SourceError, LoadError) as error:
             say(f"  {error}")
             failures.append(str(error))

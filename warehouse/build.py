@@ -53,7 +53,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     started = time.monotonic()
     if request.ingest:
         with run.step("loading"), demo_if_unconfigured(target, say, request.extra_days):
-            run.loaded, failures = load_all(target, say)
+            run.loaded, failures = load_all(target, say, seconds=run.seconds)
         if failures:
             raise BuildError(failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else ""))
     prepare_runs(target)

@@ -31,18 +31,27 @@ from warehouse import dbt
 from warehouse.database import open_database
 
 Say = Callable[[str], None]
-VIEWS = ("ops_runs", "ops_test_results", "ops_relations", "ops_extracts", "ops_column_profiles", "ops_anomalies")
+VIEWS = (
+    "ops_runs",
+    "ops_run_steps",
+    "ops_test_results",
+    "ops_relations",
+    "ops_extracts",
+    "ops_column_profiles",
+    "ops_anomalies",
+)
 
 _RUN = (
     "struct(run_id varchar, command varchar, target varchar, started_at varchar, finished_at varchar, "
-    "outcome varchar, message varchar, generation_number bigint, loading_seconds double, building_seconds double, "
-    "publishing_seconds double, source_count bigint, loaded_count bigint, known_count bigint, rejected_count bigint)"
+    "outcome varchar, message varchar, generation_number bigint, source_count bigint, "
+    " loaded_count bigint, known_count bigint, rejected_count bigint)"
 )
 _RESULTS = (
     "struct(node_name varchar, resource_type varchar, status varchar, seconds double, failure_count bigint, "
     "tested_name varchar, column_name varchar, quality_dimension varchar, severity varchar, source_ids varchar)[]"
 )
 _ROW_COUNTS = "struct(relation_name varchar, row_count bigint)[]"
+_STEPS = "struct(step_name varchar, seconds double)[]"
 _LARGEST_BYTES = 100_000_000
 
 
@@ -65,7 +74,7 @@ class Run:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Measure a step: loading, building or publishing."""
+        """Measure a step: loading (of which each source's own steps are parts), building or publishing."""
         started = time.monotonic()
         try:
             yield
@@ -77,12 +86,11 @@ class Run:
         plain = asdict(self)
         for inner in ("seconds", "loaded", "results", "row_counts"):
             del plain[inner]
-        for name in ("loading", "building", "publishing"):
-            plain[f"{name}_seconds"] = round(self.seconds[name], 3) if name in self.seconds else None
         for name in ("source_count", "loaded", "known", "rejected"):
             plain[f"{name.removesuffix('_count')}_count"] = sum(int(getattr(each, name)) for each in self.loaded)
         counts = [{"relation_name": name, "row_count": number} for name, number in self.row_counts.items()]
-        return {"run": plain, "results": self.results, "row_counts": counts}
+        steps = [{"step_name": name, "seconds": round(seconds, 3)} for name, seconds in self.seconds.items()]
+        return {"run": plain, "results": self.results, "row_counts": counts, "steps": steps}
 
 
 def _now() -> str:
@@ -165,7 +173,8 @@ def _extracts(reader: Reader) -> Generator[Extract, None, None]:
     if not new:
         return
     listed = ", ".join(literal(str(file)) for file in new)
-    columns = f"{{run: {literal(_RUN)}, results: {literal(_RESULTS)}, row_counts: {literal(_ROW_COUNTS)}}}"
+    kinds = {"run": _RUN, "results": _RESULTS, "row_counts": _ROW_COUNTS, "steps": _STEPS}
+    columns = "{" + ", ".join(f"{name}: {literal(kind)}" for name, kind in kinds.items()) + "}"
     reader.connection.execute(
         f"create or replace temp table ended as from read_json([{listed}], columns = {columns}, "
         f"maximum_object_size = {_LARGEST_BYTES})"
@@ -177,8 +186,10 @@ def _extracts(reader: Reader) -> Generator[Extract, None, None]:
     )
     for name, columns, counted in (
         ("runs", f"run.* exclude (outcome), {outcome}", "count(*)"),
-        ("results", "run.run_id, unnest(results, recursive := true)", "sum(len(results))"),
-        ("row_counts", "run.run_id, unnest(row_counts, recursive := true)", "sum(len(row_counts))"),
+        *(
+            (name, f"run.run_id, unnest({name}, recursive := true)", f"sum(len({name}))")
+            for name in ("results", "row_counts", "steps")
+        ),
     ):
         count = reader.connection.execute(f"select {counted} from ended").fetchone()
         relation = f"(select {columns}, {meta} from ended)"

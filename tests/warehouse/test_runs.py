@@ -123,6 +123,13 @@ def test_every_run_is_recorded_the_failed_one_with_its_failing_test(shop: Shop) 
     assert tests[0][0] > 400 and tests[0][0] - tests[0][1] < 200
     assert shop.runs(f"select row_count from {schema}ops_relations where relation_name = 'fct_sales'") != []
     assert (5,) in shop.runs(f"select row_count from {schema}ops_relations where relation_name = 'fct_sales'")
+    steps = dict(
+        shop.runs(f"""
+            select step_name, duration_seconds from {schema}ops_run_steps
+            where run_id = (select run_id from {schema}ops_runs where outcome = 'published')""")
+    )
+    assert steps.keys() >= {"loading", "building", "publishing", "retail extract", "retail load"}
+    assert steps["loading"] > steps["retail extract"] + steps["retail load"] > 0
     assert list((shop.warehouse / "runs").iterdir()) == [], "what is loaded waits no more"
 
     lines: list[str] = []
