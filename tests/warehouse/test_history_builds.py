@@ -87,6 +87,7 @@ def until_end_of_june(shop: SmallShop) -> None:
         account(7, "06-10T00:00:00"),
         account(8, "06-10T00:00:00", status="active"),
         account(8, "06-10T00:00:00", status="suspended"),
+        account(9, "06-10T00:00:00"),
     ]
 
 
@@ -99,6 +100,7 @@ def late_ones(shop: SmallShop) -> None:
     shop.log("users", "06-25 00:00:00", id=user_id(4), email="dot@one.example")
     shop.put("06-05 00:00:00", id=2, user_id=user_id(6), city="Lille", country_code="FR", is_default=0)
     shop.drop(5)
+    shop.accounts = [account(9, "06-28T00:00:00", created_at="06-10T00:00:00", profile={"avatar": "new.png"})]
 
 
 @dataclass(frozen=True)
@@ -235,6 +237,15 @@ def test_each_source_has_its_clock_and_its_columns(story: Story) -> None:
         "06-03 06-12T10:00:00 Eve Poe active",
         "06-12T10:00:00 … Eve Roe suspended",
     ]
+
+
+def test_a_change_that_is_not_shown_makes_no_version(story: Story) -> None:
+    def found(select: str) -> list[str]:
+        return intervals(story.shop.ask(lambda database: select.format(database.next("commerce", "dim_customers"))))
+
+    snapshot = "select valid_from, valid_to from snapshots.snap_accounts__users where account_id = 'acc_9' order by 1"
+    assert found(snapshot) == ["… 06-28", "06-28 …"], "the picture is new"
+    assert found("select valid_from, valid_to from {} where customer_id = 'acc_9'") == ["… …"]
 
 
 def test_an_account_that_is_listed_twice(story: Story) -> None:
