@@ -100,7 +100,7 @@ take-column: setup ## Take a new column of a source over: contract, staging, his
 test: setup-dev ## Everything: Python tests, dbt on DuckDB and on a real Postgres
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -rs $(PYTEST_ARGS)
 
-prove: setup-dev ## Try to break the promises: kills, paths, readers, planted faults (takes its time; SEED=… again)
+prove: setup-dev ## Try to break the promises: kills, paths, real days, readers, planted faults (takes its time; SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED))
 
 lint: setup-dev ## Every linter, as the pre-commit hooks run them

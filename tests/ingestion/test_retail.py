@@ -21,8 +21,8 @@ from ingestion.extracts import Loaded, SourceError
 from ingestion.loading import load
 from ingestion.sources import retail
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects
+from tests.warehouse.real_days import REAL_DAYS
 
-REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "online_retail" / "daily"
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 DAY = "2024-03-01"
 
@@ -57,15 +57,15 @@ def deliver(folder: Path) -> Deliver:
 
 @pytest.fixture
 def real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    if not REAL_DATA.exists():
+    if not REAL_DAYS.exists():
         message = "THE REAL RETAIL DATA IS NOT HERE: THE RETAIL SOURCE WAS NOT TESTED ON IT"
         with request.getfixturevalue("capsys").disabled():
             print(f"\n{message}")
         if os.environ.get("CI") == "true":
             pytest.fail(message)
         pytest.skip(message)
-    monkeypatch.setenv("SOURCES__RETAIL__BUCKET_URL", str(REAL_DATA))
-    return REAL_DATA
+    monkeypatch.setenv("SOURCES__RETAIL__BUCKET_URL", str(REAL_DAYS))
+    return REAL_DAYS
 
 
 def test_real_data_adds_up(real_data: Path, warehouse: Target) -> None:

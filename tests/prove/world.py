@@ -153,11 +153,26 @@ class World:
         with self.systems() as systems:
             duck = {name: value for name, value in systems.items() if name not in self.engine}
             build_from(whole, duck)
-        found = differences(whole, self.engine if self.engine else self.warehouse)
-        tally.add("paths compared")
-        tally.add("rows compared", _rows(whole))
-        if found:
-            raise BrokenPromiseError(f"{what}: tables differ from a build of all at once: {found}")
+        expect_same(what, whole, self.engine or self.warehouse, tally)
+
+
+def expect_same(what: str, whole: Path, other: Path | Mapping[str, str], tally: Tally) -> None:
+    """Compare what two warehouses publish, row by row.
+
+    Args:
+        what: the path to `other`, for the error.
+        whole: the folder of the DuckDB warehouse that was built of all at once.
+        other: another's, or libpq's variables of a Postgres.
+        tally: counts paths and rows.
+
+    Raises:
+        BrokenPromiseError: a published table differs.
+    """
+    found = differences(whole, other)
+    tally.add("paths compared")
+    tally.add("rows compared", _rows(whole))
+    if found:
+        raise BrokenPromiseError(f"{what}: tables differ from a build of all at once: {found}")
 
 
 def _rows(folder: Path) -> int:

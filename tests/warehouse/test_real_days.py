@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
-from decimal import Decimal
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import current_target
-from ingestion.duck import connect, load_extension
+from ingestion.duck import connect
 from ingestion.run import load_all
-from tests.warehouse.warehouses import build_from, differences, opened, settings
+from tests.prove.days import feed, late_and_corrected
+from tests.prove.tally import Tally
+from tests.prove.world import expect_same
+from tests.warehouse.real_days import REAL_DAYS, wrong_figures
+from tests.warehouse.warehouses import attach_published, build_from, differences, opened, settings
 
-REAL_DAYS = PROJECT_ROOT.parent / "shared" / "data" / "online_retail" / "daily"
 NOT_TESTED = "THE REAL TRADING DAYS ARE NOT HERE: THE WAREHOUSE WAS NOT TESTED ON THEM"
-
-# From the README of the data, where they were counted apart from any code of this project.
-FIGURES = {
-    "count(*)": 225_438,
-    "count(distinct document_number)": 11_670,
-    "count(distinct product_code)": 3_588,
-    "sum(quantity)": 2_101_980,
-    "sum(quantity * unit_price_amount)": Decimal("4000082.001"),
-    "sum(gross_amount)": Decimal("4000082.001"),
-    "count(*) filter (where line_type = 'cancellation')": 4_096,
-    "sum(gross_amount) filter (where line_type = 'cancellation')": Decimal("-403228.140"),
-    "count(*) filter (where customer_key = '00000000-0000-0000-0000-000000000000')": 63_895,
-    "count(*) filter (where unit_price_amount = 0)": 1_360,
-    "count(distinct customer_key) - 1": 2_879,
-}
-MONTHS = {
-    "2010-12-01": (2_025, 342_228, "748957.020"),
-    "2011-01-01": (1_476, 308_966, "560000.260"),
-    "2011-02-01": (1_393, 277_989, "498062.650"),
-    "2011-03-01": (1_983, 351_872, "683267.080"),
-    "2011-04-01": (1_744, 289_098, "493207.121"),
-    "2011-05-01": (2_162, 380_391, "723333.510"),
-    "2011-06-01": (887, 151_436, "293254.360"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -60,22 +37,9 @@ def at_once(real_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def assert_figures(connection: duckdb.DuckDBPyConnection, fact: str) -> None:
-    for expression, value in FIGURES.items():
-        row = connection.execute(f"select {expression} from {fact}").fetchone()
-        assert row == (value,), f"{expression} is {row}, not {value}"
-    months = connection.execute(f"""
-        select cast(date_trunc('month', business_date) as date), count(distinct document_number), sum(quantity),
-            sum(gross_amount)
-        from {fact} group by 1""").fetchall()
-    assert {str(month): (documents, units, value) for month, documents, units, value in months} == {
-        month: (documents, units, Decimal(value)) for month, (documents, units, value) in MONTHS.items()
-    }
-
-
 def test_every_figure_on_duckdb(at_once: Path) -> None:
     with opened(at_once) as connection:
-        assert_figures(connection, "commerce.fct_sales")
+        assert wrong_figures(connection, "commerce.fct_sales") == []
 
 
 def test_descriptions_repeats_and_countries_are_kept(at_once: Path) -> None:
@@ -110,18 +74,22 @@ def test_a_day_at_a_time_is_all_at_once(real_days: Path, at_once: Path, tmp_path
     assert differences(at_once, warehouse) == {}
 
 
+def test_late_days_and_a_wrong_file_leave_no_trace(real_days: Path, tmp_path: Path) -> None:
+    """Three weeks of days, five of them late, one wrong at first; all 152, and Postgres, are for `make prove`."""
+    days, tally = sorted(real_days.iterdir())[:18], Tally()
+    bunches = late_and_corrected(days, tmp_path / "wrong", 12, random.Random(20261121))
+    assert len(bunches) >= 3 and sum(map(len, bunches)) == len(days) + 1
+    whole = feed("all at once", [days], tmp_path / "whole", {}, tally, print)
+    path = feed("late and corrected", bunches, tmp_path / "path", {}, tally, print, tests_every=9)
+    expect_same("late and corrected", whole, path, tally)
+
+
 @pytest.mark.postgres
 def test_every_figure_on_postgres(
     real_days: Path, at_once: Path, postgres_database: dict[str, str], tmp_path: Path
 ) -> None:
     build_from(tmp_path, {"SOURCES__RETAIL__BUCKET_URL": str(real_days), "TARGET": "prod", **postgres_database})
-    connection = connect()
-    load_extension(connection, "postgres_scanner")
-    dsn = (
-        f"host={postgres_database['PGHOST']} port={postgres_database.get('PGPORT', '5432')} "
-        f"user={postgres_database['PGUSER']} dbname={postgres_database['PGDATABASE']}"
-    )
-    connection.execute(f"attach '{dsn}' as pg (type postgres, read_only)")
-    assert_figures(connection, "pg.commerce.fct_sales")
-    connection.close()
+    with connect() as connection:
+        attach_published(connection, postgres_database, "pg")
+        assert wrong_figures(connection, "pg.commerce.fct_sales") == []
     assert differences(at_once, postgres_database) == {}

@@ -15,7 +15,7 @@ from ingestion.destination import current_target, libpq
 from ingestion.duck import connect, load_extension
 from warehouse.build import Request, build
 
-SETTINGS = ("SOURCES__", "PG", "GRANARY_", "TARGET", "WAREHOUSE_DIR", "SANDBOX_NAME")
+SETTINGS = ("SOURCES__", "PG", "GRANARY_", "TARGET", "WAREHOUSE_DIR", "SANDBOX_NAME", "DBT_EXCLUDE_")
 
 
 @contextmanager
@@ -63,13 +63,30 @@ def connected(server: Mapping[str, str], user: str | None = None) -> psycopg2.ex
 def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB connection with the published marts as `published` and everything else as `build`."""
     connection = connect()
-    connection.execute(f"attach '{folder / 'warehouse.duckdb'}' as published (read_only)")
+    attach_published(connection, folder, "published")
     connection.execute(f"attach '{folder / 'build.duckdb'}' as build (read_only)")
     connection.execute("use published")
     try:
         yield connection
     finally:
         connection.close()
+
+
+def attach_published(connection: duckdb.DuckDBPyConnection, warehouse: Path | Mapping[str, str], name: str) -> None:
+    """Attach what a warehouse publishes, for reading.
+
+    Args:
+        connection: where to attach it.
+        warehouse: a DuckDB warehouse's folder, or libpq's variables of a Postgres.
+        name: what the connection calls it.
+    """
+    if isinstance(warehouse, Path):
+        connection.execute(f"attach '{warehouse / 'warehouse.duckdb'}' as {name} (read_only)")
+        return
+    load_extension(connection, "postgres_scanner")
+    with settings(warehouse):
+        dsn = " ".join(f"{key}={value}" for key, value in libpq().items() if value)
+    connection.execute(f"attach '{dsn}' as {name} (type postgres, read_only)")
 
 
 def published_tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
@@ -90,14 +107,8 @@ def differences(one: Path, other: Path | Mapping[str, str]) -> dict[str, tuple[i
         other: another's, or libpq's variables of a Postgres.
     """
     connection = connect()
-    connection.execute(f"attach '{one / 'warehouse.duckdb'}' as one (read_only)")
-    if isinstance(other, Path):
-        connection.execute(f"attach '{other / 'warehouse.duckdb'}' as other (read_only)")
-    else:
-        load_extension(connection, "postgres_scanner")
-        with settings(other):
-            dsn = " ".join(f"{key}={value}" for key, value in libpq().items() if value)
-        connection.execute(f"attach '{dsn}' as other (type postgres, read_only)")
+    attach_published(connection, one, "one")
+    attach_published(connection, other, "other")
     tables = published_tables(connection, "one")
     assert len(tables) >= 14, f"too few tables to compare: {tables}"
     found = {}
