@@ -25,23 +25,23 @@ inferred_shop as (
     select cast(product_id as {{ dbt.type_string() }}) from shop
 ),
 
--- Only lines that hold name a product: a code that a corrected file has no more was never sold.
+present_files as (
+    select
+        trading_date,
+        max(source_revision) as source_revision
+    from {{ ref('stg_retail__files') }}
+    group by trading_date
+),
+
+-- Only the present version of a day's file names products: a code that a corrected file has no more was never sold.
 inferred_retail as (
     select lines.product_code
     from {{ ref('stg_retail__sales_lines') }} as lines
-    left join retail on lines.product_code = retail.product_code
-    left join {{ ref('stg_retail__sales_lines') }} as later_lines
-        on
-            lines.trading_date = later_lines.trading_date
-            and lines.invoice_no = later_lines.invoice_no
-            and lines.line_number = later_lines.line_number
-            and lines.source_revision < later_lines.source_revision
-    where
-        lines.product_code is not null
-        and not lines.is_deleted
-        and retail.product_code is null
-        and later_lines.source_revision is null
-    group by lines.product_code
+    inner join present_files
+        on lines.trading_date = present_files.trading_date and lines.source_revision = present_files.source_revision
+    where lines.product_code is not null and not lines.is_deleted
+    except
+    select product_code from retail
 ),
 
 versions as (
