@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ingestion.destination import current_target
 from tests.prove.kills import prove_kills
 from tests.prove.mutations import MUTATIONS, PLAN, copy_project, plant
 from tests.prove.paths import follow
 from tests.prove.tally import Tally
 from tests.prove.world import World
+from warehouse.database import open_database
 
 SEED = 20261121
 
@@ -29,10 +31,10 @@ def test_late_corrected_and_rolled_back_comes_out_the_same(tmp_path: Path) -> No
 def test_a_late_original_does_not_win(tmp_path: Path) -> None:
     """The corrected file of a day is there first, what it corrects comes two builds later."""
     world = World(tmp_path)
-    corrected = world.withheld()[-1]
+    corrected = next(file for file in reversed(world.withheld()) if file.suffix == ".csv")
     original = world.written / f"1_{corrected.name}"
     lines = corrected.read_bytes().splitlines(keepends=True)
-    assert len(lines) > 2
+    assert len(lines) > 2 and b"United Kingdom" in lines[1]
     original.write_bytes(b"".join([lines[0], *lines[2:], lines[1].replace(b"United Kingdom", b"France")]))
     earlier = corrected.stat().st_mtime_ns - 3_600_000_000_000
     os.utime(original, ns=(earlier, earlier))
@@ -43,6 +45,13 @@ def test_a_late_original_does_not_win(tmp_path: Path) -> None:
     world.build()
     world.deliver([original])
     world.build()
+    with world.entered(), open_database(current_target()) as database:
+        files = database.raw("retail", "files")
+        # Both were read, the original last: else there is nothing that could have won.
+        assert [row[0] for row in database.run(f"""
+            select file_name from {files}
+            where trading_date = (select trading_date from {files} where file_name = %s) order by _load_id""",
+            [original.name])] == [corrected.name, original.name]  # fmt: skip
     world.expect_same_as_all_at_once("a late original", Tally())
 
 
