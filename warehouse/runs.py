@@ -146,12 +146,11 @@ def _collect(target: Target, say: Say) -> None:
     """Load the runs that ended, and show them to readers."""
     try:
         load(read_contract(OWN_SOURCE), _extracts, target)
-        with open_database(target) as database:
-            views_there = all(database.exists(f"{target.schema('runs')}.{name}") for name in VIEWS)
-        if not views_there:
+        if len(_views(target)) < len(VIEWS):
+            # Before a first build has got so far. What reads a source that was never loaded has to wait for that.
             dbt.run(target, ["run", "--select", "path:models/ops/runs"])
         if target.engine == "duckdb":
-            _show(target)
+            _show(target, _views(target))
     except Exception as error:
         say(
             f"note: this run's record could not be loaded: {(str(error).splitlines() or [repr(error)])[0]}; it waits "
@@ -196,7 +195,13 @@ def _extracts(reader: Reader) -> Generator[Extract, None, None]:
         yield Extract(reader.contract.table(name), relation, int((count or (0,))[0] or 0))
 
 
-def _show(target: Target) -> None:
+def _views(target: Target) -> list[str]:
+    """The views that there are."""
+    with open_database(target) as database:
+        return [name for name in VIEWS if database.exists(f"{target.schema('runs')}.{name}")]
+
+
+def _show(target: Target, views: list[str]) -> None:
     """DuckDB: put the views, as tables, into the file that readers open."""
     file = target.folder / "runs.duckdb"
     partial = file.with_suffix(".writing")
@@ -204,6 +209,6 @@ def _show(target: Target) -> None:
     with duckdb.connect(str(partial)) as connection:
         # Under its own name, which the views' definitions give.
         connection.execute(f"attach {literal(str(target.build_file))} as {target.build_file.stem} (read_only)")
-        for name in VIEWS:
+        for name in views:
             connection.execute(f"create table {name} as from {target.build_file.stem}.runs.{name}")
     partial.replace(file)

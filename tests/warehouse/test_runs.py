@@ -138,6 +138,15 @@ def test_every_run_is_recorded_the_failed_one_with_its_failing_test(shop: Shop) 
     assert any("failed" in line and "loads__every_record_is_accounted_for" in line for line in lines)
 
 
+def test_a_first_build_that_can_not_read_its_source_is_recorded(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, {})
+    shop.files.rmdir()
+    with pytest.raises(BuildError, match="there is no folder"):
+        shop.build(FIRST_DAY)
+    (row,) = shop.runs("select outcome, failure_message from ops_runs")
+    assert row[0] == "failed" and row[1].startswith("retail: there is no folder")
+
+
 def test_a_killed_run_is_recorded_by_the_next(tmp_path: Path) -> None:
     shop = Shop(tmp_path, {})
     shop.deliver(FIRST_DAY, 5)
