@@ -98,7 +98,8 @@ take-column: setup ## Take a new column of a source over: contract, staging, his
 		$(if $(MODEL),--model $(MODEL)) $(if $(TRACK),--track)
 
 test: setup-dev ## Everything: Python tests, dbt on DuckDB and on a real Postgres
-	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -rs $(PYTEST_ARGS)
+	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -rs \
+		$(PYTEST_ARGS)
 
 prove: setup-dev ## Try to break the promises: kills, paths, real days, readers, planted faults (takes its time; SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED))
