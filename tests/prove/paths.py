@@ -68,7 +68,7 @@ def follow(plan: Plan, world: World, tally: Tally) -> None:
             forget_code(world, chance.choice(["fct_sales", "fct_inventory_daily", "agg_sales__daily", "dim_customers"]))
         tally.add("steps taken")
     world.deliver(world.withheld())
-    world.build()
+    world.build(tested=True)
     world.expect_same_as_all_at_once(f"plan {plan}", tally)
 
 

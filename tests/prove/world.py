@@ -65,10 +65,10 @@ class World:
             kept = {name: value for name, value in found.items() if "ACCOUNTS" not in name}
             yield {**kept, **self.engine, "SOURCES__RETAIL__BUCKET_URL": str(self.delivered)}
 
-    def build(self, request: Request = Request()) -> list[str]:  # noqa: B008
-        """Build in this process."""
+    def build(self, request: Request = Request(), *, tested: bool = False) -> list[str]:  # noqa: B008
+        """Build in this process, with dbt's own tests where `tested` says so."""
         with self.systems() as systems:
-            return build_from(self.warehouse, systems, request)
+            return build_from(self.warehouse, systems, request, tested=tested)
 
     @contextmanager
     def entered(self, systems: Mapping[str, str] | None = None) -> Iterator[None]:
@@ -152,7 +152,7 @@ class World:
         shutil.rmtree(whole, ignore_errors=True)
         with self.systems() as systems:
             duck = {name: value for name, value in systems.items() if name not in self.engine}
-            build_from(whole, duck)
+            build_from(whole, duck, tested=False)
         expect_same(what, whole, self.engine or self.warehouse, tally)
 
 

@@ -65,10 +65,10 @@ def test_a_broken_database_leaves_the_last_generation(running: tuple[Path, Path]
     with serving(company, faults=[]) as systems:
         breaking(company)
         with pytest.raises(BuildError, match=message):
-            build_from(warehouse, systems)
+            build_from(warehouse, systems, tested=False)
         assert_still_published(warehouse, before)
         shutil.move(sound, company / "shop.sqlite")
-        build_from(warehouse, systems)
+        build_from(warehouse, systems, tested=False)
     with opened(warehouse) as connection:
         rows = connection.execute(
             "select sum(source_count - loaded_count - known_count - rejected_count) from ops.ops_loads"
@@ -94,10 +94,10 @@ def test_a_broken_api_leaves_the_last_generation(running: tuple[Path, Path], cas
     }
     with serving(company, faults=API_FAILURES[case]) as systems:
         with pytest.raises(BuildError, match="accounts: "):
-            build_from(warehouse, {**systems, **quick})
+            build_from(warehouse, {**systems, **quick}, tested=False)
         assert_still_published(warehouse, before)
     with serving(company, faults=[]) as systems:
-        build_from(warehouse, {**systems, **quick})
+        build_from(warehouse, {**systems, **quick}, tested=False)
     assert (warehouse / "warehouse.duckdb").stat().st_ino != before.st_ino
 
 
@@ -106,7 +106,7 @@ def test_an_api_that_asks_for_patience_gets_it(running: tuple[Path, Path]) -> No
     with serving(
         company, faults=[Fault("429", request=1, retry_after=0), Fault("503", request=2, retry_after=0)]
     ) as systems:
-        lines = build_from(warehouse, systems)
+        lines = build_from(warehouse, systems, tested=False)
     assert any("is published" in line for line in lines)
 
 
@@ -132,7 +132,7 @@ def test_bad_files_are_rejected_and_the_rest_is_published(running: tuple[Path, P
     )
     (company / "retail" / "2030-01-09.csv").write_bytes(cut + whole[:-20])
     with serving(company, faults=[]) as systems:
-        lines = build_from(warehouse, systems)
+        lines = build_from(warehouse, systems, tested=False)
         for day in days:
             assert any(line.startswith("note: ") and day in line for line in lines), (
                 f"nothing was said of {day}: {lines[-20:]}"
@@ -150,7 +150,7 @@ def test_bad_files_are_rejected_and_the_rest_is_published(running: tuple[Path, P
             mended = cut + f"9{day[-2:]},A1,THING,2,{day} 08:00:00,1.5,77,France\n".encode()
             (company / "retail" / f"{day}.csv").write_bytes(mended)
         (company / "retail" / "2030-01-09.csv").write_bytes(cut + whole)
-        build_from(warehouse, systems)
+        build_from(warehouse, systems, tested=False)
     with opened(warehouse) as connection:
         open_ones = connection.execute(
             "select resource_name, record_key, reasons from ops.ops_rejects "
@@ -170,7 +170,7 @@ def test_a_type_changed_to_text_rejects_only_what_is_no_number(running: tuple[Pa
         shop.execute("update payments set amount = 'twelve', updated_at = '2030-01-01 00:00:00' where id = 1")
         shop.execute("update payments set amount = '12.34', updated_at = '2030-01-01 00:00:00' where id = 2")
     with serving(company, faults=[]) as systems:
-        build_from(warehouse, systems)
+        build_from(warehouse, systems, tested=False)
     with opened(warehouse) as connection:
         reasons = connection.execute(
             "select reasons from ops.ops_rejects where resource_name = 'payments' and not is_resolved"
@@ -205,18 +205,18 @@ def test_two_builds_at_once_refuse(running: tuple[Path, Path]) -> None:
         serving(company, faults=[]) as systems,
         pytest.raises(BuildError, match="another build of this warehouse is running"),
     ):
-        build_from(warehouse, systems)
+        build_from(warehouse, systems, tested=False)
 
 
 def test_a_failure_leaves_no_trace_in_the_next_build(running: tuple[Path, Path], tmp_path: Path) -> None:
     """A build that failed in one source has loaded the others; what the next one publishes is what all of raw says."""
     company, warehouse = running
     with serving(company, faults=[Fault("html", request=1)] * 20) as systems, pytest.raises(BuildError):
-        build_from(warehouse, {**systems, "SOURCES__ACCOUNTS__MAX_ATTEMPTS": "2"})
+        build_from(warehouse, {**systems, "SOURCES__ACCOUNTS__MAX_ATTEMPTS": "2"}, tested=False)
     with serving(company, faults=[]) as systems:
-        build_from(warehouse, systems)
+        build_from(warehouse, systems, tested=False)
         before = tmp_path / "before"
         before.mkdir()
         shutil.copyfile(warehouse / "warehouse.duckdb", before / "warehouse.duckdb")
-        build_from(warehouse, systems, Request(full=True))
+        build_from(warehouse, systems, Request(full=True), tested=False)
     assert differences(before, warehouse) == {}

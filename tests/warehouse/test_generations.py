@@ -26,7 +26,7 @@ class Company:
 
     def build(self, request: Request = Request()) -> list[str]:  # noqa: B008
         with serving(self.systems, faults=[]) as systems:
-            return build_from(self.folder, {**systems, **self.engine}, request)
+            return build_from(self.folder, {**systems, **self.engine}, request, tested=False)
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -30,14 +30,14 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
             next_day(company, DAYS_A_STEP)
         build_from_demo(everything, company)
         with serving(company, faults=[]) as systems:
-            build_from(logged, without_accounts(systems))
+            build_from(logged, without_accounts(systems), tested=False)
     return company, everything, logged
 
 
 def test_step_by_step_is_all_at_once(grown: tuple[Path, Path, Path], tmp_path: Path) -> None:
     company, _, logged = grown
     with serving(company, faults=[]) as systems:
-        build_from(tmp_path, without_accounts(systems))
+        build_from(tmp_path, without_accounts(systems), tested=False)
     assert differences(logged, tmp_path) == {}
 
 
@@ -54,7 +54,7 @@ def test_nothing_new_builds_nothing(grown: tuple[Path, Path, Path]) -> None:
     company, _, logged = grown
     with serving(company, faults=[]) as systems:
         published = (logged / "warehouse.duckdb").stat()
-        lines = build_from(logged, without_accounts(systems))
+        lines = build_from(logged, without_accounts(systems), tested=False)
     assert "nothing to build" in lines[-1]
     assert (logged / "warehouse.duckdb").stat().st_ino == published.st_ino
 
@@ -74,7 +74,7 @@ def test_a_changed_rule_rebuilds_what_it_concerns_in_either_generation(
     with duckdb.connect(str(folder / "warehouse.duckdb")) as connection:
         connection.execute("update ops.seen_code set fingerprint = 'another' where relation_name = 'fct_sales'")
     with serving(company, faults=[]) as systems:
-        build_from(folder, without_accounts(systems))
+        build_from(folder, without_accounts(systems), tested=False)
     assert differences(logged, folder) == {}
 
 
@@ -87,12 +87,14 @@ def test_select_publishes_nothing(grown: tuple[Path, Path, Path], tmp_path: Path
     next_day(next_company, 1)
     inode = (folder / "warehouse.duckdb").stat().st_ino
     with serving(next_company, faults=[]) as systems:
-        lines = build_from(folder, without_accounts(systems), Request(select="stg_shop__orders dim_products"))
+        lines = build_from(
+            folder, without_accounts(systems), Request(select="stg_shop__orders dim_products"), tested=False
+        )
         assert any("nothing is published" in line for line in lines)
         assert (folder / "warehouse.duckdb").stat().st_ino == inode
-        build_from(folder, without_accounts(systems))
+        build_from(folder, without_accounts(systems), tested=False)
         whole = tmp_path / "whole"
-        build_from(whole, without_accounts(systems))
+        build_from(whole, without_accounts(systems), tested=False)
     assert differences(folder, whole) == {}
 
 
