@@ -92,9 +92,28 @@ class MadeUpHistory:
 
     def snapshot(self) -> None:
         """Let dbt make the snapshot from what is loaded."""
+        self._dbt("snapshot")
+
+    def latest_labels(self) -> dict[int, str]:
+        """The label of each living item, by the macro `latest_versions` over a staging model of the log."""
+        models = self.folder / "models"
+        models.mkdir(exist_ok=True)
+        (models / "stg_log.sql").write_text("select * from {{ target.schema }}.log\n", encoding="utf-8")
+        (models / "latest.sql").write_text(
+            "select latest.item, latest.label from {{ latest_versions(ref('stg_log'), ['shop', 'item']) }} as latest\n",
+            encoding="utf-8",
+        )
+        (models / "stg_log.yml").write_text(
+            "models: [{name: stg_log, columns: [{name: shop}, {name: item}, {name: label}, {name: load_id}]}]\n",
+            encoding="utf-8",
+        )
+        self._dbt("run")
+        return dict(self.run("select item, label from main.latest"))
+
+    def _dbt(self, command: str) -> None:
         folder = str(self.folder)
         result = dbtRunner().invoke([
-            "--quiet", "--log-level", "none", "--log-path", folder, "snapshot", "--project-dir", folder,
+            "--quiet", "--log-level", "none", "--log-path", folder, command, "--project-dir", folder,
             "--profiles-dir", folder, "--target-path", str(self.folder / "target"),
         ])  # fmt: skip
         close_connections()
