@@ -27,6 +27,7 @@ from warehouse.build import published_models
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.publish import exchange_files, exchange_schemas, exchangeable_schemas, prepare_next, publish
+from warehouse.runs import prepare_runs
 
 DATABASE, TEMPLATE = "bench_warehouse", "bench_template"
 THREADS = int(os.environ.get("DBT_THREADS", "2"))
@@ -77,6 +78,7 @@ class Warehouse:
         if self.server:
             self.server.fresh(DATABASE)
         self.company.write(self.target, 0)
+        prepare_runs(self.target)
         self.settle()
         if self.server:
             self.server.fresh(TEMPLATE)
@@ -156,7 +158,8 @@ class Warehouse:
                     create = f"create table {node.relation_name} ({columns})"
                     found[key] = Statement((), (create,), node.relation_name, PROJECT_ROOT / node.original_file_path)
                 else:
-                    path = next(path for path in ran.rglob(f"{node.name}.sql") if path.is_file())
+                    path = ran / node.original_file_path  # a folder where a file may hold several, as of snapshots
+                    path = path / f"{node.name}.sql" if path.is_dir() else path
                     written = path.read_text(encoding="utf-8").replace("__dbt_tmp", "")
                     found[key] = Statement(waits_for, (written, *self._indexes(database, node)))
         return found

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import layering
+from tests.project import layering, tested
 
 ROOT = Path(__file__).resolve().parents[2]
+RULES = (*layering.RULES, *tested.RULES)
 
 STAGED = (
     "with source as (\n    select order_id from {{ source('shop', 'orders') }}\n)\n\nselect order_id\nfrom source\n"
@@ -38,6 +39,7 @@ SOUND = {
         "models: [{name: dim_customers, data_tests: [history_is_sound], columns: ["
         "{name: customer_version_key}, {name: valid_from}, {name: valid_to}]}]"
     ),
+    "models/marts/commerce/agg_orders__daily.yml": "unit_tests: [{name: days, model: agg_orders__daily}]",
     "models/ops/loads.sql": "select load_id\nfrom {{ source('ops', 'loads') }}\n",
     "models/ops/_ops__models.yml": "models: [{name: loads, description: Loads.}]",
     "macros/portable/hash.sql": "{% macro duckdb__hash(x) %}md5({{ x }}){% endmacro %}",
@@ -59,12 +61,12 @@ def planted(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-@pytest.mark.parametrize("rule", layering.RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_project_keeps(rule: Callable[[Path], list[str]]) -> None:
     assert rule(ROOT) == []
 
 
-@pytest.mark.parametrize("rule", layering.RULES, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_sound_project_passes(rule: Callable[[Path], list[str]], tmp_path: Path) -> None:
     assert rule(planted(tmp_path, SOUND)) == []
 
@@ -134,31 +136,36 @@ def test_sound_project_passes(rule: Callable[[Path], list[str]], tmp_path: Path)
             "sources: [{name: shop, config: {freshness: {warn_after: {count: 1, period: day}}}}]",
         ),
         (
-            layering.untested_foreign_keys,
+            tested.untested_foreign_keys,
             "models/marts/commerce/fct_orders.yml",
             "models: [{name: fct_orders, columns: [{name: customer_key, data_tests: [not_null]}]}]",
         ),
         (
-            layering.untested_histories,
+            tested.untested_histories,
             "snapshots/shop/_shop__snapshots.yml",
             "snapshots: [{name: snap_shop__orders, data_tests: [unique]}]",
         ),
-        (layering.untested_histories, "snapshots/shop/snap_shop__lines.sql", "{% snapshot snap_shop__lines %}"),
+        (tested.untested_histories, "snapshots/shop/snap_shop__lines.sql", "{% snapshot snap_shop__lines %}"),
         (
-            layering.untested_histories,
+            tested.untested_histories,
             "models/marts/core/dim_customers.yml",
             "models: [{name: dim_customers, columns: [{name: valid_from}, {name: valid_to}]}]",
         ),
         (
-            layering.untested_version_keys,
+            tested.untested_version_keys,
             "models/marts/commerce/fct_orders.yml",
             "models: [{name: fct_orders, columns: [{name: customer_version_key}]}]",
         ),
         (
-            layering.untested_version_keys,
+            tested.untested_version_keys,
             "models/marts/commerce/fct_orders.yml",
             "models: [{name: fct_orders, columns: [{name: customer_version_key}], "
             "data_tests: [{version_holds_at: {arguments: {version_key: product_version_key}}}]}]",
+        ),
+        (
+            tested.unit_tests_that_need_a_built_model,
+            "models/marts/commerce/agg_orders__daily.sql",
+            "{{ config(materialized='incremental') }}\n" + MART,
         ),
         (
             layering.starred_marts,
@@ -217,7 +224,7 @@ def test_exceptions_have_reasons() -> None:
     for exceptions in (
         layering.SOURCE_READERS,
         layering.ENGINE_AWARE,
-        layering.KEYS_WITHOUT_TARGET,
-        layering.INTERVALS_TESTED_OTHERWISE,
+        tested.KEYS_WITHOUT_TARGET,
+        tested.INTERVALS_TESTED_OTHERWISE,
     ):
         assert all(reason.strip() for reason in exceptions.values())
