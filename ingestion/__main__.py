@@ -7,6 +7,7 @@ import sys
 
 from ingestion.contracts import source_names
 from ingestion.destination import ConfigurationError, current_target
+from ingestion.lock import LockError, build_lock
 from ingestion.run import load_all
 
 
@@ -16,10 +17,15 @@ def main() -> int:
     parser.add_argument("sources", nargs="*", choices=[[], *source_names()], help="all configured ones unless named")
     arguments = parser.parse_args()
     try:
-        _, failures = load_all(current_target(), lambda line: print(line, flush=True), arguments.sources)
+        target = current_target()
+        with build_lock(target):
+            _, failures = load_all(target, lambda line: print(line, flush=True), arguments.sources)
     except ConfigurationError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
+    except LockError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
     return 1 if failures else 0
 
 

@@ -209,7 +209,7 @@ def _discard_unfinished(pipeline: dlt.Pipeline, contract: Source, target: Target
     """
     if not pipeline.has_pending_data:
         return
-    pipeline.drop_pending_packages()
+    pipeline.abort_packages()
     existing = _existing_tables(pipeline, target.schema(contract.schema))
     with pipeline.sql_client() as client:
         for name in sorted(existing.keys() & all_columns(contract).keys()):

@@ -8,6 +8,7 @@ from datetime import date
 
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import ConfigurationError, current_target
+from ingestion.lock import LockError
 from warehouse.build import Request, build, publish_held_build, roll_back_build
 from warehouse.columns import new_column, take_column
 from warehouse.diff import show_difference
@@ -92,7 +93,7 @@ def main() -> int:
     except ConfigurationError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 2
-    except BuildError as error:
+    except (BuildError, LockError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1
     return 0

@@ -11,12 +11,12 @@ from typing import Any
 
 from ingestion.destination import Target
 from ingestion.extracts import Loaded
+from ingestion.lock import build_lock
 from ingestion.run import load_all
 from warehouse import dbt, ledger
 from warehouse.database import open_database
 from warehouse.demo import demo_if_unconfigured
 from warehouse.errors import BuildError
-from warehouse.lock import build_lock
 from warehouse.publish import prepare_next, publish, publish_held, roll_back
 from warehouse.runs import Run, prepare_runs, recorded
 from warehouse.summary import count_rows, print_summary, unusual

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ingestion.destination import Target
+from ingestion.lock import build_lock
 from warehouse import dbt, ledger
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
-from warehouse.lock import build_lock
 from warehouse.publish import prepare_next
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from ingestion.__main__ import main as load_by_hand
 from ingestion.demo import next_day, serving
 from ingestion.demo.server import Fault
-from tests.warehouse.warehouses import build_from, differences, opened
+from ingestion.destination import Target
+from ingestion.lock import LockError, build_lock
+from tests.warehouse.warehouses import build_from, differences, opened, settings
 from warehouse.build import Request
 from warehouse.errors import BuildError
-from warehouse.lock import build_lock
 
 
 @pytest.fixture
@@ -196,16 +198,19 @@ def test_a_failing_test_publishes_nothing(running: tuple[Path, Path]) -> None:
     assert_still_published(warehouse, before)
 
 
-def test_two_builds_at_once_refuse(running: tuple[Path, Path]) -> None:
-    from ingestion.destination import Target
-
+def test_two_at_once_refuse(
+    running: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A build beside another one, and a load by hand beside it."""
     company, warehouse = running
-    with (
-        build_lock(Target("dev", "duckdb", warehouse)),
-        serving(company, faults=[]) as systems,
-        pytest.raises(BuildError, match="another build of this warehouse is running"),
-    ):
-        build_from(warehouse, systems, tested=False)
+    running_elsewhere = "another build of this warehouse is running"
+    with build_lock(Target("dev", "duckdb", warehouse)), serving(company, faults=[]) as systems:
+        with pytest.raises(LockError, match=running_elsewhere):
+            build_from(warehouse, systems, tested=False)
+        monkeypatch.setattr("sys.argv", ["ingestion"])
+        with settings({"TARGET": "dev", **systems, "WAREHOUSE_DIR": str(warehouse)}):
+            assert load_by_hand() == 1
+    assert running_elsewhere in capsys.readouterr().err
 
 
 def test_a_failure_leaves_no_trace_in_the_next_build(running: tuple[Path, Path], tmp_path: Path) -> None:

@@ -101,6 +101,23 @@ def test_a_long_reader_is_neither_broken_nor_in_the_way(world: World) -> None:
 
 
 @pytest.mark.battery
+def test_a_frozen_transaction_does_not_outlive_a_publish(world: World) -> None:
+    """REPEATABLE READ freezes rows, and names are looked up afresh: what was built anew since has no rows to
+    it. The generation that it sees tells: it is no longer the one that it began with."""
+    with closing(connected(world.engine)) as reader:
+        reader.autocommit = False
+        reader.set_session(isolation_level="REPEATABLE READ")
+        first = ask(reader, "select max(generation_number) from ops.generation")
+        assert ask(reader, "select count(*) from commerce.dim_customers")[0][0] > 0
+        another_day(world)
+        assert ask(reader, "select count(*) from commerce.dim_customers") == [(0,)]
+        assert ask(reader, "select max(generation_number) from ops.generation") != first
+        reader.rollback()
+        assert ask(reader, "select max(generation_number) from ops.generation") == [(first[0][0] + 1,)]
+        assert ask(reader, "select count(*) from commerce.dim_customers")[0][0] > 0
+
+
+@pytest.mark.battery
 def test_analysts_views_read_what_is_published(world: World) -> None:
     with closing(connected(world.engine)) as owner:
         ask(

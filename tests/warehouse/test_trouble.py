@@ -13,11 +13,10 @@ import psycopg2
 import pytest
 
 from ingestion.destination import Target
+from ingestion.lock import LockError, build_lock
 from tests.prove.world import World
 from tests.warehouse.test_rights import another_day, ask
 from tests.warehouse.warehouses import connected, opened, settings
-from warehouse.errors import BuildError
-from warehouse.lock import build_lock
 
 pytestmark = pytest.mark.battery
 
@@ -93,7 +92,7 @@ def test_sessions_that_end_other_builds_and_what_they_left(postgres_database: di
         with (
             settings({**world.engine}),
             build_lock(Target("prod", "postgres", tmp_path / "there")),
-            pytest.raises(BuildError, match="another build of this warehouse is running"),
+            pytest.raises(LockError, match="another build of this warehouse is running"),
             build_lock(target),
         ):
             pass

@@ -1,4 +1,4 @@
-"""One build at a time: a lock on the warehouse's folder, and on Postgres one in the database, for builds elsewhere.
+"""One load or build at a time: a lock on the warehouse's folder, and on Postgres one in the database too.
 
 Both end with the process that holds them, however it ends. What a killed build left running in the database is ended
 by the next one, which knows its sessions by their name: while it holds the lock, no other may have that name.
@@ -15,7 +15,6 @@ from contextlib import closing, contextmanager
 import psycopg2
 
 from ingestion.destination import Target
-from warehouse.errors import BuildError
 
 # How long a statement of the build waits for a reader's lock; a table is replaced only while nobody reads it.
 LOCK_TIMEOUT = "5min"
@@ -23,12 +22,16 @@ LOCK_TIMEOUT = "5min"
 PATIENCE_SECONDS = 10.0
 
 
+class LockError(Exception):
+    """The warehouse can't be had for a load or a build. The message says who has it, or what is wrong."""
+
+
 @contextmanager
 def build_lock(target: Target) -> Iterator[None]:
     """Hold the warehouse's lock.
 
     Raises:
-        BuildError: another build holds it.
+        LockError: another build holds it.
     """
     with _folder_lock(target):
         if target.engine == "duckdb":
@@ -44,7 +47,7 @@ def _folder_lock(target: Target) -> Iterator[None]:
         target.folder.mkdir(parents=True, exist_ok=True)
         handle = (target.folder / f"{target.name}.lock").open("a+", encoding="utf-8")
     except OSError as error:
-        raise BuildError(
+        raise LockError(
             f"the folder {target.folder} can't be written ({error.strerror}): make it writable or set WAREHOUSE_DIR"
         ) from error
     try:
@@ -53,7 +56,7 @@ def _folder_lock(target: Target) -> Iterator[None]:
         except OSError:
             handle.seek(0)
             holder = handle.read().strip() or "unknown"
-            raise BuildError(
+            raise LockError(
                 f"another build of this warehouse is running (process {holder}): wait for it to end, then build again"
             ) from None
         handle.truncate(0)
@@ -79,7 +82,7 @@ def _database_lock(target: Target) -> Iterator[None]:
         try:
             connection = psycopg2.connect("")
         except psycopg2.Error as error:
-            raise BuildError(
+            raise LockError(
                 f"the warehouse can't be opened: {str(error).strip().splitlines()[0]}; check that it runs and that "
                 "PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE name it"
             ) from error
@@ -114,9 +117,7 @@ def _take(cursor: psycopg2.extensions.cursor, name: str) -> None:
             )
             holder = cursor.fetchone()
             who = f"from {holder[1]} since {holder[2]:%Y-%m-%d %H:%M}, backend {holder[0]}" if holder else "elsewhere"
-            raise BuildError(
-                f"another build of this warehouse is running ({who}): wait for it to end, then build again"
-            )
+            raise LockError(f"another build of this warehouse is running ({who}): wait for it to end, then build again")
         time.sleep(0.2)
 
 
@@ -134,7 +135,7 @@ def _end_orphans(cursor: psycopg2.extensions.cursor, name: str) -> None:
         if not left:
             return
         if time.monotonic() > until:
-            raise BuildError(
+            raise LockError(
                 f"sessions of a build that was killed don't end: backends {', '.join(map(str, left))}; end them with "
                 "pg_terminate_backend, then build again"
             )
