@@ -3,8 +3,8 @@
     `only` is a condition on the log (aliased `log`) that bounds which records are looked at. It must hold for all
     versions of a record or for none, or versions would be missed.
 
-    Of two versions with one time and one revision the greatest content is the latest, as in the snapshots: the order
-    of loading decides nothing.
+    Of two versions with one time and one revision the greatest content is the latest, column by column: the order of
+    loading decides nothing.
 
     Engines differ in what they plan well. DuckDB ranks in parallel. Postgres takes `rank = 1` for a handful of rows
     and then joins them in nested loops, which doesn't end on millions; of `distinct on` it expects what comes. #}
@@ -21,8 +21,7 @@
                 row_number() over (
                     partition by log.{{ keys | join(', log.') }}
                     order by
-                        log.valid_at desc, log.source_revision desc,
-                        {{ row_hash(content_columns(relation)) }} desc
+                        log.valid_at desc, log.source_revision desc{{ then_by_content(relation) }}
                 ) as version_rank
             from {{ relation }} as log
             {%- if only %}
@@ -43,23 +42,32 @@
             where {{ only }}
             {%- endif %}
             order by
-                log.{{ keys | join(', log.') }}, log.valid_at desc, log.source_revision desc,
-                {{ row_hash(content_columns(relation)) }} desc
+                log.{{ keys | join(', log.') }}, log.valid_at desc, log.source_revision desc
+                {{- then_by_content(relation) }}
         ) as latest_version
         where not latest_version.is_deleted
     )
 {%- endmacro %}
 
-{# What the source said in a version: the columns that its staging model documents, but for those of the log. #}
-{% macro content_columns(relation) -%}
-    {%- set of_the_log = ['is_deleted', 'valid_at', 'source_revision', 'observed_at', 'load_id'] -%}
-    {%- set found = ['log.is_deleted'] -%}
-    {%- for node in (graph.nodes.values() if execute else []) -%}
-        {%- if node.resource_type == 'model' and node.name == relation.identifier | replace('__dbt__cte__', '') -%}
-            {%- for column in node.columns.keys() if column not in of_the_log -%}
-                {%- do found.append('log.' ~ column) -%}
-            {%- endfor -%}
-        {%- endif -%}
+{#  What follows in an `order by`, so that no two versions that differ are equal. Sorting by the columns themselves costs
+    next to nothing, since hardly any are compared; a hash would be computed for every version. #}
+{% macro then_by_content(relation) -%}
+    {%- set of_the_log = ['valid_at', 'source_revision', 'observed_at', 'load_id'] -%}
+    {%- for node in (graph.nodes.values() if execute else [])
+        if node.resource_type == 'model' and node.name == relation.identifier | replace('__dbt__cte__', '') -%}
+        {%- set built = adapter.get_relation(database=node.database, schema=node.schema, identifier=node.alias) -%}
+        {%- for column in (adapter.get_columns_in_relation(built) if built else [])
+            if column.name | lower not in of_the_log -%}
+            , {{ in_byte_order('log.' ~ column.name) if column.is_string() else 'log.' ~ column.name }} desc nulls last
+        {%- endfor -%}
     {%- endfor -%}
-    {{ return(found) }}
 {%- endmacro %}
+
+{# A text, to be sorted as all engines sort it: by its bytes, and not by a language. #}
+{% macro in_byte_order(text) -%}
+    {{ return(adapter.dispatch('in_byte_order', 'granary')(text)) }}
+{%- endmacro %}
+
+{% macro duckdb__in_byte_order(text) -%}{{ text }}{%- endmacro %}
+
+{% macro postgres__in_byte_order(text) -%}{{ text }} collate "C"{%- endmacro %}

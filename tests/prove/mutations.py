@@ -53,8 +53,8 @@ MUTATIONS = (
     ),
     Mutation(
         "the order of loading decides versions", "macros/portable/latest_versions.sql",
-        "                        log.valid_at desc, log.source_revision desc,\n",
-        "                        log.load_id desc, log.source_revision desc,\n",
+        "                        log.valid_at desc, log.source_revision desc{{",
+        "                        log.load_id desc, log.source_revision desc{{",
         tests("tests/warehouse/test_prove.py::test_a_late_original_does_not_win"),
     ),
     Mutation(

@@ -103,10 +103,6 @@ class MadeUpHistory:
             "select latest.item, latest.label from {{ latest_versions(ref('stg_log'), ['shop', 'item']) }} as latest\n",
             encoding="utf-8",
         )
-        (models / "stg_log.yml").write_text(
-            "models: [{name: stg_log, columns: [{name: shop}, {name: item}, {name: label}, {name: load_id}]}]\n",
-            encoding="utf-8",
-        )
         self._dbt("run")
         return dict(self.run("select item, label from main.latest"))
 
