@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build diff publish rollback rebuild-history backfill next-day query status take-column test prove lint format docs freshness bench lock clean
+.PHONY: help setup setup-dev build diff publish rollback rebuild-history backfill next-day query metric status take-column test prove lint format docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -86,6 +86,9 @@ next-day: setup ## The simulated company: one more day, built on top
 
 query: setup ## Ask the published marts: make query Q="select ..."
 	@$(BIN)/python -m warehouse query "$(Q)"
+
+metric: setup ## Ask for metrics: make metric Q="net_sales by month, country"; without Q, what there is
+	@$(BIN)/python -m warehouse metric $(if $(Q),"$(Q)")
 
 status: setup ## What is published, what was loaded, what was rejected
 	@$(BIN)/python -m warehouse status

@@ -58,6 +58,8 @@ def main() -> int:
     taking.add_argument("--track", action="store_true", help="history follows it: a new value begins a new version")
     asking = commands.add_parser("query", help="ask the published marts something, in SQL")
     asking.add_argument("sql")
+    measuring = commands.add_parser("metric", help="ask for metrics, in their words; without a question, list them")
+    measuring.add_argument("question", nargs="?", default="")
     arguments = parser.parse_args()
     try:
         if arguments.command == "take-column":  # which changes the project, and asks no warehouse
@@ -88,6 +90,10 @@ def main() -> int:
             print_status(target, _say)
         elif arguments.command == "freshness":
             check_freshness(target, _say)
+        elif arguments.command == "metric":
+            from warehouse.metrics import answer_question  # MetricFlow takes its time to import
+
+            answer_question(target, arguments.question, _say)
         else:
             query(target, arguments.sql, _say)
     except ConfigurationError as error:

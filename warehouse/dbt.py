@@ -68,14 +68,14 @@ def target_path(target: Target) -> str:
     return str(Path(os.environ.get("DBT_TARGET_PATH") or PROJECT_ROOT / "target") / target.name)
 
 
-def parse(target: Target) -> Any:
-    """Parse the project. Returns dbt's manifest.
+def parse(target: Target, options: list[str] | None = None) -> Any:
+    """Parse the project, with dbt's own options. Returns dbt's manifest.
 
     Raises:
         BuildError: the project doesn't parse.
     """
     environment(target)
-    result = dbtRunner().invoke(["--quiet", *_arguments(target, ["parse"])])
+    result = dbtRunner().invoke(["--quiet", *_arguments(target, ["parse"]), *(options or [])])
     if not result.success:
         raise BuildError(f"dbt can't parse the project: {_first_lines(result.exception)}")
     return result.result

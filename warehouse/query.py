@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 import psycopg2
 
+from ingestion.contract_sql import literal
 from ingestion.destination import Target
 from warehouse.errors import BuildError
 
 LIMIT = 1000
+
+
+@contextmanager
+def open_published(target: Target) -> Iterator[Any]:
+    """Open what readers see, to read it alone. Yields a connection by the DB API.
+
+    On DuckDB the published marts are the catalog `marts`, and the runs are the schema `runs`, as they are on Postgres.
+
+    Raises:
+        BuildError: nothing is published yet, or the engine refuses.
+    """
+    if target.engine == "duckdb" and not target.published_file.exists():
+        raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
+    connection: Any = None
+    try:
+        if target.engine == "duckdb":
+            connection = duckdb.connect()
+            connection.execute(f"attach {literal(str(target.published_file))} as marts (read_only); use marts")
+            runs = target.folder / "runs.duckdb"
+            if runs.exists():
+                connection.execute(f"attach {literal(str(runs))} as runs (read_only)")
+        else:
+            connection = psycopg2.connect("")  # libpq reads its own variables
+            connection.set_session(readonly=True, autocommit=True)
+            ask(connection, "set timezone to 'UTC'")
+        yield connection
+    except (duckdb.Error, psycopg2.Error) as error:
+        raise BuildError(f"the query failed: {str(error).strip().splitlines()[0]}") from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def ask(connection: Any, sql: str, limit: int | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run one statement. Returns the names of its columns and its rows, the first `limit` of them."""
+    # A cursor of DuckDB's would be a connection of its own, with `main` as its catalog.
+    cursor = connection if isinstance(connection, duckdb.DuckDBPyConnection) else connection.cursor()
+    cursor.execute(sql)
+    names = [str(column[0]) for column in cursor.description or ()]
+    if not names:
+        return [], []
+    return names, list(cursor.fetchall() if limit is None else cursor.fetchmany(limit))
 
 
 def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
@@ -22,28 +66,8 @@ def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
     """
     if not sql.strip():
         raise BuildError('no question was asked: make query Q="select * from core.dim_dates limit 5"')
-    if target.engine == "duckdb" and not target.published_file.exists():
-        raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
-    connection: Any = None
-    try:
-        if target.engine == "duckdb":
-            connection = duckdb.connect(str(target.published_file), read_only=True)
-            runs = target.folder / "runs.duckdb"
-            if runs.exists():
-                # As on Postgres, `runs.ops_runs` is a table then.
-                connection.execute(f"attach '{runs}' as runs (read_only)")
-        else:
-            connection = psycopg2.connect("")  # libpq reads its own variables
-            connection.set_session(readonly=True)
-        cursor = connection.cursor()
-        cursor.execute(sql)
-        names = [str(column[0]) for column in cursor.description or ()]
-        rows = cursor.fetchmany(LIMIT)
-    except (duckdb.Error, psycopg2.Error) as error:
-        raise BuildError(f"the query failed: {str(error).strip().splitlines()[0]}") from error
-    finally:
-        if connection is not None:
-            connection.close()
+    with open_published(target) as connection:
+        names, rows = ask(connection, sql, LIMIT)
     print_table(names, rows, say)
     if len(rows) == LIMIT:
         say(f"(the first {LIMIT:,} rows)")
