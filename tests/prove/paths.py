@@ -72,13 +72,17 @@ def follow(plan: Plan, world: World, tally: Tally) -> None:
     world.expect_same_as_all_at_once(f"plan {plan}", tally)
 
 
+# The schemas that know what code a relation was built with: before its first build a generation has none.
+THERE = "select table_schema from information_schema.tables where table_name = 'seen_code' and table_schema like 'ops%'"
+
+
 def forget_code(world: World, relation: str) -> None:
     """Make a relation's code another than it was built with, in both generations: as if it had been changed."""
     statement = f"update {{schema}}.seen_code set fingerprint = 'another' where relation_name = '{relation}'"
     if world.engine:
         connection = connected(world.engine)
         with connection.cursor() as cursor:
-            cursor.execute("select nspname from pg_namespace where nspname in ('ops', 'ops__next')")
+            cursor.execute(THERE)
             for (schema,) in cursor.fetchall():
                 cursor.execute(statement.format(schema=schema))
         connection.close()
@@ -86,7 +90,8 @@ def forget_code(world: World, relation: str) -> None:
     for name in ("warehouse.duckdb", "warehouse__next.duckdb"):
         if (world.warehouse / name).exists():
             with duckdb.connect(str(world.warehouse / name)) as connection:
-                connection.execute(statement.format(schema="ops"))
+                for (schema,) in connection.execute(THERE).fetchall():
+                    connection.execute(statement.format(schema=schema))
 
 
 def prove_paths(folder: Path, engine: dict[str, str] | None, number: int, examples: int, tally: Tally) -> None:
