@@ -1,13 +1,16 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev build diff publish rollback rebuild-history backfill next-day query metric status take-column test prove lint format docs freshness bench lock clean
+.PHONY: help setup setup-site setup-dev build diff publish rollback rebuild-history backfill next-day query metric status take-column test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.8
 TEST_PROCESSES ?= 2
+
+LOCK_OPTIONS := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	--override requirements/overrides.txt
 
 # Settings that are handed on; `make build TARGET=prod` and `TARGET=prod make build` are the same.
 export TARGET ?= dev
@@ -43,10 +46,17 @@ help: ## What can be asked for
 	@echo "  MODEL=stg_shop__orders    which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
+# Three sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@if [ ! -f $(VENV)/.dev -o requirements/dev.txt -nt $(VENV)/.dev ]; then $(MAKE) --silent --no-print-directory $(VENV)/.default; fi
+	@$(call installed,default site dev) || $(MAKE) --silent --no-print-directory $(VENV)/.default
 
-setup-dev: $(VENV)/.dev ## Install what `make test` and `make lint` need on top
+setup-site: ## Install what `make site` needs on top
+	@$(call installed,site dev) || $(MAKE) --silent --no-print-directory $(VENV)/.site
+
+setup-dev: ## Install what `make test` and `make lint` need on top
+	@$(call installed,dev) || $(MAKE) --silent --no-print-directory $(VENV)/.dev
+
+installed = for set in $(1); do [ $(VENV)/.$$set -nt requirements/$$set.txt ] && exit 0; done; false
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Granary needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}: try make PYTHON=python3.12")'
@@ -55,13 +65,9 @@ $(BIN)/uv:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) 2>/dev/null \
 		|| { echo "FAILED: uv could not be installed by pip: is there a network, and does 'pip download uv' work?"; exit 1; }
 
-$(VENV)/.default: requirements/default.txt | $(BIN)/uv
-	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/default.txt
-	@rm -f $(VENV)/.dev && touch $@
-
-$(VENV)/.dev: requirements/dev.txt | $(BIN)/uv
-	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements/dev.txt
-	@rm -f $(VENV)/.default && touch $@
+$(VENV)/.%: requirements/%.txt | $(BIN)/uv
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python $<
+	@rm -f $(VENV)/.default $(VENV)/.site $(VENV)/.dev && touch $@
 
 build: setup ## Load the sources, build and test, publish
 	@$(BIN)/python -m warehouse build $(if $(SELECT),--select "$(SELECT)") $(if $(FULL),--full) $(if $(HOLD),--hold)
@@ -115,7 +121,10 @@ format: setup-dev ## Put Python and SQL into the house's form
 	@mkdir -p target/lint && WAREHOUSE_DIR=target/lint DBT_TARGET_PATH=target/lint DBT_LOG_PATH=target/lint \
 		$(BIN)/sqlfluff fix --quiet models tests
 
-docs: setup ## The docs site as one static page
+site: setup-site ## The site: tables, metrics, lineage, reports; one folder, open site/index.html
+	@$(BIN)/python -m reports.site
+
+docs: setup ## dbt's own docs as one static page
 	@$(BIN)/python -m warehouse docs
 
 freshness: setup ## How old each source's newest record is
@@ -125,10 +134,9 @@ bench: setup-dev ## Measure against the engines themselves (takes its time, see 
 	@$(BIN)/python -m bench
 
 lock: setup-dev ## Resolve the requirements anew
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--override requirements/overrides.txt --extra dev pyproject.toml -o requirements/dev.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--override requirements/overrides.txt -c requirements/dev.txt pyproject.toml -o requirements/default.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 
 clean: ## Take away what can be made again; raw and the published marts stay
 	@rm -rf target logs site .pytest_cache .mypy_cache .ruff_cache

@@ -34,10 +34,11 @@ class Outcome:
     results: list[dict[str, Any]] = field(default_factory=list)
 
 
-def environment(target: Target) -> None:
+def environment(target: Target, published: bool = False) -> None:
     """Set what profiles.yml reads from the environment, so that dbt and ingestion mean the same warehouse."""
     os.environ["TARGET"] = target.name
     os.environ["WAREHOUSE_DIR"] = str(target.folder)
+    os.environ["GRANARY_MARTS_FILE"] = (target.published_file if published else target.next_file).name
     os.environ.setdefault("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
     if target.name == "sandbox":
         os.environ["SANDBOX_NAME"] = target.prefix.rstrip("_")
@@ -50,32 +51,34 @@ def close_connections() -> None:
     DuckDBConnectionManager.close_all_connections()
 
 
-def _arguments(target: Target, command: list[str]) -> list[str]:
+def _arguments(target: Target, command: list[str], published: bool = False) -> list[str]:
     return [
         *command,
         "--project-dir", str(PROJECT_ROOT),
         "--profiles-dir", str(PROJECT_ROOT),
         "--target", target.name,
-        "--target-path", str(target_path(target)),
+        "--target-path", str(target_path(target, published)),
+        *(["--vars", "{published_names: true}"] if published else []),
     ]  # fmt: skip
 
 
-def target_path(target: Target) -> str:
+def target_path(target: Target, published: bool = False) -> str:
     """Where dbt's artifacts of this target lie: one folder each, or one would spoil the other's parse cache.
 
-    In `target/`, unless dbt's own DBT_TARGET_PATH says where.
+    In `target/`, unless dbt's own DBT_TARGET_PATH says where. `published` are those with the names that readers know.
     """
-    return str(Path(os.environ.get("DBT_TARGET_PATH") or PROJECT_ROOT / "target") / target.name)
+    folder = Path(os.environ.get("DBT_TARGET_PATH") or PROJECT_ROOT / "target") / target.name
+    return str(folder / "published" if published else folder)
 
 
-def parse(target: Target, options: list[str] | None = None) -> Any:
-    """Parse the project, with dbt's own options. Returns dbt's manifest.
+def parse(target: Target, *, published: bool = False) -> Any:
+    """Parse the project, where `published` with the names that readers know. Returns dbt's manifest.
 
     Raises:
         BuildError: the project doesn't parse.
     """
-    environment(target)
-    result = dbtRunner().invoke(["--quiet", *_arguments(target, ["parse"]), *(options or [])])
+    environment(target, published)
+    result = dbtRunner().invoke(["--quiet", *_arguments(target, ["parse"], published)])
     if not result.success:
         raise BuildError(f"dbt can't parse the project: {_first_lines(result.exception)}")
     return result.result
@@ -86,6 +89,8 @@ def run(
     command: list[str],
     manifest: Any = None,
     progress: Callable[[str], None] | None = None,
+    *,
+    published: bool = False,
 ) -> Outcome:
     """Run a dbt command, such as `["build", "--select", "stg_shop__users+"]`.
 
@@ -94,16 +99,25 @@ def run(
         command: dbt's words.
         manifest: a manifest from `parse`, so that dbt doesn't parse again.
         progress: takes a line for each thing built and each test that didn't pass.
+        published: speak of the tables by the names that readers know.
 
     Raises:
         BuildError: dbt itself fell over, before it ran anything.
     """
-    environment(target)
+    environment(target, published)
     outcome = Outcome(success=False)
     callbacks = [_watch(progress)] if progress else []
     logging.getLogger("dbt").propagate = False
     result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
-        ["--quiet", "--log-level", "none", "--log-level-file", "info", "--no-use-colors", *_arguments(target, command)]
+        [
+            "--quiet",
+            "--log-level",
+            "none",
+            "--log-level-file",
+            "info",
+            "--no-use-colors",
+            *_arguments(target, command, published),
+        ]
     )
     if target.engine == "duckdb":
         close_connections()

@@ -14,23 +14,34 @@ from warehouse.errors import BuildError
 SITE = PROJECT_ROOT / "site"
 
 
-def write_docs(target: Target, say: Callable[[str], None]) -> None:
-    """Write the docs site, one page that needs no server, to `site/index.html`.
+def make_artifacts(target: Target) -> Path:
+    """Dbt's manifest, catalog and docs page (`static_index.html`), with the names that readers know.
 
-    It speaks of the tables by the names that readers know.
+    Returns:
+        The folder that they are in.
 
     Raises:
-        BuildError: nothing has been built yet, or dbt fails.
+        BuildError: nothing is published yet, or dbt fails.
     """
-    if target.engine == "duckdb" and not target.build_file.exists():
-        raise BuildError(f"there is no warehouse in {target.folder} yet: run `make build` first")
-    outcome = dbt.run(target, ["docs", "generate", "--static", "--vars", "{published_names: true}"])
-    page = Path(dbt.target_path(target)) / "static_index.html"
-    if not outcome.success or not page.exists():
+    if target.engine == "duckdb" and not target.published_file.exists():
+        raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
+    outcome = dbt.run(target, ["docs", "generate", "--static"], published=True)
+    folder = Path(dbt.target_path(target, published=True))
+    if not outcome.success or not (folder / "static_index.html").exists():
         raise BuildError("dbt could not write the docs; look in logs/dbt.log")
-    SITE.mkdir(exist_ok=True)
-    shutil.copyfile(page, SITE / "index.html")
-    say(f"the docs are in {SITE / 'index.html'}: open it in a browser")
+    return folder
+
+
+def write_docs(target: Target, say: Callable[[str], None]) -> None:
+    """Write dbt's docs as one page that needs no server, to `site/docs/index.html`.
+
+    Raises:
+        BuildError: nothing is published yet, or dbt fails.
+    """
+    page = SITE / "docs" / "index.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(make_artifacts(target) / "static_index.html", page)
+    say(f"dbt's docs are in {page}: open it in a browser")
 
 
 def check_freshness(target: Target, say: Callable[[str], None]) -> None:

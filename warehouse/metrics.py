@@ -70,14 +70,18 @@ _DIALECTS = {
 class Metrics:
     """The metrics of a warehouse, by the names that readers know."""
 
-    def __init__(self, target: Target):
+    def __init__(self, target: Target, artifacts: Path | None = None):
         """Read the project's definitions.
+
+        Args:
+            target: the warehouse.
+            artifacts: the folder of dbt's artifacts, with the names that readers know; they are made unless given.
 
         Raises:
             BuildError: the project doesn't parse.
         """
         self.target = target
-        manifest = parse_manifest_from_dbt_generated_manifest(_semantic_manifest(target))
+        manifest = parse_manifest_from_dbt_generated_manifest(_semantic_manifest(target, artifacts))
         self.engine = MetricFlowEngine(SemanticManifestLookup(manifest), cast("SqlClient", _DIALECTS[target.engine]))
         self.saved_queries = {each.name: each for each in manifest.saved_queries}
 
@@ -178,11 +182,11 @@ class _Parser(argparse.ArgumentParser):
         raise BuildError(f"the question is not understood: {message}")
 
 
-def _semantic_manifest(target: Target) -> str:
-    """Dbt's semantic manifest, with the names that readers know."""
-    path = Path(dbt.target_path(target)) / "published"
-    dbt.parse(target, ["--vars", "{published_names: true}", "--target-path", str(path)])
-    return (path / "semantic_manifest.json").read_text(encoding="utf-8")
+def _semantic_manifest(target: Target, artifacts: Path | None) -> str:
+    if artifacts is None:
+        dbt.parse(target, published=True)
+        artifacts = Path(dbt.target_path(target, published=True))
+    return (artifacts / "semantic_manifest.json").read_text(encoding="utf-8")
 
 
 def _reason(error: Exception) -> str:

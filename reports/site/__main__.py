@@ -1,0 +1,30 @@
+"""`python -m reports.site`: write the site of what is published."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ingestion.contracts import PROJECT_ROOT
+from ingestion.destination import ConfigurationError, current_target
+from reports.site.build import build_site
+from warehouse.errors import BuildError
+
+
+def main() -> int:
+    """Write the site. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m reports.site", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=PROJECT_ROOT / "site", help="where it goes; what is there goes away")
+    arguments = parser.parse_args()
+    try:
+        pages = build_site(current_target(), arguments.folder.resolve(), lambda line: print(line, flush=True))
+    except (BuildError, ConfigurationError) as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    print(f"{pages} pages are in {arguments.folder}: open {arguments.folder / 'index.html'} in a browser")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""Build the site: the project's own words, what the warehouse says, and the pages that kept tools write."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markupsafe
+from markdown_it import MarkdownIt
+from plotly.offline import get_plotlyjs
+
+from ingestion.contracts import PROJECT_ROOT
+from ingestion.destination import Target
+from reports.site import pages
+from reports.site.charts import shown
+from reports.site.diagrams import draw, relationships
+from reports.site.measures import Measures
+from reports.site.project import Project, Table, read_project
+from warehouse.docs import make_artifacts
+from warehouse.errors import BuildError
+from warehouse.metrics import Metrics, Question
+from warehouse.query import open_published
+
+HERE = Path(__file__).resolve().parent
+NAVIGATION = (
+    ("Business", "business.html"), ("Pipeline", "pipeline.html"), ("Quality", "quality.html"),
+    ("Storage and speed", "storage.html"), ("Metrics", "metrics.html"), ("Rules", "rules.html"),
+    ("Diagrams", "diagrams.html"), ("Glossary", "glossary.html"), ("Lineage", "lineage/index.html"),
+    ("dbt docs", "docs/index.html"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Result:
+    """A rule's last result, in words."""
+
+    text: str
+    state: str = ""
+
+
+class Results(dict[str, Result]):
+    """Last results by test; one that was never run says so."""
+
+    def __missing__(self, name: str) -> Result:
+        return Result("not run yet")
+
+
+class Site:
+    """The folder that is being written, and what all its pages share."""
+
+    def __init__(self, folder: Path, generation: int, published_at: Any):
+        self.folder = folder
+        self.shared = {"generation": generation, "published_at": shown(published_at), "navigation": NAVIGATION}
+        self.templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
+            trim_blocks=True, lstrip_blocks=True,
+        )  # fmt: skip
+        self.markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+        self.templates.filters["inline"] = lambda text: markupsafe.Markup(self.markdown.renderInline(text))
+
+    def write(self, url: str, template: str, title: str, **values: Any) -> None:
+        """Write one page."""
+        root = "../" * url.count("/")
+        path = self.folder / url
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = {"charts": False, **self.shared, "root": root, "here": url, "title": title, **values}
+        path.write_text(self.templates.get_template(template).render(values), encoding="utf-8")
+
+
+def build_site(target: Target, folder: Path, say: Callable[[str], None]) -> int:
+    """Write the site of what is published into `folder`. Returns the number of its pages.
+
+    Raises:
+        BuildError: nothing is published, or a tool fails.
+    """
+    say("reading the project and its catalog")
+    artifacts = make_artifacts(target)
+    project = read_project(artifacts)
+    metrics = Metrics(target, artifacts)
+    with open_published(target) as connection:
+        measures = Measures(target, connection, metrics)
+        site = Site(folder.with_name(folder.name + "__next"), *measures.generation())
+        shutil.rmtree(site.folder, ignore_errors=True)
+        say("asking the published marts")
+        _pages(site, project, measures, artifacts)
+    say("writing the lineage and dbt's pages")
+    _assets(site, project)
+    _tools(site, artifacts)
+    # The new site takes the old one's place whole.
+    shutil.rmtree(folder, ignore_errors=True)
+    site.folder.rename(folder)
+    return sum(1 for _ in folder.rglob("*.html"))
+
+
+def _pages(site: Site, project: Project, measures: Measures, artifacts: Path) -> None:
+    listed = [(table.schema, table.name) for table in project.tables.values()]
+    row_counts = measures.row_counts(listed)
+    published = [(schema, name) for schema, name in listed if schema != "runs"]
+    results = _results(measures)
+    newest = measures.newest_record_by_source()
+    currency = str(measures.rows("select max(reporting_currency_code) from {commerce}.agg_sales__daily")[0][0] or "")
+    edges = relationships(artifacts, artifacts / "erd")
+
+    for name, page in (
+        ("business_report", pages.business(measures, project, currency)),
+        ("pipeline_report", pages.pipeline(measures)),
+        ("quality_report", pages.quality(measures)),
+        ("storage_report", pages.storage(measures, project, measures.bytes(published), row_counts)),
+    ):
+        dashboard = project.dashboards[name]
+        reads = [project.tables[each] for each in dashboard.tables]
+        site.write(f"{page.name}.html", "report.html", page.title, page=page, charts=True, tables=reads,
+                   metrics=dashboard.metrics)  # fmt: skip
+    for table in project.tables.values():
+        star = [edge for edge in edges if edge[0] == table.name]
+        site.write(
+            table.url, "table.html", table.full_name, table=table, tables=project.tables, results=results,
+            rows=shown(row_counts[table.name]), newest=_newest(table, newest),
+            description=site.markdown.render(table.description), star=draw(star) if star else "",
+            dashboards=[project.dashboards[name] for name in table.dashboards],
+        )  # fmt: skip
+    _index(site, project, measures, results, row_counts, newest)
+    _catalogue(site, project, measures)
+    dimensions = sorted({rule.dimension for rule in project.rules}, key=lambda name: (name == "", name))
+    site.write(
+        "rules.html", "rules.html", "Rules", tables=project.tables, results=results,
+        rules=[(name, [rule for rule in project.rules if rule.dimension == name]) for name in dimensions],
+    )  # fmt: skip
+    glossary = (PROJECT_ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").split("\n", 1)[1]
+    html = site.markdown.render(glossary.replace("](metrics.md)", "](metrics.html)"))
+    site.write("glossary.html", "text.html", "Glossary", html=html)
+    facts = {table.name: table.schema for table in project.tables.values() if table.kind == "fact"}
+    drawn = [
+        (domain, draw([edge for edge in edges if facts.get(edge[0]) == domain])) for domain in sorted({*facts.values()})
+    ]
+    site.write("diagrams.html", "diagrams.html", "Diagrams", diagrams=drawn)
+
+
+def _results(measures: Measures) -> Results:
+    results = Results()
+    for name, (status, failures, started) in measures.latest_results().items():
+        good = status in ("pass", "success")
+        text = f"{'passed' if good else f'{status}: {shown(failures)} rows'}, {shown(started)}"
+        results[name] = Result(text, "good" if good else "bad")
+    return results
+
+
+def _newest(table: Table, newest: dict[str, Any]) -> str:
+    known = [newest[source] for source in table.sources if newest.get(source)]
+    return shown(max(known)) if known else "–"
+
+
+def _index(
+    site: Site, project: Project, measures: Measures, results: Results, row_counts: dict[str, int], newest: dict[str, Any]
+) -> None:
+    domains = []
+    for domain in project.domains:
+        rows = []
+        for table in sorted((t for t in project.tables.values() if t.schema == domain), key=lambda t: t.name):
+            states = [results[rule.name].state for rule in table.rules]
+            passed = states.count("good")
+            rows.append({
+                "table": table, "rows": shown(row_counts[table.name]), "newest": _newest(table, newest),
+                "quality": f"{passed} of {len(states)} passed" if states else "none",
+                "state": "bad" if "bad" in states else "good" if states and passed == len(states) else "",
+            })  # fmt: skip
+        domains.append((domain, rows))
+    matrices = {domain: matrix for domain in project.domains if (matrix := project.bus_matrix(domain))[1]}
+    ran = [result for name, result in results.items()]
+    rejects = measures.rows("select count(*) from {ops}.ops_rejects where not is_resolved")[0][0]
+    site.write(
+        "index.html", "index.html", "The warehouse", domains=domains, tables=project.tables,
+        matrices={domain: matrices.get(domain) for domain in project.domains},
+        dashboards=list(project.dashboards.values()),
+        figures=[
+            pages.Figure("Tables", shown(len(project.tables)), f"{shown(sum(row_counts.values()))} rows"),
+            pages.Figure("Metrics", shown(len(project.metrics)), link="metrics.html"),
+            pages.Figure("Tests passed", f"{sum(r.state == 'good' for r in ran)} of {len(ran)}", link="rules.html"),
+            pages.Figure("Open rejects", shown(rejects), link="quality.html"),
+            pages.Figure("Newest record", shown(max((v for v in newest.values() if v), default=None)), link="pipeline.html"),
+        ],
+    )  # fmt: skip
+
+
+def _catalogue(site: Site, project: Project, measures: Measures) -> None:
+    listed = []
+    for metric in project.metrics.values():
+        names = {own for own in measures.metrics.group_bys((metric.name,)).values() if own != "metric_time"}
+        # Windows and years before have no whole.
+        whole = "by period only"
+        if metric.kind not in ("cumulative", "derived"):
+            whole = shown(measures.metrics.answer(measures.connection, Question((metric.name,)))[1][0][0])
+        monthly = Question((metric.name,), ("metric_time__month",))
+        listed.append({
+            "metric": metric, "dimensions": ["day, week, month, quarter, year", *sorted(names)], "value": whole,
+            "sql": measures.metrics.sql(monthly),
+        })  # fmt: skip
+    site.write("metrics.html", "metrics.html", "Metrics", metrics=listed, tables=project.tables)
+
+
+def _assets(site: Site, project: Project) -> None:
+    assets = site.folder / "assets"
+    assets.mkdir(parents=True)
+    for name in ("style.css", "site.js"):
+        shutil.copyfile(HERE / "assets" / name, assets / name)
+    (assets / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+    entries: list[dict[str, Any]] = []
+
+    def add(rank: int, name: str, what: str, means: str, url: str) -> None:
+        entries.append({"rank": rank, "name": name, "what": what, "means": means, "url": url})
+
+    for table in project.tables.values():
+        add(0, table.full_name, table.kind, table.grain, table.url)
+        for column in table.columns:
+            add(3, column.name, f"column of {table.full_name}", column.description, f"{table.url}#{column.name}")
+    for metric in project.metrics.values():
+        add(1, metric.name, "metric", metric.description, f"metrics.html#{metric.name}")
+    for dashboard in project.dashboards.values():
+        add(2, dashboard.label, "dashboard", dashboard.description, dashboard.url)
+    (assets / "index.js").write_text(f"window.INDEX = {json.dumps(entries)};\n", encoding="utf-8")
+
+
+def _tools(site: Site, artifacts: Path) -> None:
+    docs, lineage = site.folder / "docs", site.folder / "lineage"
+    docs.mkdir()
+    # What browsers would ask for in vain: icons whose names Angular has yet to fill in, and one that isn't there.
+    page = (artifacts / "static_index.html").read_text(encoding="utf-8")
+    page = re.sub(r'<link rel="[^"]*icon" href="\$\{[^>]*>', '<link rel="icon" href="data:,">', page)
+    (docs / "index.html").write_text(page.replace('xlink:href="{{', 'ng-attr-xlink:href="{{'), encoding="utf-8")
+    # A process of its own: it prints a banner, and sets up logging for itself.
+    done = subprocess.run(
+        [sys.executable, "-c", "from dbt_colibri.cli.cli import cli; cli()", "generate", "--manifest", str(artifacts / "manifest.json"),
+         "--catalog", str(artifacts / "catalog.json"), "--output-dir", str(lineage), "--light", "--disable-telemetry"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    if done.returncode or not (lineage / "index.html").exists():
+        raise BuildError(f"colibri could not write the lineage: {(done.stderr or done.stdout).strip()[-300:]}")
+    (lineage / "colibri-manifest.json").unlink(missing_ok=True)

@@ -1,0 +1,72 @@
+"""What the published marts and the runs say, for the pages: rows as they come from the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ingestion.destination import Target
+from warehouse.metrics import Metrics, Question
+from warehouse.query import ask
+
+BLOCK_BYTES = 262_144  # of a DuckDB file
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Questions to an open warehouse."""
+
+    target: Target
+    connection: Any
+    metrics: Metrics
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a statement in which `{runs}` and `{ops}` stand for these schemas."""
+        names = {name: self.target.schema(name) for name in ("runs", "ops", "core", "commerce")}
+        return ask(self.connection, sql.format(**names))[1]
+
+    def saved(self, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+        """The answer to a saved query: names and rows, in its order."""
+        return self.metrics.answer(self.connection, Question(saved_query=name))
+
+    def ask_for(self, text: str) -> list[tuple[Any, ...]]:
+        """The answer to a question in few words."""
+        return self.metrics.answer(self.connection, self.metrics.read(text))[1]
+
+    def generation(self) -> tuple[Any, ...]:
+        """Its number, and when it was published."""
+        return self.rows("select generation_number, published_at from {ops}.generation")[0]
+
+    def row_counts(self, tables: list[tuple[str, str]]) -> dict[str, int]:
+        """The rows of each table, by name; `tables` are schemas and names."""
+        return {
+            name: int(self.rows(f"select count(*) from {self.target.schema(schema)}.{name}")[0][0])
+            for schema, name in tables
+        }
+
+    def bytes(self, tables: list[tuple[str, str]]) -> dict[str, int]:
+        """What each table takes on disk, indexes included, by name."""
+        found = {}
+        for schema, name in tables:
+            full = f"{self.target.schema(schema)}.{name}"
+            if self.target.engine == "postgres":
+                sql = f"select pg_total_relation_size('{full}')"
+            else:
+                sql = f"select count(distinct block_id) * {BLOCK_BYTES} from pragma_storage_info('{full}')"
+            found[name] = int(self.rows(sql)[0][0])
+        return found
+
+    def newest_record_by_source(self) -> dict[str, Any]:
+        """When the newest record of each source is of."""
+        return dict(self.rows(
+            "select source_id, max(newest_record_at) from {runs}.ops_extracts group by source_id"
+        ))  # fmt: skip
+
+    def latest_results(self) -> dict[str, tuple[str, int, Any]]:
+        """The latest result of each test: its status, the rows that failed, when it ran."""
+        rows = self.rows("""
+            select test_name, status, failure_count, started_at from (
+                select *, row_number() over (partition by test_name order by started_at desc) as recency
+                from {runs}.ops_test_results
+            ) as results where recency = 1""")
+        return {name: (status, failures, started) for name, status, failures, started in rows}

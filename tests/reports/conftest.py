@@ -1,0 +1,36 @@
+"""The site of a simulated company's warehouse, and a browser to read it with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from ingestion.destination import current_target
+from reports.site.build import build_site
+from tests.warehouse.conftest import built, company  # noqa: F401 (fixtures)
+from tests.warehouse.warehouses import settings
+
+
+@pytest.fixture(scope="session")
+def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """The folder that `make site` writes."""
+    folder = tmp_path_factory.mktemp("reports") / "site"
+    with settings({"TARGET": "dev", "WAREHOUSE_DIR": str(built)}):
+        build_site(current_target(), folder, lambda line: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium of this machine."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not found:
+        pytest.fail("there is no Chromium: install Debian's package chromium, or Google Chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -1,0 +1,215 @@
+"""The site as people meet it: in a browser, from a folder, without a network."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+
+from tests.warehouse.warehouses import opened
+
+pytestmark = pytest.mark.slow
+
+REPORTS = ("business", "pipeline", "quality", "storage")
+OWN = (*(f"{name}.html" for name in REPORTS), "index.html", "metrics.html", "rules.html", "diagrams.html",
+       "glossary.html", "tables/commerce.fct_sales.html", "tables/commerce.dim_customers.html",
+       "tables/runs.ops_runs.html")  # fmt: skip
+OTHERS = ("lineage/index.html", "lineage/index.html?model=model.granary.fct_sales", "docs/index.html",
+          "docs/index.html#!/model/model.granary.fct_sales")  # fmt: skip
+
+
+class _Links(HTMLParser):
+    """The links and the ids of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if values.get("id"):
+            self.ids.add(str(values["id"]))
+        for name in ("href", "src"):
+            if values.get(name):
+                self.links.append(str(values[name]))
+
+
+def read(path: Path) -> _Links:
+    parser = _Links()
+    parser.feed(path.read_text(encoding="utf-8"))
+    return parser
+
+
+def visit(browser: Browser, site: Path, page: str, **options: object) -> tuple[Page, list[str]]:
+    """Open a page. Returns it, and what a reader should never meet: errors, and requests that leave the folder."""
+    opened_page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
+    wrong: list[str] = []
+    opened_page.on("console", lambda m: wrong.append(f"console {m.type}: {m.text}") if m.type == "error" else None)
+    opened_page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    opened_page.on("requestfailed", lambda request: wrong.append(f"not there: {request.url}"))
+    opened_page.on(
+        "request", lambda request: wrong.append(f"outside: {request.url}") if not inside(request.url, site) else None
+    )
+    opened_page.goto(f"file://{site}/{page}")
+    opened_page.wait_for_load_state("networkidle")
+    return opened_page, wrong
+
+
+def inside(url: str, site: Path) -> bool:
+    return url.startswith((f"file://{site}/", "data:", "blob:"))
+
+
+@pytest.mark.parametrize("page", [*OWN, *OTHERS])
+def test_a_page_loads_without_error_and_asks_nobody_else(browser: Browser, site: Path, page: str) -> None:
+    opened_page, wrong = visit(browser, site, page)
+    assert len(opened_page.inner_text("body")) > 200
+    opened_page.context.close()
+    assert wrong == []
+
+
+def test_every_link_leads_somewhere(site: Path) -> None:
+    pages = {path: read(path) for path in site.rglob("*.html") if path.parent.name not in ("lineage", "docs")}
+    assert len(pages) > 30
+    followed, broken = 0, []
+    for path, parsed in pages.items():
+        for link in parsed.links:
+            parts = urlsplit(link)
+            if parts.scheme == "data":
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            followed += 1
+            anchor = unquote(parts.fragment)
+            if parts.scheme or not target.is_file():
+                broken.append(f"{path.relative_to(site)}: {link}")
+            elif anchor and target in pages and anchor not in pages[target].ids:
+                broken.append(f"{path.relative_to(site)}: {link} has no such place")
+    assert broken == [] and followed > 1000
+
+
+def test_everything_links_on(site: Path) -> None:
+    """A metric to its mart, a mart to its lineage and dashboards, a dashboard to what it reads."""
+    links = {
+        name: read(site / name).links for name in ("metrics.html", "tables/commerce.fct_sales.html", "business.html")
+    }
+    assert "tables/commerce.fct_sales.html" in links["metrics.html"]
+    assert {
+        "../metrics.html#net_sales",
+        "../business.html",
+        "../lineage/index.html?model=model.granary.fct_sales",
+    } <= set(links["tables/commerce.fct_sales.html"])
+    assert {"tables/commerce.fct_sales.html", "metrics.html#net_sales"} <= set(links["business.html"])
+
+
+@pytest.mark.parametrize("page", REPORTS)
+def test_charts_hold_data_with_title_axes_and_a_table(browser: Browser, site: Path, page: str) -> None:
+    opened_page, _ = visit(browser, site, f"{page}.html")
+    charts = opened_page.evaluate("""() => [...document.querySelectorAll("figure")].map((figure) => {
+        const plot = figure.querySelector(".js-plotly-plot");
+        return {
+            title: figure.querySelector("h2").textContent,
+            points: plot.data.map((each) => Math.max(each.x.length, each.y.length)),
+            axes: [plot.layout.xaxis.title.text, plot.layout.yaxis.title.text],
+            drawn: plot.querySelectorAll(".point, .js-line, .trace path").length,
+            rows: figure.querySelectorAll("tbody tr").length,
+            wide: plot.getBoundingClientRect().right <= figure.getBoundingClientRect().right + 1,
+        };
+    })""")
+    opened_page.context.close()
+    assert len(charts) >= (12 if page == "business" else 2)
+    for chart in charts:
+        assert chart["title"] and all(chart["axes"]), chart
+        assert chart["points"] and all(points == chart["rows"] for points in chart["points"]), chart
+        assert chart["drawn"] > 0 and chart["wide"], chart
+
+
+def test_figures_are_those_of_the_marts(browser: Browser, site: Path, built: Path) -> None:
+    """The net sales of the last whole month, by SQL, and as the page says."""
+    with opened(built) as connection:
+        row = connection.execute("""
+            with days as (select max(business_date) as last_day from commerce.agg_sales__daily),
+            whole as (
+                select case when last_day = last_day(last_day) then date_trunc('month', last_day)
+                    else date_trunc('month', last_day) - interval '1 month' end as month from days
+            )
+            select month, sum(net_sales_amount)
+            from commerce.agg_sales__daily inner join whole on date_trunc('month', business_date) = whole.month
+            group by month""").fetchone()
+    assert row is not None
+    opened_page, _ = visit(browser, site, "business.html")
+    said = opened_page.inner_text(".figures div:first-child")
+    opened_page.context.close()
+    assert said.split("\n")[:2] == [f"Net sales, {row[0]:%B %Y}", f"{row[1]:,.0f}"]
+
+
+def test_search_finds_tables_columns_and_metrics(browser: Browser, site: Path) -> None:
+    opened_page, wrong = visit(browser, site, "tables/commerce.fct_sales.html")
+    for asked, found in (
+        ("fct_orders", "commerce.fct_orders"),
+        ("return rate", "return_rate"),
+        ("placed_to_paid", "placed_to_paid_seconds"),
+    ):
+        opened_page.fill("#search", asked)
+        assert found in opened_page.inner_text("#found li:first-child"), asked
+    opened_page.fill("#search", "lifetime value")
+    opened_page.keyboard.press("ArrowDown")
+    assert opened_page.get_attribute("#search", "aria-activedescendant") == "found-0"
+    opened_page.keyboard.press("Enter")
+    opened_page.wait_for_url(re.compile(r"/(metrics|tables/).*"))
+    opened_page.fill("#search", "nothing is called this")
+    assert opened_page.is_hidden("#found")
+    opened_page.context.close()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", OWN)
+def test_a_page_is_accessible(browser: Browser, site: Path, page: str, scheme: str) -> None:
+    opened_page, _ = visit(browser, site, page, color_scheme=scheme)
+    results = Axe().run(opened_page).response
+    opened_page.context.close()
+    violations = [f"{each['id']}: {each['help']}: {each['nodes'][0]['html'][:150]}" for each in results["violations"]]
+    assert violations == []
+    assert len(results["passes"]) > 15
+
+
+def test_the_keyboard_reaches_everything(browser: Browser, site: Path) -> None:
+    opened_page, _ = visit(browser, site, "business.html")
+    opened_page.keyboard.press("Tab")
+    assert opened_page.evaluate("document.activeElement.className") == "skip"
+    opened_page.keyboard.press("Enter")
+    assert opened_page.evaluate("document.activeElement.id") == "content"
+    reached = set()
+    for _ in range(80):
+        opened_page.keyboard.press("Tab")
+        reached.add(opened_page.evaluate("document.activeElement.tagName"))
+        if opened_page.evaluate("document.activeElement.tagName") == "SUMMARY":
+            break
+    opened_page.keyboard.press("Enter")
+    assert "SUMMARY" in reached
+    assert opened_page.evaluate("document.activeElement.parentElement.open")
+    outline = opened_page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    opened_page.context.close()
+    assert outline == "solid"
+
+
+@pytest.mark.parametrize("page", OWN)
+def test_a_page_fits_a_phone(browser: Browser, site: Path, page: str) -> None:
+    opened_page, _ = visit(browser, site, page, viewport={"width": 390, "height": 800})
+    wide = opened_page.evaluate("document.documentElement.scrollWidth")
+    opened_page.context.close()
+    assert wide <= 390
+
+
+def test_print_leaves_out_what_paper_can_not_do(browser: Browser, site: Path) -> None:
+    opened_page, _ = visit(browser, site, "business.html", color_scheme="dark")
+    opened_page.emulate_media(media="print")
+    assert opened_page.is_hidden("nav") and opened_page.is_hidden(".search")
+    background = opened_page.evaluate("getComputedStyle(document.body).backgroundColor")
+    opened_page.context.close()
+    assert background == "rgb(255, 255, 255)"
