@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-dev build diff publish rollback rebuild-history backfill next-day query metric status take-column test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -39,6 +39,10 @@ help: ## What can be asked for
 	@echo "  HOLD=1                    build and test, but publish nothing yet"
 	@echo "  DAYS=730 SCALE=1.0        the simulated company: how long and how big"
 	@echo "  WAREHOUSE_DIR=data        where DuckDB's files lie"
+	@echo
+	@echo "  make export MART=commerce.fct_sales FORMAT=parquet   or csv, xlsx, json"
+	@echo "  WHERE=… COLUMNS=a,b       which rows and columns"
+	@echo "  FOLDER=exports AS_IS=1    where to; leave texts of a CSV file that spreadsheets take for formulas"
 	@echo
 	@echo "  make take-column COLUMN=shop.orders.channel_code TYPE=text DESCRIPTION='Where it was sold.'"
 	@echo "  AS=channel_id             another name in staging"
@@ -92,6 +96,10 @@ next-day: setup ## The simulated company: one more day, built on top
 
 query: setup ## Ask the published marts: make query Q="select ..."
 	@$(BIN)/python -m warehouse query "$(Q)"
+
+export: setup ## A mart as a file: make export MART=commerce.fct_sales FORMAT=csv WHERE="business_date >= '2025-01-01'"
+	@$(BIN)/python -m warehouse export "$(MART)" $(if $(FORMAT),--format "$(FORMAT)") $(if $(WHERE),--where "$(WHERE)") \
+		$(if $(COLUMNS),--columns "$(COLUMNS)") $(if $(FOLDER),--folder "$(FOLDER)") $(if $(AS_IS),--as-is)
 
 metric: setup ## Ask for metrics: make metric Q="net_sales by month, country"; without Q, what there is
 	@$(BIN)/python -m warehouse metric $(if $(Q),"$(Q)")

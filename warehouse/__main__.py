@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from datetime import date
+from pathlib import Path
 
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import ConfigurationError, current_target
@@ -14,6 +15,7 @@ from warehouse.columns import new_column, take_column
 from warehouse.diff import show_difference
 from warehouse.docs import check_freshness, write_docs
 from warehouse.errors import BuildError
+from warehouse.export import Wanted, export
 from warehouse.history import rebuild_history
 from warehouse.query import query
 from warehouse.status import print_status
@@ -58,13 +60,22 @@ def main() -> int:
     taking.add_argument("--track", action="store_true", help="history follows it: a new value begins a new version")
     asking = commands.add_parser("query", help="ask the published marts something, in SQL")
     asking.add_argument("sql")
+    exporting = commands.add_parser("export", help="a published mart as a file")
+    exporting.add_argument("mart", metavar="schema.table")
+    exporting.add_argument("--format", default="parquet", help="parquet, csv, xlsx or json")
+    exporting.add_argument("--where", default="", help="which rows, as a condition in SQL")
+    exporting.add_argument("--columns", default="", help="which columns, with commas between; all unless given")
+    exporting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")
+    exporting.add_argument("--as-is", action="store_true", help="CSV: leave texts that spreadsheets take for formulas")
     measuring = commands.add_parser("metric", help="ask for metrics, in their words; without a question, list them")
     measuring.add_argument("question", nargs="?", default="")
     arguments = parser.parse_args()
     try:
         if arguments.command == "take-column":  # which changes the project, and asks no warehouse
-            asked = (arguments.column, arguments.type, arguments.description, arguments.alias, arguments.privacy)
-            take_column(PROJECT_ROOT, new_column(*asked), _say, arguments.model, arguments.track)
+            new = new_column(
+                arguments.column, arguments.type, arguments.description, arguments.alias, arguments.privacy
+            )
+            take_column(PROJECT_ROOT, new, _say, arguments.model, arguments.track)
             return 0
         target = current_target()
         if arguments.command == "build":
@@ -90,6 +101,12 @@ def main() -> int:
             print_status(target, _say)
         elif arguments.command == "freshness":
             check_freshness(target, _say)
+        elif arguments.command == "export":
+            columns = tuple(name.strip() for name in arguments.columns.split(",") if name.strip())
+            asked = Wanted(
+                arguments.mart, arguments.format, arguments.where, columns, arguments.folder, not arguments.as_is
+            )
+            export(target, asked, _say)
         elif arguments.command == "metric":
             from warehouse.metrics import answer_question  # MetricFlow takes its time to import
 

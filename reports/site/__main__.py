@@ -15,7 +15,9 @@ from warehouse.errors import BuildError
 def main() -> int:
     """Write the site. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m reports.site", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=PROJECT_ROOT / "site", help="where it goes; what is there goes away")
+    parser.add_argument(
+        "--folder", type=Path, default=PROJECT_ROOT / "site", help="where it goes; what is there goes away"
+    )
     arguments = parser.parse_args()
     try:
         pages = build_site(current_target(), arguments.folder.resolve(), lambda line: print(line, flush=True))

@@ -159,7 +159,12 @@ def _newest(table: Table, newest: dict[str, Any]) -> str:
 
 
 def _index(
-    site: Site, project: Project, measures: Measures, results: Results, row_counts: dict[str, int], newest: dict[str, Any]
+    site: Site,
+    project: Project,
+    measures: Measures,
+    results: Results,
+    row_counts: dict[str, int],
+    newest: dict[str, Any],
 ) -> None:
     domains = []
     for domain in project.domains:
@@ -185,7 +190,9 @@ def _index(
             pages.Figure("Metrics", shown(len(project.metrics)), link="metrics.html"),
             pages.Figure("Tests passed", f"{sum(r.state == 'good' for r in ran)} of {len(ran)}", link="rules.html"),
             pages.Figure("Open rejects", shown(rejects), link="quality.html"),
-            pages.Figure("Newest record", shown(max((v for v in newest.values() if v), default=None)), link="pipeline.html"),
+            pages.Figure(
+                "Newest record", shown(max(filter(None, newest.values()), default=None)), link="pipeline.html"
+            ),
         ],
     )  # fmt: skip
 
@@ -237,7 +244,8 @@ def _tools(site: Site, artifacts: Path) -> None:
     (docs / "index.html").write_text(page.replace('xlink:href="{{', 'ng-attr-xlink:href="{{'), encoding="utf-8")
     # A process of its own: it prints a banner, and sets up logging for itself.
     done = subprocess.run(
-        [sys.executable, "-c", "from dbt_colibri.cli.cli import cli; cli()", "generate", "--manifest", str(artifacts / "manifest.json"),
+        [sys.executable, "-c", "from dbt_colibri.cli.cli import cli; cli()", "generate",
+         "--manifest", str(artifacts / "manifest.json"),
          "--catalog", str(artifacts / "catalog.json"), "--output-dir", str(lineage), "--light", "--disable-telemetry"],
         capture_output=True, text=True,
     )  # fmt: skip

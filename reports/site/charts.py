@@ -10,7 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-# Told apart by people with any colour vision, and readable on light and on dark: Okabe and Ito's colours, without yellow.
+# Told apart by people with any colour vision, readable on light and on dark: Okabe and Ito's colours, without yellow.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 SHARE, COUNT, SECONDS, BYTES = "share", "count", "seconds", "bytes"
 

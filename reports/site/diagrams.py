@@ -28,7 +28,11 @@ def relationships(artifacts: Path, folder: Path) -> list[tuple[str, str, str]]:
     shutil.copyfile(artifacts / "catalog.json", folder / "catalog.json")
     logging.getLogger("dbterd").setLevel(logging.WARNING)
     text = DbtErd(
-        target="mermaid", artifacts_dir=str(folder), omit_columns=True, entity_name_format="table", resource_type=["model"]
+        target="mermaid",
+        artifacts_dir=str(folder),
+        omit_columns=True,
+        entity_name_format="table",
+        resource_type=["model"],
     ).get_erd()
     return [
         (source.lower(), target.lower(), label.split("--")[-1].lower())

@@ -42,7 +42,9 @@ def business(measures: Measures, project: Project, currency: str) -> Page:
     last_day = measures.rows("select max(date_day) from {core}.dim_time_spine")[0][0]
     as_of = f"Data until {last_day}."
     page = Page(
-        "business", "Business", f"How the company does, by the metrics of the catalogue. Amounts are in {currency}. {as_of}"
+        "business",
+        "Business",
+        f"How the company does, by the metrics of the catalogue. Amounts are in {currency}. {as_of}",
     )
     # The last month is whole only if the data end with it.
     whole = [row for row in months if _end_of_month(row[0]) <= last_day]
@@ -119,13 +121,15 @@ def _stacked_by_channel(measures: Measures, currency: str, as_of: str) -> Chart:
     for month, channel, value in rows:
         months[month][channel or "none"] = value
     table = [[month, *(values.get(name) for name in channels)] for month, values in sorted(months.items())]
-    return chart("channels", "Net sales by month and channel", ["month", *channels], table, kind="stacked", unit=currency,
-                 axis=f"net sales, {currency}", note=as_of)  # fmt: skip
+    return chart("channels", "Net sales by month and channel", ["month", *channels], table, kind="stacked",
+                 unit=currency, axis=f"net sales, {currency}", note=as_of)  # fmt: skip
 
 
 def pipeline(measures: Measures) -> Page:
     """What ran, how long, how fresh, how much."""
-    page = Page("pipeline", "Pipeline", "What ran, how long each step took, and what each source brought. Times are UTC.")
+    page = Page(
+        "pipeline", "Pipeline", "What ran, how long each step took, and what each source brought. Times are UTC."
+    )
     runs = measures.rows("""
         select started_at, command_name, outcome, generation_number, total_seconds, source_count, loaded_count,
             known_count, rejected_count, failure_message
@@ -133,7 +137,9 @@ def pipeline(measures: Measures) -> Page:
     last = runs[0]
     page.figures += [
         Figure("Last run", str(last[2]), f"{last[1]}, {shown(last[0])}"),
-        Figure("Took", shown(last[4], SECONDS), f"{shown(runs[1][4], SECONDS)} the one before" if len(runs) > 1 else ""),
+        Figure(
+            "Took", shown(last[4], SECONDS), f"{shown(runs[1][4], SECONDS)} the one before" if len(runs) > 1 else ""
+        ),
         Figure("Records read", shown(last[5]), f"{shown(last[6])} loaded, {shown(last[7])} known"),
         Figure("Rejected", shown(last[8])),
     ]
@@ -169,8 +175,10 @@ def pipeline(measures: Measures) -> Page:
         [[*map(shown, row[:4]), _age(row[4]), *map(shown, row[5:])] for row in latest],
     ))  # fmt: skip
     page.tables.append((
-        "The last runs", ["started", "command", "outcome", "generation", "took", "read", "loaded", "known", "rejected", "message"],
-        [[*map(shown, row[:4]), shown(row[4], SECONDS), *map(shown, row[5:9]), row[9] or ""] for row in runs[:LAST_RUNS]],
+        "The last runs",
+        ["started", "command", "outcome", "generation", "took", "read", "loaded", "known", "rejected", "message"],
+        [[*map(shown, row[:4]), shown(row[4], SECONDS), *map(shown, row[5:9]), row[9] or ""]
+         for row in runs[:LAST_RUNS]],
     ))  # fmt: skip
     return page
 
@@ -199,7 +207,8 @@ def quality(measures: Measures) -> Page:
         Figure("Not passed", shown(failed)),
         Figure("Open rejects", shown(measures.rows(
             "select count(*) from {ops}.ops_rejects where not is_resolved")[0][0])),
-        Figure("Mended rejects", shown(measures.rows("select count(*) from {ops}.ops_rejects where is_resolved")[0][0])),
+        Figure("Mended rejects", shown(measures.rows(
+            "select count(*) from {ops}.ops_rejects where is_resolved")[0][0])),
     ]  # fmt: skip
     page.charts.append(_pass_rates("dimensions", "Share of tests that pass, by dimension", rows))
     by_source = measures.rows("""
@@ -268,7 +277,8 @@ def storage(measures: Measures, project: Project, sizes: dict[str, int], row_cou
     largest = sorted(sizes, key=lambda name: -sizes[name])[:15]
     page.charts.append(
         chart("sizes", "Size of the largest tables", ["table", "size"],
-              [[project.tables[name].full_name, sizes[name]] for name in largest], kind="across", unit=BYTES, axis="bytes")
+              [[project.tables[name].full_name, sizes[name]] for name in largest], kind="across", unit=BYTES,
+              axis="bytes")
     )  # fmt: skip
     page.charts.append(
         chart("growth", "Rows of all relations, by published run", ["run", "rows"],

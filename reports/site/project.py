@@ -102,7 +102,9 @@ class Project:
     @property
     def domains(self) -> list[str]:
         """The schemas of the marts, the conformed dimensions last."""
-        return sorted({t.schema for t in self.tables.values()}, key=lambda s: ({"core": 1, "ops": 2, "runs": 3}.get(s, 0), s))
+        return sorted(
+            {t.schema for t in self.tables.values()}, key=lambda s: ({"core": 1, "ops": 2, "runs": 3}.get(s, 0), s)
+        )
 
     def bus_matrix(self, domain: str) -> tuple[list[Table], dict[str, dict[str, list[str]]]]:
         """A domain's facts and the dimensions that they share.
