@@ -20,6 +20,7 @@ import pytest
 
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
+from tests.absent import absent
 
 _numbers = count(1)
 
@@ -94,12 +95,7 @@ def mariadb_server(
     """A MariaDB server of the machine's own installation, started for the tests. Yields a connection's settings."""
     server, install = shutil.which("mariadbd", path=_PATH), shutil.which("mariadb-install-db", path=_PATH)
     if not server or not install:
-        message = "MARIADB IS NOT INSTALLED: THE SHOP SOURCE WAS NOT TESTED ON IT (apt-get install mariadb-server)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            print(f"\n{message}")
-        pytest.skip(message)
+        absent(request, "MARIADB IS NOT HERE: THE SHOP SOURCE NOT TESTED ON IT (apt-get install mariadb-server)")
     folder = tmp_path_factory.mktemp("mariadb")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

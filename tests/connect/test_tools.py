@@ -6,7 +6,6 @@ the loopback stands before it.
 
 from __future__ import annotations
 
-import shutil
 import socket
 import subprocess
 import threading
@@ -28,6 +27,7 @@ import sqlalchemy
 
 from ingestion.destination import current_target
 from ingestion.duck import load_extension
+from tests.absent import package
 from tests.warehouse.conftest import built, company  # noqa: F401 (fixtures)
 from tests.warehouse.test_metrics import copy_to_postgres
 from tests.warehouse.warehouses import connected, opened, settings
@@ -36,8 +36,15 @@ from warehouse.export import Wanted, export
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 QUESTION = "select count(*) as lines, sum(net_reporting_amount) as net_sales from commerce.fct_sales"
-JDBC = Path("/usr/share/java/postgresql.jar")
-ODBC = Path("/usr/lib/x86_64-linux-gnu/odbc/psqlodbcw.so")
+PSQL, JAVA = "/usr/bin/psql", "/usr/bin/java"
+JDBC = "/usr/share/java/postgresql.jar"
+ODBC = "/usr/lib/x86_64-linux-gnu/odbc/psqlodbcw.so"
+# What a driver needs of the machine: the files, and Debian's packages.
+NEEDS = {
+    "by_psql": [(PSQL, "postgresql-client")],
+    "by_jdbc": [(JAVA, "default-jre-headless"), (JDBC, "libpostgresql-jdbc-java")],
+    "by_odbc": [(ODBC, "odbc-postgresql")],
+}
 
 
 @dataclass(frozen=True)
@@ -48,12 +55,6 @@ class Login:
     port: int
     database: str
     user: str
-
-
-def expect(path: Path, package: str) -> Path:
-    if not path.exists():
-        pytest.fail(f"{path} is not there: install Debian's package {package}")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +96,8 @@ def port_before(path: str) -> Iterator[int]:
 
 
 def by_psql(login: Login) -> Any:
-    if not shutil.which("psql"):
-        pytest.fail("there is no psql: install Debian's package postgresql-client")
     words = f"host={login.host} port={login.port} dbname={login.database} user={login.user}"
-    done = subprocess.run(["psql", words, "-At", "-F", ",", "-c", QUESTION], capture_output=True, text=True, check=True)
+    done = subprocess.run([PSQL, words, "-At", "-F", ",", "-c", QUESTION], capture_output=True, text=True, check=True)
     return done.stdout.strip().split(",")
 
 
@@ -117,18 +116,15 @@ def by_adbc(login: Login) -> Any:
 
 
 def by_jdbc(login: Login) -> Any:
-    expect(Path("/usr/bin/java"), "default-jre-headless")
     url = f"jdbc:postgresql://{login.host}:{login.port}/{login.database}"
-    jar = str(expect(JDBC, "libpostgresql-jdbc-java"))
-    with closing(jaydebeapi.connect("org.postgresql.Driver", url, {"user": login.user}, jar)) as connection:
+    with closing(jaydebeapi.connect("org.postgresql.Driver", url, {"user": login.user}, JDBC)) as connection:
         cursor = connection.cursor()
         cursor.execute(QUESTION)
         return [str(value) for value in cursor.fetchone()]
 
 
 def by_odbc(login: Login) -> Any:
-    driver = expect(ODBC, "odbc-postgresql")
-    words = f"Driver={driver};Server={login.host};Port={login.port};Database={login.database};Uid={login.user}"
+    words = f"Driver={ODBC};Server={login.host};Port={login.port};Database={login.database};Uid={login.user}"
     with closing(pyodbc.connect(words, readonly=True)) as connection:
         return connection.execute(QUESTION).fetchone()
 
@@ -152,7 +148,11 @@ def truth(built: Path) -> tuple[int, Decimal]:  # noqa: F811
 @pytest.mark.parametrize(
     "ask", [by_psql, by_sqlalchemy, by_adbc, by_jdbc, by_odbc, by_duckdb], ids=lambda f: f.__name__
 )
-def test_a_driver_reads_the_marts(ask: Callable[[Login], Any], login: Login, truth: tuple[int, Decimal]) -> None:
+def test_a_driver_reads_the_marts(
+    ask: Callable[[Login], Any], login: Login, truth: tuple[int, Decimal], request: pytest.FixtureRequest
+) -> None:
+    for path, name in NEEDS.get(ask.__name__, []):
+        package(request, path, name, f"{ask.__name__.removeprefix('by_')} ON THE PUBLISHED MARTS")
     lines, amount = ask(login)
     assert (int(lines), Decimal(amount)) == truth
 

@@ -20,6 +20,7 @@ from ingestion.destination import Target
 from ingestion.extracts import Loaded, SourceError
 from ingestion.loading import load
 from ingestion.sources import retail
+from tests.absent import absent
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects
 from tests.warehouse.real_days import REAL_DAYS
 
@@ -58,12 +59,7 @@ def deliver(folder: Path) -> Deliver:
 @pytest.fixture
 def real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     if not REAL_DAYS.exists():
-        message = "THE REAL RETAIL DATA IS NOT HERE: THE RETAIL SOURCE WAS NOT TESTED ON IT"
-        with request.getfixturevalue("capsys").disabled():
-            print(f"\n{message}")
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
+        absent(request, "THE REAL RETAIL DATA IS NOT HERE: THE RETAIL SOURCE NOT TESTED ON IT")
     monkeypatch.setenv("SOURCES__RETAIL__BUCKET_URL", str(REAL_DAYS))
     return REAL_DAYS
 
