@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column alerts test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -120,6 +120,9 @@ test: setup-dev ## Everything: Python tests, dbt on DuckDB and on a real Postgre
 
 prove: setup-dev ## Try to break the promises: kills, paths, real days, readers, planted faults (takes its time; SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED))
+
+alerts: setup ## What is wrong now; tells it by webhook and mail (ALERTS__WEBHOOK_URL, ALERTS__SMTP_URL, ALERTS__MAIL_TO)
+	@$(BIN)/python -m orchestration.alerts
 
 lint: setup-dev ## Every linter, as the pre-commit hooks run them
 	@$(BIN)/pre-commit run --all-files

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Source:
-    """A source's contract; `schema` is its raw schema."""
+    """A source's contract; `schema` is its raw schema, `late_after` how old its newest load may be."""
 
     name: str
     schema: str
     tables: tuple[Table, ...]
+    owner: str = ""
+    late_after: timedelta | None = None
 
     def table(self, name: str) -> Table:
         """The table's contract. Raises ContractError where the source has none of that name."""
@@ -156,7 +159,15 @@ def read_contract(source: str, folder: Path = STAGING) -> Source:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     raw = next(entry for entry in document["sources"] if entry["name"] == source)
     tables = tuple(_table(source, table) for table in raw["tables"] if table["name"] not in AUDIT_TABLES)
-    return Source(name=source, schema=f"raw_{source}", tables=tables)
+    config = raw.get("config", {})
+    limit = (config.get("freshness") or {}).get("warn_after")
+    return Source(
+        name=source,
+        schema=f"raw_{source}",
+        tables=tables,
+        owner=str(config.get("meta", {}).get("owner", "")),
+        late_after=timedelta(**{f"{limit['period']}s": limit["count"]}) if limit else None,
+    )
 
 
 def source_names(folder: Path = STAGING) -> list[str]:

@@ -25,16 +25,18 @@ def open_published(target: Target) -> Iterator[Any]:
     Raises:
         BuildError: nothing is published yet, or the engine refuses.
     """
-    if target.engine == "duckdb" and not target.published_file.exists():
+    runs = target.folder / "runs.duckdb"
+    if target.engine == "duckdb" and not target.published_file.exists() and not runs.exists():
         raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
     connection: Any = None
     try:
         if target.engine == "duckdb":
             connection = duckdb.connect()
-            connection.execute(f"attach {literal(str(target.published_file))} as marts (read_only); use marts")
-            runs = target.folder / "runs.duckdb"
             if runs.exists():
                 connection.execute(f"attach {literal(str(runs))} as runs (read_only)")
+            # A first build that failed has published nothing, and is a run all the same.
+            if target.published_file.exists():
+                connection.execute(f"attach {literal(str(target.published_file))} as marts (read_only); use marts")
         else:
             connection = psycopg2.connect("")  # libpq reads its own variables
             connection.set_session(readonly=True, autocommit=True)

@@ -1,0 +1,1 @@
+"""The clock: what runs when, what is tried again, and who is told when it goes wrong."""

@@ -1,0 +1,175 @@
+"""What is wrong with a warehouse, read from its runs and loads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from ingestion.contracts import read_contract, source_names
+from ingestion.destination import Target
+from warehouse.query import ask, open_published
+
+Rows = Callable[[str], list[tuple[Any, ...]]]
+
+PLATFORM = "data platform"
+# Of what a load read, the share that may be rejected; a few records are no share of anything.
+REJECT_SHARE, REJECT_LEAST = 0.05, 20
+# How much of its log a Postgres may keep for a replication slot that doesn't move.
+SLOT_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that is wrong. `key` names it for as long as it lasts; times are UTC."""
+
+    key: str
+    what: str
+    since: datetime
+    owner: str
+    runbook: str
+
+
+def what_is_wrong(target: Target, now: datetime) -> list[Alert]:
+    """All that is wrong at a moment, in the order of their keys.
+
+    Raises:
+        BuildError: the warehouse can't be opened, or nothing was ever run in it.
+    """
+    with open_published(target) as connection:
+
+        def rows(sql: str) -> list[tuple[Any, ...]]:
+            return ask(connection, sql.format(runs=target.schema("runs")))[1]
+
+        found = [*_failed_run(rows), *_late_sources(rows, now), *_failed_checks(rows), *_rejects(rows), *_unusual(rows)]
+        if target.engine == "postgres":
+            found += _slots(rows, now)
+    return sorted(found, key=lambda alert: alert.key)
+
+
+def _failed_run(rows: Rows) -> Iterator[Alert]:
+    """The last run failed; since the first one that did after the last that didn't."""
+    found = rows("""
+        select started_at, command_name, outcome, failure_message from {runs}.ops_runs
+        where outcome <> 'running' order by started_at desc""")
+    failed = []
+    for row in found:
+        if row[2] not in ("failed", "interrupted", "killed"):
+            break
+        failed.append(row)
+    if failed:
+        _, command, outcome, message = failed[0]
+        times = "" if len(failed) == 1 else f", {len(failed)} times in a row"
+        yield Alert(
+            "failed run", f"{command} was {outcome}{times}: {message or 'its process ended without a word'}",
+            failed[-1][0], PLATFORM, "failed-run.md",
+        )  # fmt: skip
+
+
+def _late_sources(rows: Rows, now: datetime) -> Iterator[Alert]:
+    """A source has brought nothing for longer than its contract allows. One that never did is not configured."""
+    newest = dict(rows("""
+        select source_id, max(observed_at) from {runs}.ops_extracts
+        where loaded_count > 0 group by source_id"""))  # fmt: skip
+    for name in source_names():
+        contract = read_contract(name)
+        if name not in newest or contract.late_after is None or now - newest[name] <= contract.late_after:
+            continue
+        yield Alert(
+            f"late source {name}",
+            f"{name} has brought nothing new since {newest[name]:%Y-%m-%d %H:%M}; its contract allows "
+            f"{_duration(contract.late_after)}",
+            newest[name] + contract.late_after, contract.owner or PLATFORM, "late-source.md",
+        )  # fmt: skip
+
+
+def _failed_checks(rows: Rows) -> Iterator[Alert]:
+    """Tests that the last run which tested didn't pass; since the first run after the last that passed them."""
+    found = rows("""
+        select results.test_name, results.severity, results.failure_count, results.source_ids,
+            (
+                select min(earlier.started_at) from {runs}.ops_test_results as earlier
+                where earlier.test_name = results.test_name and not earlier.is_passed
+                    and earlier.started_at > coalesce((
+                    select max(passed.started_at) from {runs}.ops_test_results as passed
+                    where passed.test_name = results.test_name and passed.is_passed
+                ), cast('1900-01-01' as timestamp))
+            ) as since
+        from {runs}.ops_test_results as results
+        where
+            results.status in ('fail', 'warn', 'error', 'runtime error')
+            and results.started_at = (select max(newest.started_at) from {runs}.ops_test_results as newest)""")
+    for name, severity, count, sources, since in found:
+        ids = (sources or "").split(",")
+        owner = read_contract(ids[0]).owner if len(ids) == 1 and ids[0] in source_names() else PLATFORM
+        what = "fails and holds up the publish" if severity == "error" else "warns"
+        yield Alert(f"check {name}", f"{name} {what}: {count or 0:,} rows", since, owner or PLATFORM, "failed-check.md")
+
+
+def _rejects(rows: Rows) -> Iterator[Alert]:
+    """More of a table's last load was rejected than may be."""
+    found = rows(f"""
+        select source_id, resource_name, observed_at, source_count, rejected_count
+        from (
+            select *, row_number() over (
+                partition by source_id, resource_name order by observed_at desc, load_id desc) as recency
+            from {{runs}}.ops_extracts where source_count > 0
+        ) as extracts
+        where recency = 1 and rejected_count >= {REJECT_LEAST} and rejected_count > {REJECT_SHARE} * source_count""")
+    for source, resource, observed, read, rejected in found:
+        yield Alert(
+            f"rejects of {source}.{resource}",
+            f"{rejected:,} of {read:,} records of {source}.{resource} were rejected, {rejected / read:.0%}; "
+            f"{REJECT_SHARE:.0%} may be",
+            observed, read_contract(source).owner or PLATFORM, "rejects.md",
+        )  # fmt: skip
+
+
+def _unusual(rows: Rows) -> Iterator[Alert]:
+    found = rows("""
+        select check_name, source_id, resource_name, column_name, observed_date, observed_value,
+            lowest_expected_value, highest_expected_value
+        from {runs}.ops_anomalies where is_anomalous and is_latest""")
+    for check, source, resource, column, day, seen, least, most in found:
+        of = f"{source}.{resource}{f'.{column}' if column else ''}"
+        yield Alert(
+            f"unusual {check} of {of}",
+            f"{check} of {of} on {day}: saw {float(seen):,.6g}, expected {float(least):,.6g} to {float(most):,.6g}",
+            datetime.combine(day, datetime.min.time()), read_contract(source).owner or PLATFORM, "unusual.md",
+        )  # fmt: skip
+
+
+def _slots(rows: Rows, now: datetime) -> Iterator[Alert]:
+    """Postgres: a replication slot that keeps more of the log than it should."""
+    found = rows(f"""
+        select slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) from pg_replication_slots
+        where pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) > {SLOT_BYTES}""")
+    for name, kept in found:
+        yield Alert(
+            f"slot {name}", f"replication slot {name} keeps {float(kept) / 1e9:.1f} GB of the log", now, PLATFORM,
+            "slot-lag.md",
+        )  # fmt: skip
+
+
+def _duration(length: timedelta) -> str:
+    hours = length / timedelta(hours=1)
+    return f"{hours / 24:,.0f} days" if hours >= 48 else f"{hours:,.0f} hours"
+
+
+def as_json(alert: Alert, state: str) -> str:
+    """An alert as a webhook gets it."""
+    return json.dumps({
+        "state": state, "key": alert.key, "what": alert.what, "since": alert.since.isoformat(), "owner": alert.owner,
+        "runbook": f"docs/runbooks/{alert.runbook}", "text": as_text(alert, state),
+    })  # fmt: skip
+
+
+def as_text(alert: Alert, state: str) -> str:
+    """An alert as people read it."""
+    lines = [
+        f"{state}: {alert.key}", alert.what, f"since {alert.since:%Y-%m-%d %H:%M} UTC", f"owner: {alert.owner}",
+        f"what to do: docs/runbooks/{alert.runbook}",
+    ]  # fmt: skip
+    return "\n".join(lines)
