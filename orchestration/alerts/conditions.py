@@ -70,7 +70,7 @@ def _failed_run(rows: Rows) -> Iterator[Alert]:
 
 def _late_sources(rows: Rows, now: datetime) -> Iterator[Alert]:
     """A source has brought nothing for longer than its contract allows. One that never did is not configured."""
-    newest = dict(rows("""
+    newest: dict[str, datetime] = dict(rows("""
         select source_id, max(observed_at) from {runs}.ops_extracts
         where loaded_count > 0 group by source_id"""))  # fmt: skip
     for name in source_names():
