@@ -78,7 +78,11 @@ def parse(target: Target, *, published: bool = False) -> Any:
         BuildError: the project doesn't parse.
     """
     environment(target, published)
-    result = dbtRunner().invoke(["--quiet", *_arguments(target, ["parse"], published)])
+    command = _arguments(target, ["parse"], published)
+    result = dbtRunner().invoke(["--quiet", "--log-level", "none", *command])
+    if not result.success:
+        # From its cache dbt 1.12 finds the metrics of a model twice once the model's YAML has changed.
+        result = dbtRunner().invoke(["--quiet", "--no-partial-parse", *command])
     if not result.success:
         raise BuildError(f"dbt can't parse the project: {_first_lines(result.exception)}")
     return result.result
@@ -108,7 +112,8 @@ def run(
     outcome = Outcome(success=False)
     callbacks = [_watch(progress)] if progress else []
     logging.getLogger("dbt").propagate = False
-    result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(
+    parsed = manifest or parse(target, published=published)
+    result = dbtRunner(manifest=parsed, callbacks=callbacks).invoke(
         [
             "--quiet",
             "--log-level",
