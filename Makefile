@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column alerts test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column serve alerts test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -50,12 +50,15 @@ help: ## What can be asked for
 	@echo "  MODEL=stg_shop__orders    which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
-# Three sets of requirements, of which each holds the ones before it: one that holds more will do.
+# Four sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@$(call installed,default site dev) || $(MAKE) --silent --no-print-directory $(VENV)/.default
+	@$(call installed,default site serve dev) || $(MAKE) --silent --no-print-directory $(VENV)/.default
 
 setup-site: ## Install what `make site` needs on top
-	@$(call installed,site dev) || $(MAKE) --silent --no-print-directory $(VENV)/.site
+	@$(call installed,site serve dev) || $(MAKE) --silent --no-print-directory $(VENV)/.site
+
+setup-serve: ## Install what `make serve` needs on top
+	@$(call installed,serve dev) || $(MAKE) --silent --no-print-directory $(VENV)/.serve
 
 setup-dev: ## Install what `make test` and `make lint` need on top
 	@$(call installed,dev) || $(MAKE) --silent --no-print-directory $(VENV)/.dev
@@ -71,7 +74,7 @@ $(BIN)/uv:
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python $<
-	@rm -f $(VENV)/.default $(VENV)/.site $(VENV)/.dev && touch $@
+	@rm -f $(VENV)/.default $(VENV)/.site $(VENV)/.serve $(VENV)/.dev && touch $@
 
 build: setup ## Load the sources, build and test, publish
 	@$(BIN)/python -m warehouse build $(if $(SELECT),--select "$(SELECT)") $(if $(FULL),--full) $(if $(HOLD),--hold)
@@ -121,6 +124,9 @@ test: setup-dev ## Everything: Python tests, dbt on DuckDB and on a real Postgre
 prove: setup-dev ## Try to break the promises: kills, paths, real days, readers, planted faults (takes its time; SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED))
 
+serve: setup-serve ## The clock: Dagster with its page on http://127.0.0.1:3000 (PORT=…); schedules, file sensor, alerts
+	@$(BIN)/python -m orchestration $(if $(PORT),--port $(PORT))
+
 alerts: setup ## What is wrong now; tells it by webhook and mail (ALERTS__WEBHOOK_URL, ALERTS__SMTP_URL, ALERTS__MAIL_TO)
 	@$(BIN)/python -m orchestration.alerts
 
@@ -146,6 +152,7 @@ bench: setup-dev ## Measure against the engines themselves (takes its time, see 
 
 lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra serve pyproject.toml -o requirements/serve.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 

@@ -39,13 +39,20 @@ class Request:
     backfill: tuple[date, date] | None = None
 
 
-def build(target: Target, request: Request, say: Say) -> int:
+def build(target: Target, request: Request, say: Say, run: Run | None = None) -> int:
     """Build the warehouse. Returns the number of the generation that readers now see (0: nothing was published).
+
+    Args:
+        target: the warehouse.
+        request: what is to be done.
+        say: takes lines of progress.
+        run: what becomes the run's record, for a caller who wants to read it, whatever came of it.
 
     Raises:
         BuildError: something failed; readers still see the generation from before.
     """
-    with build_lock(target), recorded(target, "backfill" if request.backfill else "build", say) as run:
+    run = run or Run("backfill" if request.backfill else "build", target.name)
+    with build_lock(target), recorded(target, run, say):
         return _build(target, request, run, say)
 
 
@@ -127,7 +134,7 @@ def _command(request: Request) -> list[str]:
 
 def publish_held_build(target: Target, say: Say) -> None:
     """Publish what a build held back. Raises BuildError where nothing is held."""
-    with build_lock(target), recorded(target, "publish", say) as run:
+    with build_lock(target), recorded(target, Run("publish", target.name), say) as run:
         models = published_models(dbt.parse(target), target)
         number = publish_held(target, _schemas(models), say)
         run.outcome, run.generation_number = "published", number
@@ -137,7 +144,7 @@ def publish_held_build(target: Target, say: Say) -> None:
 
 def roll_back_build(target: Target, say: Say) -> None:
     """Give readers the generation before. Raises BuildError where that is no longer whole."""
-    with build_lock(target), recorded(target, "rollback", say) as run:
+    with build_lock(target), recorded(target, Run("rollback", target.name), say) as run:
         gone, present = roll_back(target)
         run.outcome, run.generation_number = "published", present
     say(

@@ -98,12 +98,11 @@ def _now() -> str:
 
 
 @contextmanager
-def recorded(target: Target, command: str, say: Say) -> Iterator[Run]:
+def recorded(target: Target, run: Run, say: Say) -> Iterator[Run]:
     """Keep the record of a run, which ends as its `outcome` says, or failed where it raises.
 
     The build's lock must be held. What goes wrong with the record itself is said, and never fails the run.
     """
-    run = Run(command, target.name)
     _kept(target, run, say)
     try:
         yield run

@@ -1,0 +1,1 @@
+"""The kinds of things that the clock runs: sources and the warehouse."""

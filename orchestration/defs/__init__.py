@@ -1,0 +1,1 @@
+"""What Dagster finds: a folder for each kind of thing."""
