@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -173,20 +173,21 @@ def _as_record(result: Any, manifest: Any) -> dict[str, Any]:
         "column_name": getattr(node, "column_name", None),
         "quality_dimension": (node.config.meta or {}).get("quality_dimension") if is_test else None,
         "severity": str(getattr(node.config, "severity", "error")).lower() if is_test else None,
-        "source_ids": ",".join(sorted(_sources_above(node.unique_id, manifest))) or None if is_test else None,
+        "source_ids": ",".join(sorted(sources_above(node.unique_id, manifest.parent_map))) or None if is_test else None,
     }
 
 
-def _sources_above(unique_id: str, manifest: Any) -> set[str]:
-    """The names of the sources that a node's records come from."""
+def sources_above(unique_id: str, parents: Mapping[str, list[str]]) -> set[str]:
+    """The names of the sources that a node's records come from; `parents` is the manifest's `parent_map`."""
     seen: set[str] = set()
     waiting = [unique_id]
     while waiting:
-        for parent in manifest.parent_map.get(waiting.pop(), []):
+        for parent in parents.get(waiting.pop(), []):
             if parent not in seen:
                 seen.add(parent)
                 waiting.append(parent)
-    return {manifest.sources[each].source_name for each in seen if each in manifest.sources}
+    # A source's id is source.<project>.<source>.<table>.
+    return {each.split(".")[2] for each in seen if each.startswith("source.")}
 
 
 def _describe(node: Any, result: Any) -> str:

@@ -10,6 +10,7 @@ from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
 from warehouse import dbt
 from warehouse.errors import BuildError
+from warehouse.query import require_published
 
 SITE = PROJECT_ROOT / "site"
 
@@ -23,8 +24,7 @@ def make_artifacts(target: Target) -> Path:
     Raises:
         BuildError: nothing is published yet, or dbt fails.
     """
-    if target.engine == "duckdb" and not target.published_file.exists():
-        raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
+    require_published(target)
     outcome = dbt.run(target, ["docs", "generate", "--static"], published=True)
     folder = Path(dbt.target_path(target, published=True))
     if not outcome.success or not (folder / "static_index.html").exists():

@@ -21,6 +21,7 @@ from ingestion.contract_sql import literal, quoted
 from ingestion.destination import Target, libpq
 from ingestion.duck import connect, load_extension
 from warehouse.errors import BuildError
+from warehouse.query import require_published
 
 FORMATS = ("parquet", "csv", "xlsx", "json")
 SHEET_ROWS = 1_048_576  # what a sheet holds, the header among them
@@ -78,8 +79,7 @@ def export(target: Target, wanted: Wanted, say: Callable[[str], None]) -> Path:
 @contextmanager
 def _published(target: Target) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with the published marts as `marts`."""
-    if target.engine == "duckdb" and not target.published_file.exists():
-        raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
+    require_published(target)
     connection = connect()
     try:
         if target.engine == "duckdb":

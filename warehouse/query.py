@@ -16,6 +16,12 @@ from warehouse.errors import BuildError
 LIMIT = 1000
 
 
+def require_published(target: Target) -> None:
+    """Raise BuildError where a DuckDB warehouse has published nothing yet; a Postgres says so itself."""
+    if target.engine == "duckdb" and not target.published_file.exists():
+        raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
+
+
 @contextmanager
 def open_published(target: Target) -> Iterator[Any]:
     """Open what readers see, to read it alone. Yields a connection by the DB API.
@@ -26,8 +32,8 @@ def open_published(target: Target) -> Iterator[Any]:
         BuildError: nothing is published yet, or the engine refuses.
     """
     runs = target.folder / "runs.duckdb"
-    if target.engine == "duckdb" and not target.published_file.exists() and not runs.exists():
-        raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
+    if not runs.exists():
+        require_published(target)
     connection: Any = None
     try:
         if target.engine == "duckdb":

@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
-from reports.site import pages
+from reports.site import operations, pages
 from reports.site.charts import shown
 from reports.site.diagrams import draw, relationships
 from reports.site.measures import Measures
@@ -111,9 +111,9 @@ def _pages(site: Site, project: Project, measures: Measures, artifacts: Path) ->
 
     for name, page in (
         ("business_report", pages.business(measures, project, currency)),
-        ("pipeline_report", pages.pipeline(measures)),
-        ("quality_report", pages.quality(measures)),
-        ("storage_report", pages.storage(measures, project, measures.bytes(published), row_counts)),
+        ("pipeline_report", operations.pipeline(measures)),
+        ("quality_report", operations.quality(measures)),
+        ("storage_report", operations.storage(measures, project, measures.bytes(published), row_counts)),
     ):
         dashboard = project.dashboards[name]
         reads = [project.tables[each] for each in dashboard.tables]

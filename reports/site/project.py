@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from warehouse.dbt import sources_above
+
 _MODEL = re.compile(r"(?:ref|source)\((?:'[^']*',\s*)?'([^']+)'\)")
 _EXAMPLE = re.compile(r"```sql\n(.*?)```", re.DOTALL)
 KINDS = {"fct": "fact", "dim": "dimension", "agg": "aggregate", "ops": "operations"}
@@ -136,7 +138,7 @@ def read_project(artifacts: Path) -> Project:
     metrics = _metrics(manifest, tables)
     dashboards = _dashboards(manifest, tables)
     for table in tables.values():
-        table.sources = sorted(_sources_above(table.unique_id, manifest))
+        table.sources = sorted(sources_above(table.unique_id, manifest["parent_map"]))
     return Project(tables, metrics, dashboards, rules)
 
 
@@ -240,13 +242,3 @@ def _dashboards(manifest: dict[str, Any], tables: dict[str, Table]) -> dict[str,
             if name in tables:
                 tables[name].dashboards.append(dashboard.name)
     return dict(sorted(found.items()))
-
-
-def _sources_above(unique_id: str, manifest: dict[str, Any]) -> set[str]:
-    seen, waiting = set(), [unique_id]
-    while waiting:
-        for parent in manifest["parent_map"].get(waiting.pop(), []):
-            if parent not in seen:
-                seen.add(parent)
-                waiting.append(parent)
-    return {manifest["sources"][each]["source_name"] for each in seen if each in manifest["sources"]}

@@ -28,8 +28,7 @@ import sqlalchemy
 from ingestion.destination import current_target
 from ingestion.duck import load_extension
 from tests.absent import package
-from tests.warehouse.conftest import built, company  # noqa: F401 (fixtures)
-from tests.warehouse.test_metrics import copy_to_postgres
+from tests.warehouse.conftest import built, company, marts_on_postgres  # noqa: F401 (fixtures)
 from tests.warehouse.warehouses import connected, opened, settings
 from warehouse.export import Wanted, export
 
@@ -60,7 +59,7 @@ class Login:
 @pytest.fixture(scope="module")
 def login(request: pytest.FixtureRequest, built: Path) -> Iterator[Login]:  # noqa: F811
     """The company's published marts on Postgres, a role that may read them, and a port on the loopback."""
-    server = copy_to_postgres(built, request)
+    server = request.getfixturevalue("marts_on_postgres")()
     with closing(connected(server)) as owner, owner.cursor() as cursor:
         cursor.execute("create role granary_tools login; grant usage on schema commerce to granary_tools")
         cursor.execute("grant select on all tables in schema commerce to granary_tools")

@@ -32,12 +32,6 @@ pytestmark = pytest.mark.slow
 MORNING = datetime.fromisoformat(f"{FIRST_DAY}T08:00:00") + timedelta(days=1)
 
 
-@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
-def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
-    engine = {} if request.param == "duckdb" else {**request.getfixturevalue("postgres_database"), "TARGET": "prod"}
-    return Shop(tmp_path, engine)
-
-
 def wrong(shop: Shop, now: datetime) -> dict[str, Alert]:
     with settings({"TARGET": "dev", **shop.engine, "WAREHOUSE_DIR": str(shop.warehouse)}):
         return {alert.key: alert for alert in what_is_wrong(current_target(), now)}
@@ -67,10 +61,7 @@ def test_a_failed_run_and_a_late_source(shop: Shop) -> None:
 
 
 def test_rejects_unusual_loads_and_checks_that_warn(shop: Shop) -> None:
-    days = [FIRST_DAY + timedelta(days=number) for number in range(11)]
-    for number, day in enumerate(days[:10]):
-        shop.deliver(day, 96 + number % 5 * 2)
-        shop.load(day)
+    days = shop.usual_days(11)
     shop.deliver(days[10], 70, description="")
     with (shop.files / f"{days[10]}.csv").open("a", encoding="utf-8") as file:
         for number in range(30):

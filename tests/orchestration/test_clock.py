@@ -16,21 +16,11 @@ import dagster as dg
 import pytest
 
 from ingestion.contracts import PROJECT_ROOT
-from ingestion.demo import next_day, serving
+from ingestion.demo import serving
 from ingestion.demo.server import Fault
 from tests.warehouse.warehouses import opened, settings
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def running(company: Path, built: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """A company one day further than its warehouse; copies, so that a test may change them."""
-    copy, warehouse = tmp_path / "company", tmp_path / "warehouse"
-    shutil.copytree(company, copy)
-    shutil.copytree(built, warehouse)
-    next_day(copy, 1)
-    return copy, warehouse
 
 
 @pytest.fixture

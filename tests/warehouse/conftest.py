@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ingestion.contracts import PROJECT_ROOT
-from ingestion.demo import simulate
-from tests.warehouse.warehouses import build_from_demo
+from ingestion.demo import next_day, simulate
+from tests.warehouse.warehouses import build_from_demo, copy_to_postgres
 
 DAYS, SCALE = 100, 0.3
 
@@ -34,6 +35,28 @@ def built(company: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("built")
     build_from_demo(folder, company)
     return folder
+
+
+@pytest.fixture(scope="session")
+def marts_on_postgres(built: Path, new_postgres_database: Callable[[], dict[str, str]]) -> Callable[[], dict[str, str]]:
+    """Copies the company's published marts into a new database. Returns the variables that name it as a warehouse."""
+
+    def make() -> dict[str, str]:
+        server = as_environment(new_postgres_database())
+        copy_to_postgres(built, server)
+        return {**server, "TARGET": "prod"}
+
+    return make
+
+
+@pytest.fixture
+def running(company: Path, built: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """A company one day further than its warehouse; copies, so that a test may break them."""
+    copy, warehouse = tmp_path / "company", tmp_path / "warehouse"
+    shutil.copytree(company, copy)
+    shutil.copytree(built, warehouse)
+    next_day(copy, 1)
+    return copy, warehouse
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import openpyxl
 import pytest
 
 from ingestion.destination import Target, current_target
-from tests.warehouse.test_metrics import copy_to_postgres
 from tests.warehouse.warehouses import opened, settings
 from warehouse import export as exporting
 from warehouse.errors import BuildError
@@ -29,7 +28,7 @@ MART = "commerce.fct_orders"
 def place(request: pytest.FixtureRequest, built: Path) -> dict[str, str]:
     """The variables that name the company's published marts, on either engine."""
     if request.param == "postgres":
-        return {**copy_to_postgres(built, request), "TARGET": "prod"}
+        return request.getfixturevalue("marts_on_postgres")()
     return {"TARGET": "dev", "WAREHOUSE_DIR": str(built)}
 
 

@@ -11,23 +11,13 @@ from pathlib import Path
 import pytest
 
 from ingestion.__main__ import main as load_by_hand
-from ingestion.demo import next_day, serving
+from ingestion.demo import serving
 from ingestion.demo.server import Fault
 from ingestion.destination import Target
 from ingestion.lock import LockError, build_lock
 from tests.warehouse.warehouses import build_from, differences, opened, settings
 from warehouse.build import Request
 from warehouse.errors import BuildError
-
-
-@pytest.fixture
-def running(company: Path, built: Path, tmp_path: Path) -> tuple[Path, Path]:
-    """A company one day further than its warehouse; copies, so that a test may break them."""
-    copy, warehouse = tmp_path / "company", tmp_path / "warehouse"
-    shutil.copytree(company, copy)
-    shutil.copytree(built, warehouse)
-    next_day(copy, 1)
-    return copy, warehouse
 
 
 def assert_still_published(warehouse: Path, before: os.stat_result) -> None:

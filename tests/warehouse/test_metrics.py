@@ -18,9 +18,7 @@ import duckdb
 import pytest
 
 from ingestion.destination import current_target
-from ingestion.duck import connect, load_extension
-from tests.warehouse.conftest import as_environment
-from tests.warehouse.warehouses import attach_published, connected, settings
+from tests.warehouse.warehouses import connected, settings
 from warehouse.errors import BuildError
 from warehouse.metrics import Metrics, Question
 from warehouse.query import ask, open_published
@@ -152,7 +150,7 @@ def marts(request: pytest.FixtureRequest, built: Path) -> Iterator[Opened]:
     """The published marts of the company, on either engine."""
     environment = {"TARGET": "dev", "WAREHOUSE_DIR": str(built)}
     if request.param == "postgres":
-        environment = {**copy_to_postgres(built, request), "TARGET": "prod"}
+        environment = request.getfixturevalue("marts_on_postgres")()
     with opened_marts(environment) as opened:
         yield opened
 
@@ -161,28 +159,6 @@ def marts(request: pytest.FixtureRequest, built: Path) -> Iterator[Opened]:
 def opened_marts(environment: Mapping[str, str]) -> Iterator[Opened]:
     with settings(environment), open_published(current_target()) as connection:
         yield Opened(Metrics(current_target()), connection)
-
-
-def copy_to_postgres(built: Path, request: pytest.FixtureRequest) -> dict[str, str]:
-    """The published marts in a new database. Returns libpq's variables that name it."""
-    server = as_environment(request.getfixturevalue("new_postgres_database")())
-    connection = connect()
-    attach_published(connection, built, "duck")
-    load_extension(connection, "postgres_scanner")
-    with settings(server):
-        connection.execute("attach '' as there (type postgres)")
-        tables = connection.execute(
-            "select schema_name, table_name from duckdb_tables() "
-            "where database_name = 'duck' and schema_name in ('core', 'commerce')"
-        ).fetchall()
-        for schema in sorted({schema for schema, _ in tables}):
-            connection.execute(f"create schema there.{schema}")
-        for schema, table in tables:
-            connection.execute(f"create table there.{schema}.{table} as from duck.{schema}.{table}")
-    connection.close()
-    with connected(server) as postgres, postgres.cursor() as cursor:
-        cursor.execute("analyze")
-    return server
 
 
 def test_every_metric_is_here(marts: Opened) -> None:
@@ -216,7 +192,7 @@ def test_growth_is_on_the_year_before(engine: str, request: pytest.FixtureReques
         "where business_date not in (select date_day from core.dim_time_spine)",
     )
     if engine == "postgres":
-        environment = {**copy_to_postgres(built, request), "TARGET": "prod"}
+        environment = request.getfixturevalue("marts_on_postgres")()
         with closing(connected(environment)) as postgres, postgres.cursor() as cursor:
             for statement in earlier:
                 cursor.execute(statement)

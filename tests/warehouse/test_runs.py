@@ -62,6 +62,14 @@ class Shop:
             _, failures = load_all(current_target(), lambda line: None, ["retail"])
         assert failures == []
 
+    def usual_days(self, number: int) -> list[date]:
+        """So many days, of which the first ten are loaded, with about 100 lines each."""
+        days = [FIRST_DAY + timedelta(days=each) for each in range(number)]
+        for each, day in enumerate(days[:10]):
+            self.deliver(day, 96 + each % 5 * 2)
+            self.load(day)
+        return days
+
     def build(self, day: date, request: Request = Request()) -> list[str]:  # noqa: B008
         return build_from(self.warehouse, self.environment(day), request)
 
@@ -168,10 +176,7 @@ def test_a_killed_run_is_recorded_by_the_next(tmp_path: Path) -> None:
 
 def test_what_is_unusual_is_said_with_what_was_expected(shop: Shop) -> None:
     """Ten days of about 100 lines; then 30 of them without a description; then a day without a file."""
-    days = [FIRST_DAY + timedelta(days=number) for number in range(13)]
-    for number, day in enumerate(days[:10]):
-        shop.deliver(day, 96 + number % 5 * 2)
-        shop.load(day)
+    days = shop.usual_days(13)
     shop.deliver(days[10], 30, description="")
     lines = shop.build(days[10])
     # Ten days without a null, and now nothing else. The day may not be over, so its volume is not judged yet.

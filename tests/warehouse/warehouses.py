@@ -99,6 +99,26 @@ def attach_published(connection: duckdb.DuckDBPyConnection, warehouse: Path | Ma
     connection.execute(f"attach '{dsn}' as {name} (type postgres, read_only)")
 
 
+def copy_to_postgres(built: Path, server: Mapping[str, str]) -> None:
+    """Copy the marts that a DuckDB warehouse publishes into the empty database that libpq's variables name."""
+    connection = connect()
+    attach_published(connection, built, "duck")
+    load_extension(connection, "postgres_scanner")
+    with settings(server):
+        connection.execute("attach '' as there (type postgres)")
+        tables = connection.execute(
+            "select schema_name, table_name from duckdb_tables() "
+            "where database_name = 'duck' and schema_name in ('core', 'commerce')"
+        ).fetchall()
+        for schema in sorted({schema for schema, _ in tables}):
+            connection.execute(f"create schema there.{schema}")
+        for schema, table in tables:
+            connection.execute(f"create table there.{schema}.{table} as from duck.{schema}.{table}")
+    connection.close()
+    with connected(server) as postgres, postgres.cursor() as cursor:
+        cursor.execute("analyze")
+
+
 def published_tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
     """The published tables but those that tell of the loads themselves, as `schema.table`."""
     rows = connection.execute(

@@ -1,0 +1,199 @@
+"""The operators' pages, from the runs: pipeline, quality, storage and speed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from reports.site.charts import BYTES, SECONDS, SHARE, Chart, chart, shown
+from reports.site.measures import Measures
+from reports.site.pages import Figure, Page
+from reports.site.project import Project
+
+LAST_RUNS = 30
+
+
+def pipeline(measures: Measures) -> Page:
+    """What ran, how long, how fresh, how much."""
+    page = Page(
+        "pipeline", "Pipeline", "What ran, how long each step took, and what each source brought. Times are UTC."
+    )
+    runs = measures.rows("""
+        select started_at, command_name, outcome, generation_number, total_seconds, source_count, loaded_count,
+            known_count, rejected_count, failure_message
+        from {runs}.ops_runs order by started_at desc""")
+    last = runs[0]
+    page.figures += [
+        Figure("Last run", str(last[2]), f"{last[1]}, {shown(last[0])}"),
+        Figure(
+            "Took", shown(last[4], SECONDS), f"{shown(runs[1][4], SECONDS)} the one before" if len(runs) > 1 else ""
+        ),
+        Figure("Records read", shown(last[5]), f"{shown(last[6])} loaded, {shown(last[7])} known"),
+        Figure("Rejected", shown(last[8])),
+    ]
+    steps = measures.rows("""
+        select started_at, step_name, sum(duration_seconds) from {runs}.ops_run_steps
+        group by started_at, step_name order by started_at""")
+    times = sorted({row[0] for row in steps})[-LAST_RUNS:]
+    kinds = sorted({row[1] for row in steps}, key=lambda s: -sum(float(r[2]) for r in steps if r[1] == s))[:7]
+    seconds = {(started, step): value for started, step, value in steps}
+    page.charts.append(
+        chart("steps", f"Seconds of each step, the last {LAST_RUNS} runs", ["run", *kinds],
+              [[shown(t), *(seconds.get((t, kind)) for kind in kinds)] for t in times], kind="stacked", unit=SECONDS,
+              axis="seconds")
+    )  # fmt: skip
+    loads = measures.rows("""
+        select cast(observed_at as date) as day, sum(loaded_count), sum(known_count), sum(rejected_count)
+        from {runs}.ops_extracts group by 1 order by 1""")
+    page.charts.append(
+        chart("records", "Records by day of observation", ["day", "loaded", "known", "rejected"], loads, kind="bar",
+              axis="records")
+    )  # fmt: skip
+    latest = measures.rows("""
+        select source_id, resource_name, observed_at, newest_record_at, age_seconds, source_count, loaded_count,
+            known_count, rejected_count
+        from (
+            select *, row_number() over (
+                partition by source_id, resource_name order by observed_at desc, load_id desc) as recency
+            from {runs}.ops_extracts
+        ) as extracts where recency = 1 order by source_id, resource_name""")
+    names = ["source", "table", "observed", "newest record", "age", "read", "loaded", "known", "rejected"]
+    page.tables.append((
+        "The last load of each table", names,
+        [[*map(shown, row[:4]), _age(row[4]), *map(shown, row[5:])] for row in latest],
+    ))  # fmt: skip
+    page.tables.append((
+        "The last runs",
+        ["started", "command", "outcome", "generation", "took", "read", "loaded", "known", "rejected", "message"],
+        [[*map(shown, row[:4]), shown(row[4], SECONDS), *map(shown, row[5:9]), row[9] or ""]
+         for row in runs[:LAST_RUNS]],
+    ))  # fmt: skip
+    return page
+
+
+def _age(seconds: int | None) -> str:
+    if seconds is None:
+        return "–"
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}"
+    return f"{seconds} seconds"
+
+
+def quality(measures: Measures) -> Page:
+    """Which tests pass, and which records wait."""
+    page = Page("quality", "Quality", "Which tests pass, by dimension and source, and which records wait as rejects.")
+    rows = measures.rows("""
+        select started_at, quality_dimension, avg(case when is_passed then 1.0 else 0.0 end)
+        from {runs}.ops_test_results where quality_dimension is not null
+        group by started_at, quality_dimension order by started_at""")
+    tests, failed = measures.rows("""
+        select count(*), count(*) - sum(case when is_passed then 1 else 0 end) from {runs}.ops_test_results
+        where started_at = (select max(started_at) from {runs}.ops_test_results)""")[0]
+    page.figures += [
+        Figure("Tests of the last run", shown(tests)),
+        Figure("Not passed", shown(failed)),
+        Figure("Open rejects", shown(measures.rows(
+            "select count(*) from {ops}.ops_rejects where not is_resolved")[0][0])),
+        Figure("Mended rejects", shown(measures.rows(
+            "select count(*) from {ops}.ops_rejects where is_resolved")[0][0])),
+    ]  # fmt: skip
+    page.charts.append(_pass_rates("dimensions", "Share of tests that pass, by dimension", rows))
+    by_source = measures.rows("""
+        select started_at, source_ids, avg(case when is_passed then 1.0 else 0.0 end)
+        from {runs}.ops_test_results where source_ids is not null and source_ids not like '%,%'
+        group by started_at, source_ids order by started_at""")
+    page.charts.append(_pass_rates("sources", "Share of tests that pass, by source", by_source))
+    reasons = measures.rows("""
+        select source_id || '.' || resource_name || ' ' || reasons as reason, count(*),
+            sum(case when is_resolved then 0 else 1 end)
+        from {ops}.ops_rejects group by 1 order by 3 desc, 2 desc""")[:20]
+    page.charts.append(
+        chart("rejects", "Rejects by reason", ["reason", "open", "mended"],
+              [[reason, still, count - still] for reason, count, still in reasons], kind="across", axis="records")
+    )  # fmt: skip
+    failing = measures.rows("""
+        select results.test_name, results.tested_name, results.quality_dimension, results.severity, results.status,
+            results.failure_count
+        from {runs}.ops_test_results as results
+        inner join (select max(started_at) as started_at from {runs}.ops_test_results) as newest
+            on results.started_at = newest.started_at
+        where not results.is_passed order by results.severity, results.test_name""")
+    page.tables.append((
+        "Tests of the last run that did not pass", ["test", "table", "dimension", "severity", "status", "rows"],
+        [[shown(value) for value in row] for row in failing],
+    ))  # fmt: skip
+    unusual = measures.rows("""
+        select check_name, source_id, resource_name, column_name, observed_date, observed_value, lowest_expected_value,
+            highest_expected_value
+        from {runs}.ops_anomalies where is_anomalous order by observed_date desc""")[:50]
+    page.tables.append((
+        "What was unusual", ["check", "source", "table", "column", "day", "saw", "expected from", "to"],
+        [[shown(value) for value in row] for row in unusual],
+    ))  # fmt: skip
+    return page
+
+
+def _pass_rates(name: str, title: str, rows: list[tuple[Any, ...]]) -> Chart:
+    series = sorted({row[1] for row in rows})
+    times = sorted({row[0] for row in rows})[-LAST_RUNS:]
+    rates = {(row[0], row[1]): row[2] for row in rows}
+    kind = "line" if len(times) > 1 else "bar"
+    return chart(name, title, ["run", *series], [[shown(t), *(rates.get((t, each)) for each in series)] for t in times],
+                 unit=SHARE, kind=kind, axis="share of tests")  # fmt: skip
+
+
+def storage(measures: Measures, project: Project, sizes: dict[str, int], row_counts: dict[str, int]) -> Page:
+    """Size, growth, the slowest models, and where it goes."""
+    page = Page("storage", "Storage and speed", "How large the published marts are, how they grow, what takes longest.")
+    total, rows_total = sum(sizes.values()), sum(row_counts[name] for name in sizes)
+    days = measures.rows("""
+        select count(distinct day), sum(loaded) from (
+            select cast(observed_at as date) as day, sum(loaded_count) as loaded from {runs}.ops_extracts group by 1
+        ) as loads""")[0]
+    history = measures.rows("""
+        select runs.started_at, sum(relations.row_count) from {runs}.ops_relations as relations
+        inner join {runs}.ops_runs as runs on relations.run_id = runs.run_id
+        where relations.row_count is not null and runs.outcome = 'published'
+        group by runs.started_at order by runs.started_at""")
+    page.figures += [
+        Figure("Published marts", shown(total, BYTES)),
+        Figure("Rows", shown(rows_total)),
+        Figure("Bytes a row", shown(total / max(1, rows_total), "")),
+        Figure("In a year", *_projected(history, total, rows_total)),
+    ]
+    largest = sorted(sizes, key=lambda name: -sizes[name])[:15]
+    page.charts.append(
+        chart("sizes", "Size of the largest tables", ["table", "size"],
+              [[project.tables[name].full_name, sizes[name]] for name in largest], kind="across", unit=BYTES,
+              axis="bytes")
+    )  # fmt: skip
+    page.charts.append(
+        chart("growth", "Rows of all relations, by published run", ["run", "rows"],
+              [[shown(started), count] for started, count in history[-LAST_RUNS:]],
+              kind="line" if len(history) > 1 else "bar", axis="rows", note=f"{shown(days[1])} records loaded so far.")
+    )  # fmt: skip
+    slowest = measures.rows("""
+        select relations.relation_name, relations.duration_seconds from {runs}.ops_relations as relations
+        inner join (select max(started_at) as started_at from {runs}.ops_relations) as newest
+            on relations.started_at = newest.started_at
+        order by relations.duration_seconds desc""")[:15]
+    page.charts.append(
+        chart("slowest", "Seconds of the slowest models, last run", ["model", "seconds"], slowest, kind="across",
+              unit=SECONDS, axis="seconds")
+    )  # fmt: skip
+    page.tables.append((
+        "All tables", ["table", "rows", "size"],
+        [[project.tables[name].full_name, shown(row_counts[name]), shown(sizes[name], BYTES)]
+         for name in sorted(sizes, key=lambda each: -sizes[each])],
+    ))  # fmt: skip
+    return page
+
+
+def _projected(history: list[tuple[Any, ...]], total: int, rows: int) -> tuple[str, str]:
+    """The size in a year: as the rows grew over the runs' days, at today's bytes a row."""
+    if len(history) < 2 or (history[-1][0] - history[0][0]) < timedelta(days=7):
+        return "–", "needs published runs of a week"
+    days = (history[-1][0] - history[0][0]) / timedelta(days=1)
+    more = float(history[-1][1] - history[0][1]) / days * 365
+    return shown(total + more * total / max(1, rows), BYTES), f"{shown(more)} rows more, as in the last {days:.0f} days"
