@@ -23,7 +23,7 @@ class Database:
     target: Target
     connection: Any
 
-    def run(self, statement: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
+    def run(self, statement: str, parameters: list[Any] | dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run one statement; `%s` stands for a parameter. Returns its rows, if it has any."""
         if self.target.engine == "duckdb":
             cursor = self.connection.execute(statement.replace("%s", "?"), parameters or [])

@@ -7,25 +7,18 @@ generation that was published before becomes the next one and catches up in the 
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
-import psycopg2
 
 from ingestion.destination import Target
 from warehouse import ledger
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
+from warehouse.exchange import ALL_SECONDS, Exchange
 from warehouse.rights import align_rights, schema_rights_moved, views_left_behind, views_made_anew
-
-# A statement finds its tables one after the other, and could find some before and some after an exchange. So the
-# exchange first locks what it replaces, for moments only: a statement that is delayed is never broken, since Postgres
-# looks for deadlocks after a second.
-LOCK_WAIT, LOCK_ATTEMPTS, LOCK_PAUSE_SECONDS = "100ms", 40, 0.1
-RENAME_WAIT = "60s"
 
 
 def prepare_next(target: Target) -> None:
@@ -212,33 +205,17 @@ def exchange_schemas(target: Target, schemas: list[str]) -> None:
         replaced = [name for name in names if name in there]
         renames += views_made_anew(database, replaced)
         tables = _tables(database, replaced)
-        lock = [f"lock table {', '.join(tables)} in access exclusive mode"] if tables else []
-        for wait in [LOCK_WAIT] * LOCK_ATTEMPTS:
-            if _tried(database, wait, [*lock, *renames]):
-                return
-            time.sleep(LOCK_PAUSE_SECONDS)
-        # Somebody reads for long. Their statement has found its tables already, and is not disturbed.
-        if not _tried(database, RENAME_WAIT, renames):
+        if not Exchange(database, tables, renames).done():
             raise BuildError(
-                f"publishing waited {RENAME_WAIT} for somebody who holds a schema; the last generation stays. See who "
-                "in pg_locks, then build again"
+                f"publishing tried for {ALL_SECONDS} seconds to keep readers out for a moment; the last generation "
+                "stays. See who reads in pg_stat_activity, then build again"
             )
 
 
-def _tried(database: Database, wait: str, statements: list[str]) -> bool:
-    """Run the statements in one transaction. False where a lock is not to be had in time, or only by a deadlock."""
-    try:
-        database.run("; ".join(["begin", f"set local lock_timeout = '{wait}'", *statements, "commit"]))
-    except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
-        database.run("rollback")
-        return False
-    return True
-
-
-def _tables(database: Database, schemas: list[str]) -> list[str]:
+def _tables(database: Database, schemas: list[str]) -> dict[int, str]:
     rows = database.run(
-        "select quote_ident(schemaname) || '.' || quote_ident(tablename) from pg_tables "
-        "where schemaname = any(%s) order by 1",
+        "select oid, oid::regclass::text from pg_class "
+        "where relkind in ('r', 'p') and relnamespace::regnamespace::text = any(%s)",
         [schemas],
     )
-    return [str(row[0]) for row in rows]
+    return {int(oid): str(name) for oid, name in rows}
