@@ -1,11 +1,12 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column serve alerts test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BI_VENV := .venv-bi
 UV_VERSION := 0.13.8
 TEST_PROCESSES ?= 2
 
@@ -60,6 +61,8 @@ setup-site: ## Install what `make site` needs on top
 setup-serve: ## Install what `make serve` needs on top
 	@$(call installed,serve dev) || $(MAKE) --silent --no-print-directory $(VENV)/.serve
 
+setup-bi: setup $(BI_VENV)/.bi ## Install Superset, into an environment of its own
+
 setup-dev: ## Install what `make test` and `make lint` need on top
 	@$(call installed,dev) || $(MAKE) --silent --no-print-directory $(VENV)/.dev
 
@@ -75,6 +78,13 @@ $(BIN)/uv:
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python $<
 	@rm -f $(VENV)/.default $(VENV)/.site $(VENV)/.serve $(VENV)/.dev && touch $@
+
+# Superset pins what Granary needs newer.
+$(BI_VENV)/.bi: requirements/bi.txt | $(BIN)/uv
+	@echo "setting up $(BI_VENV)"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(BI_VENV)
+	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BI_VENV)/bin/python $<
+	@touch $@
 
 build: setup ## Load the sources, build and test, publish
 	@$(BIN)/python -m warehouse build $(if $(SELECT),--select "$(SELECT)") $(if $(FULL),--full) $(if $(HOLD),--hold)
@@ -117,7 +127,7 @@ take-column: setup ## Take a new column of a source over: contract, staging, his
 		$(if $(findstring command,$(origin AS)),--as "$(AS)") $(if $(PRIVACY),--privacy "$(PRIVACY)") \
 		$(if $(MODEL),--model $(MODEL)) $(if $(TRACK),--track)
 
-test: setup-dev ## Everything: Python tests, dbt on DuckDB and on a real Postgres
+test: setup-dev setup-bi ## Everything: Python tests, dbt on DuckDB and on a real Postgres
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -rs \
 		$(PYTEST_ARGS)
 
@@ -126,6 +136,12 @@ prove: setup-dev ## Try to break the promises: kills, paths, real days, readers,
 
 serve: setup-serve ## The clock: Dagster with its page on http://127.0.0.1:3000 (PORT=…); schedules, file sensor, alerts
 	@$(BIN)/python -m orchestration $(if $(PORT),--port $(PORT))
+
+bi: setup-bi ## Superset on the loopback, with the dashboards of reports/superset (PORT=8088)
+	@BI_VENV=$(BI_VENV) $(BIN)/python -m reports.superset $(if $(PORT),--port $(PORT))
+
+bi-export: setup-bi ## Write Superset's dashboards, as somebody changed them, over the files in reports/superset
+	@BI_VENV=$(BI_VENV) $(BIN)/python -m reports.superset --export
 
 alerts: setup ## What is wrong now; tells it by webhook and mail (ALERTS__WEBHOOK_URL, ALERTS__SMTP_URL, ALERTS__MAIL_TO)
 	@$(BIN)/python -m orchestration.alerts
@@ -155,6 +171,7 @@ lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra serve pyproject.toml -o requirements/serve.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bi.in -o requirements/bi.txt
 
 clean: ## Take away what can be made again; raw and the published marts stay
 	@rm -rf target logs site .pytest_cache .mypy_cache .ruff_cache

@@ -11,10 +11,12 @@ from typing import NoReturn
 
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import ConfigurationError, current_target
+from warehouse.errors import BuildError
+from warehouse.ports import require_free
 
 
 def main() -> NoReturn:
-    """Become Dagster. Ends with status 2 where the warehouse isn't named."""
+    """Become Dagster. Ends with status 2 where the warehouse isn't named, 1 where the port is taken."""
     parser = argparse.ArgumentParser(prog="python -m orchestration", description=__doc__)
     parser.add_argument("--port", type=int, default=3000)
     arguments = parser.parse_args()
@@ -23,6 +25,11 @@ def main() -> NoReturn:
     except ConfigurationError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         sys.exit(2)
+    try:
+        require_free(arguments.port, "make serve")
+    except BuildError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        sys.exit(1)
     home = Path(os.environ.get("DAGSTER_HOME") or target.folder / "dagster")
     home.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(PROJECT_ROOT / "orchestration" / "dagster.yaml", home / "dagster.yaml")

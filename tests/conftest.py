@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,7 @@ import pytest
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
 from tests.absent import absent
+from tests.ports import free_port
 
 _numbers = count(1)
 
@@ -97,9 +97,7 @@ def mariadb_server(
     if not server or not install:
         absent(request, "MARIADB IS NOT HERE: THE SHOP SOURCE NOT TESTED ON IT (apt-get install mariadb-server)")
     folder = tmp_path_factory.mktemp("mariadb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     common = ["--no-defaults", f"--datadir={folder / 'data'}", f"--user={getpass.getuser()}"]
     subprocess.run(
         [install, *common, "--auth-root-authentication-method=normal", "--skip-test-db"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -23,6 +22,7 @@ from ingestion.destination import ConfigurationError, current_target
 from orchestration.alerts import conditions
 from orchestration.alerts.conditions import Alert, what_is_wrong
 from orchestration.alerts.delivery import tell
+from tests.ports import free_port
 from tests.warehouse.test_runs import FIRST_DAY, Shop
 from tests.warehouse.warehouses import connected, settings
 from warehouse.errors import BuildError
@@ -133,8 +133,7 @@ def inbox() -> Iterator[Inbox]:
 
     web = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
     threading.Thread(target=web.serve_forever, daemon=True).start()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     mail = Controller(Mailbox(), hostname="127.0.0.1", port=port)
     mail.start()
     got.settings = {

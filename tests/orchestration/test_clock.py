@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import pytest
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.demo import serving
 from ingestion.demo.server import Fault
+from tests.ports import free_port
 from tests.warehouse.warehouses import settings
 
 pytestmark = pytest.mark.slow
@@ -139,7 +141,7 @@ def test_a_schedule_ticks_and_publishes(running: tuple[Path, Path], tmp_path: Pa
         }  # fmt: skip
         log = (tmp_path / "serve.log").open("w", encoding="utf-8")
         process = subprocess.Popen(
-            [sys.executable, "-m", "orchestration", "--port", "3457"], cwd=PROJECT_ROOT, env=environment,
+            [sys.executable, "-m", "orchestration", "--port", str(free_port())], cwd=PROJECT_ROOT, env=environment,
             stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:
@@ -149,6 +151,10 @@ def test_a_schedule_ticks_and_publishes(running: tuple[Path, Path], tmp_path: Pa
                 time.sleep(2)
         finally:
             os.killpg(process.pid, signal.SIGINT)
-            process.wait(timeout=120)
+            try:
+                process.wait(timeout=120)
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
     number, orders = published(warehouse)
     assert number == before[0] + 1 and orders > before[1]

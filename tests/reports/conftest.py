@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from ingestion.destination import current_target
 from reports.site.build import build_site
 from tests.absent import absent
-from tests.warehouse.conftest import built, company  # noqa: F401 (fixtures)
+from tests.warehouse.conftest import built, company, marts_on_postgres  # noqa: F401 (fixtures)
 from tests.warehouse.warehouses import settings
 
 

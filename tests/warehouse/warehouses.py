@@ -100,7 +100,7 @@ def attach_published(connection: duckdb.DuckDBPyConnection, warehouse: Path | Ma
 
 
 def copy_to_postgres(built: Path, server: Mapping[str, str]) -> None:
-    """Copy the marts that a DuckDB warehouse publishes into the empty database that libpq's variables name."""
+    """Copy the marts and runs of a DuckDB warehouse into the empty database that libpq's variables name."""
     connection = connect()
     attach_published(connection, built, "duck")
     load_extension(connection, "postgres_scanner")
@@ -108,12 +108,16 @@ def copy_to_postgres(built: Path, server: Mapping[str, str]) -> None:
         connection.execute("attach '' as there (type postgres)")
         tables = connection.execute(
             "select schema_name, table_name from duckdb_tables() "
-            "where database_name = 'duck' and schema_name in ('core', 'commerce')"
+            "where database_name = 'duck' and schema_name in ('core', 'commerce', 'ops')"
         ).fetchall()
-        for schema in sorted({schema for schema, _ in tables}):
+        for schema in sorted({"runs", *(schema for schema, _ in tables)}):
             connection.execute(f"create schema there.{schema}")
         for schema, table in tables:
             connection.execute(f"create table there.{schema}.{table} as from duck.{schema}.{table}")
+        connection.execute(f"attach '{built / 'runs.duckdb'}' as runs (read_only)")
+        runs = "select table_name from duckdb_tables() where database_name = 'runs' and table_name like 'ops_%'"
+        for (table,) in connection.execute(runs).fetchall():
+            connection.execute(f"create table there.runs.{table} as from runs.{table}")
     connection.close()
     with connected(server) as postgres, postgres.cursor() as cursor:
         cursor.execute("analyze")

@@ -1,0 +1,1 @@
+"""Superset as code: its settings, and a bundle of dashboards over the published marts."""

@@ -1,0 +1,164 @@
+"""`python -m reports.superset`: start Superset with the bundle's dashboards over what is published, on the loopback."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg2
+
+from ingestion.contracts import PROJECT_ROOT
+from ingestion.destination import ConfigurationError, Target, current_target
+from warehouse.errors import BuildError
+from warehouse.ports import require_free
+from warehouse.query import require_published
+
+PYTHON = PROJECT_ROOT / os.environ.get("BI_VENV", ".venv-bi") / "bin" / "python"
+HERE = Path(__file__).parent
+BUNDLE = HERE / "bundle"
+READ_SCHEMAS = ("commerce", "core", "ops", "runs")  # which the bundle's datasets read
+
+_RIGHTS = """
+    select
+        coalesce(string_agg(distinct nspname, ', ') filter (where not has_schema_privilege(nspname, 'usage')), ''),
+        coalesce(min(oid::regclass::text) filter (
+            where has_table_privilege(oid, 'insert') or has_table_privilege(oid, 'update')
+                or has_table_privilege(oid, 'delete') or has_table_privilege(oid, 'truncate')), '')
+    from (
+        select relations.oid, schemas.nspname
+        from pg_namespace as schemas
+        left join pg_class as relations on schemas.oid = relations.relnamespace and relations.relkind in ('r', 'p')
+        where schemas.nspname = any(%s)
+    ) as published"""
+
+
+def main() -> None:
+    """Prepare Superset's own database, import the bundle, and become the server. Ends with 1 or 2 where it can't."""
+    parser = argparse.ArgumentParser(prog="python -m reports.superset", description=__doc__)
+    parser.add_argument("--port", type=int, default=8088)
+    parser.add_argument("--export", nargs="?", type=Path, const=BUNDLE, metavar="FOLDER",
+                        help="write the dashboards as they are now over the bundle, or to another folder")  # fmt: skip
+    arguments = parser.parse_args()
+    try:
+        target = current_target()
+        home = target.folder / "superset"
+        environment = _environment(target, home)
+        if arguments.export:
+            if not (home / "secret_key").exists():
+                raise BuildError(f"there is no Superset in {home} yet: `make bi` starts one")
+            _provision("export", arguments.export, home, environment)
+            print(f"the dashboards are written to {arguments.export}; `git diff` shows what changed")
+            return
+        require_free(arguments.port, "make bi")
+        _prepare(home, environment)
+    except ConfigurationError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        sys.exit(2)
+    except BuildError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        sys.exit(1)
+    where = f"http://127.0.0.1:{arguments.port}"
+    print(f"Superset is at {where}, for admin; its home is {home}. Ctrl-C ends it", flush=True)
+    command = [str(PYTHON), "-m", "gunicorn", "--bind", f"127.0.0.1:{arguments.port}", "--workers", "1"]
+    command += ["--worker-class", "gthread", "--threads", "8", "--timeout", "120", "--log-level", "warning"]
+    os.execve(str(PYTHON), [*command, "superset.app:create_app()"], environment)
+
+
+def _environment(target: Target, home: Path) -> dict[str, str]:
+    """What Superset's settings need to know, and where the data are.
+
+    Raises:
+        ConfigurationError: the target has other schema names, or the login that reads is not named.
+        BuildError: nothing is published, or the login may do more than read.
+    """
+    if target.prefix:
+        raise ConfigurationError("dashboards read the published marts, not a sandbox: TARGET is dev or prod")
+    require_published(target)
+    environment = os.environ | {
+        "SUPERSET_CONFIG_PATH": str(HERE / "superset_config.py"),
+        "SUPERSET_HOME": str(home),
+        "GRANARY_BI__HOME": str(home),
+        "GRANARY_BI__METADATA_URL": os.environ.get("BI__METADATA_URL", ""),
+        "GRANARY_BI__HTTPS": os.environ.get("BI__HTTPS", ""),
+    }
+    if target.engine == "duckdb":
+        return environment | {
+            "GRANARY_BI__DATABASE_URL": "duckdb:///:memory:",
+            "GRANARY_BI__MARTS_FILE": str(target.published_file),
+            "GRANARY_BI__RUNS_FILE": str(target.folder / "runs.duckdb"),
+        }
+    login = os.environ.get("BI__PGUSER")
+    if not login:
+        raise ConfigurationError(
+            "dashboards read as a login of their own, one that only reads: set BI__PGUSER, and BI__PGPASSWORD"
+        )
+    environment |= {"PGUSER": login, "PGOPTIONS": "-c default_transaction_read_only=on"}
+    if password := os.environ.get("BI__PGPASSWORD"):
+        environment["PGPASSWORD"] = password
+    _require_reader(login, environment)
+    # libpq takes the rest from the environment, so that Superset's own database holds no password.
+    return environment | {"GRANARY_BI__DATABASE_URL": "postgresql+psycopg2://"}
+
+
+def _require_reader(login: str, environment: dict[str, str]) -> None:
+    try:
+        connection = psycopg2.connect("", user=login, password=environment.get("PGPASSWORD"))
+    except psycopg2.Error as error:
+        raise BuildError(f"{login} can't sign in: {str(error).strip().splitlines()[0]}") from error
+    with connection, connection.cursor() as cursor:
+        cursor.execute(_RIGHTS, [list(READ_SCHEMAS)])
+        closed, writable = cursor.fetchone() or ("", "")
+    connection.close()
+    if writable:
+        raise BuildError(f"{login} may write to {writable}: dashboards need a login that only reads")
+    if closed:
+        raise BuildError(f"{login} may not use the schemas {closed}, which the dashboards read: grant usage and select")
+
+
+def _prepare(home: Path, environment: dict[str, str]) -> None:
+    """Superset's own database, with an admin and the bundle; the first time somebody chooses the admin's password."""
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    key = home / "secret_key"
+    password = os.environ.get("BI__ADMIN_PASSWORD", "")
+    is_new = not key.exists()
+    if is_new and not password and sys.stdin.isatty():
+        password = getpass.getpass("a password for Superset's admin (empty: one is made): ")
+    made = is_new and not password
+    if made:
+        password = secrets.token_urlsafe(12)
+    partial = key.with_suffix(".new")
+    if is_new:
+        partial.touch(mode=0o600)
+        partial.write_text(secrets.token_urlsafe(42))
+        partial.replace(key)
+    print("preparing Superset" + (", which takes half a minute the first time" if is_new else ""), flush=True)
+    try:
+        _provision("import", BUNDLE, home, environment | {"GRANARY_BI__ADMIN_PASSWORD": password})
+    except BuildError:
+        if is_new:
+            key.unlink()
+        raise
+    if made:
+        print(f"admin's password is {password}; it is kept nowhere else. Change it under Settings, Info")
+
+
+def _provision(step: str, bundle: Path, home: Path, environment: dict[str, str]) -> None:
+    log = home / "provision.log"
+    with log.open("w") as output:
+        ended = subprocess.run(
+            [str(PYTHON), str(HERE / "provision.py"), step, str(bundle)],
+            env=environment, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    if ended.returncode:
+        last = log.read_text().strip().splitlines()[-1:]
+        raise BuildError(f"Superset's {step} ended with {ended.returncode}: {' '.join(last)}; all of it is in {log}")
+
+
+if __name__ == "__main__":
+    main()
