@@ -150,12 +150,11 @@ def test_a_schedule_ticks_and_publishes(running: tuple[Path, Path], tmp_path: Pa
                 assert process.poll() is None, (tmp_path / "serve.log").read_text(encoding="utf-8")[-2000:]
                 time.sleep(2)
         finally:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                process.wait(timeout=120)
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=60)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     number, orders = published(warehouse)
     # The sensor of new files may have been first.
     assert number > before[0] and orders > before[1]
