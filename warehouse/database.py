@@ -79,7 +79,10 @@ def open_database(target: Target) -> Iterator[Database]:
         if target.engine == "duckdb":
             target.folder.mkdir(parents=True, exist_ok=True)
             connection = duckdb.connect(str(target.build_file))
-            connection.execute(f"attach '{target.next_file}' as marts")
+            # Before the first publish attaching makes the file. Later `prepare_next` does, from what is published:
+            # an empty one would have everything built again.
+            if target.next_file.exists() or not target.published_file.exists():
+                connection.execute(f"attach '{target.next_file}' as marts")
             if target.published_file.exists():
                 connection.execute(f"attach '{target.published_file}' as published (read_only)")
         else:

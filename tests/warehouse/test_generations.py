@@ -92,3 +92,18 @@ def test_a_generation_is_held_back_compared_published_and_rolled_back(company: C
     with company.entered(), pytest.raises(BuildError, match="a later build has begun"):
         roll_back_build(current_target(), lines.append)
     assert company.published() == (3, more_loads, more_orders)
+
+
+def test_the_second_build_on_duckdb_goes_on_from_a_copy_of_the_first(tmp_path: Path) -> None:
+    """What it isn't asked to build is there, in full."""
+    company = Company(tmp_path, {})
+    company.build()
+    assert not (company.folder / "warehouse__next.duckdb").exists()
+    company.build(Request(select="dim_products+"))
+    with company.entered(), open_database(current_target()) as database:
+        for table in ("dim_customers", "fct_orders"):
+            rows = [
+                database.run(f"select count(*) from {name}")[0][0]
+                for name in (database.next("commerce", table), database.published("commerce", table))
+            ]
+            assert rows[0] == rows[1] > 0
