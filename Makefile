@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column extract migrate login serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -53,20 +53,21 @@ help: ## What can be asked for
 
 # Four sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@$(call installed,default site serve dev) || $(MAKE) --silent --no-print-directory $(VENV)/.default
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site default)
 
 setup-site: ## Install what `make site` needs on top
-	@$(call installed,site serve dev) || $(MAKE) --silent --no-print-directory $(VENV)/.site
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site)
 
 setup-serve: ## Install what `make serve` needs on top
-	@$(call installed,serve dev) || $(MAKE) --silent --no-print-directory $(VENV)/.serve
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve)
 
 setup-bi: setup $(BI_VENV)/.bi ## Install Superset, into an environment of its own
 
 setup-dev: ## Install what `make test` and `make lint` need on top
-	@$(call installed,dev) || $(MAKE) --silent --no-print-directory $(VENV)/.dev
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev)
 
-installed = for set in $(1); do [ $(VENV)/.$$set -nt requirements/$$set.txt ] && exit 0; done; false
+# Of these sets, the largest that is here before, which is kept up to date; where none is, the last.
+set = $(firstword $(foreach each,$(1),$(if $(wildcard $(VENV)/.$(each)),$(each))) $(lastword $(1)))
 
 $(BIN)/uv:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Granary needs Python 3.11 to 3.13, and $(PYTHON) is {v[0]}.{v[1]}: try make PYTHON=python3.12")'
@@ -133,6 +134,15 @@ test: setup-dev setup-bi ## Everything: Python tests, dbt on DuckDB and on a rea
 
 prove: setup-dev ## Try to break the promises: kills, paths, real days, readers, planted faults (takes its time; SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED))
+
+extract: setup ## A tenant's rows, and what everybody reads, as a DuckDB file: TENANT=shop
+	@$(BIN)/python -m warehouse extract "$(TENANT)" $(if $(FOLDER),--folder "$(FOLDER)")
+
+migrate: setup ## Postgres: roles, row security, audit, to the newest migration (TO=0001, TO=base: to another)
+	@$(BIN)/python -m infra migrate $(TO)
+
+login: setup ## Postgres: make or change a login: LOGIN=anna ROLE=reporter, or ROLE=tenant TENANTS=shop (LOGIN_PASSWORD)
+	@$(BIN)/python -m infra login "$(LOGIN)" --role "$(ROLE)" $(if $(TENANTS),--tenants "$(TENANTS)")
 
 serve: setup-serve ## The clock: Dagster with its page on http://127.0.0.1:3000 (PORT=…); schedules, file sensor, alerts
 	@$(BIN)/python -m orchestration $(if $(PORT),--port $(PORT))

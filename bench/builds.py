@@ -23,6 +23,7 @@ from bench.server import Server
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
 from warehouse import dbt, ledger
+from warehouse.access import declared_access
 from warehouse.build import published_models
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
@@ -127,7 +128,8 @@ class Warehouse:
         dbt_seconds = time.perf_counter() - dbt_started
         if not outcome.success:
             raise BuildError("; ".join(outcome.failures[:3]) or "dbt failed: see logs/dbt.log")
-        publish(self.target, sorted({schema for schema, _ in published_models(manifest, self.target).values()}))
+        schemas = sorted({schema for schema, _ in published_models(manifest, self.target).values()})
+        publish(self.target, schemas, declared_access(manifest, self.target))
         return Built(time.perf_counter() - started, dbt_seconds, outcome.seconds)
 
     def start_up(self) -> float:

@@ -102,6 +102,8 @@ def postgres_url() -> str:
         host, query["host"] = "localhost", settings["host"]
     if os.environ.get("PGSSLMODE"):
         query["sslmode"] = os.environ["PGSSLMODE"]
+    if os.environ.get("PGOPTIONS"):  # dlt sets options of its own, in whose presence libpq doesn't look here
+        query["options"] = os.environ["PGOPTIONS"]
     # dlt refuses an empty password even where the server asks for none; libpq then ignores the one it gets.
     password = quote(settings["password"] or "none", safe="")
     tail = f"?{urlencode(query)}" if query else ""

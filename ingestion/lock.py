@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 import psycopg2
 
 from ingestion.destination import Target
+from ingestion.roles import TRANSFORMER, acting_as
 
 # How long a statement of the build waits for a reader's lock; a table is replaced only while nobody reads it.
 LOCK_TIMEOUT = "5min"
@@ -91,7 +92,8 @@ def _database_lock(target: Target) -> Iterator[None]:
             with connection.cursor() as cursor:
                 _take(cursor, session_name(target))
                 _end_orphans(cursor, session_name(target))
-            yield
+            with acting_as(target, TRANSFORMER):
+                yield
     finally:
         for name, value in before.items():
             if value is None:

@@ -16,6 +16,7 @@ from warehouse.diff import show_difference
 from warehouse.docs import check_freshness, write_docs
 from warehouse.errors import BuildError
 from warehouse.export import Wanted, export
+from warehouse.extract import extract_tenant
 from warehouse.history import rebuild_history
 from warehouse.query import query
 from warehouse.status import print_status
@@ -67,6 +68,9 @@ def main() -> int:
     exporting.add_argument("--columns", default="", help="which columns, with commas between; all unless given")
     exporting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")
     exporting.add_argument("--as-is", action="store_true", help="CSV: leave texts that spreadsheets take for formulas")
+    extracting = commands.add_parser("extract", help="a tenant's rows, and what everybody reads, as a DuckDB file")
+    extracting.add_argument("tenants", help="sources, with commas between; `kind:id` for another kind of tenant")
+    extracting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")
     measuring = commands.add_parser("metric", help="ask for metrics, in their words; without a question, list them")
     measuring.add_argument("question", nargs="?", default="")
     arguments = parser.parse_args()
@@ -107,6 +111,9 @@ def main() -> int:
                 arguments.mart, arguments.format, arguments.where, columns, arguments.folder, not arguments.as_is
             )
             export(target, asked, _say)
+        elif arguments.command == "extract":
+            tenants = [each.strip() for each in arguments.tenants.split(",") if each.strip()]
+            extract_tenant(target, tenants, arguments.folder, _say)
         elif arguments.command == "metric":
             from warehouse.metrics import answer_question  # MetricFlow takes its time to import
 

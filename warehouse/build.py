@@ -14,6 +14,7 @@ from ingestion.extracts import Loaded
 from ingestion.lock import build_lock
 from ingestion.run import load_all
 from warehouse import dbt, ledger
+from warehouse.access import declared_access
 from warehouse.database import open_database
 from warehouse.demo import demo_if_unconfigured
 from warehouse.errors import BuildError
@@ -66,7 +67,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     prepare_runs(target)
     prepare_next(target)
     manifest = dbt.parse(target)
-    models = published_models(manifest, target)
+    models, declared = published_models(manifest, target), declared_access(manifest, target)
     with open_database(target) as database:
         ledger.begin(database, manifest)
         forced = request.full or request.select or request.backfill
@@ -113,7 +114,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         )
     else:
         with run.step("publishing"):
-            number = publish(target, _schemas(models), say)
+            number = publish(target, _schemas(models), declared, say)
         run.outcome, run.generation_number = "published", number
         run.row_counts = count_rows(target, models)
     print_summary(target, say, models, outcome, run, _notes(run.loaded), time.monotonic() - started)
@@ -135,8 +136,9 @@ def _command(request: Request) -> list[str]:
 def publish_held_build(target: Target, say: Say) -> None:
     """Publish what a build held back. Raises BuildError where nothing is held."""
     with build_lock(target), recorded(target, Run("publish", target.name), say) as run:
-        models = published_models(dbt.parse(target), target)
-        number = publish_held(target, _schemas(models), say)
+        manifest = dbt.parse(target)
+        models = published_models(manifest, target)
+        number = publish_held(target, _schemas(models), declared_access(manifest, target), say)
         run.outcome, run.generation_number = "published", number
         run.row_counts = count_rows(target, models)
     say(f"generation {number} is published")

@@ -54,7 +54,7 @@ def export(target: Target, wanted: Wanted, say: Callable[[str], None]) -> Path:
     """
     if wanted.format not in FORMATS:
         raise BuildError(f"there is no format {wanted.format!r}: choose from {', '.join(FORMATS)}")
-    with _published(target) as connection:
+    with open_for_export(target) as connection:
         columns = _columns(connection, target, wanted)
         relation = _relation(target, wanted, [name for name, _ in columns])
         path = wanted.folder.resolve() / f"{wanted.mart}.{wanted.format}"
@@ -77,7 +77,7 @@ def export(target: Target, wanted: Wanted, say: Callable[[str], None]) -> Path:
 
 
 @contextmanager
-def _published(target: Target) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_for_export(target: Target) -> Iterator[duckdb.DuckDBPyConnection]:
     """DuckDB with the published marts as `marts`."""
     require_published(target)
     connection = connect()

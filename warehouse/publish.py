@@ -6,8 +6,9 @@ generation that was published before becomes the next one and catches up in the 
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import duckdb
 
 from ingestion.destination import Target
 from warehouse import ledger
+from warehouse.access import Declared, audited, grant_access, schema_access
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
 from warehouse.exchange import ALL_SECONDS, Exchange
@@ -51,12 +53,15 @@ def _is_read(file: Path) -> bool:
     return False
 
 
-def publish(target: Target, schemas: list[str], say: Callable[[str], None] = lambda line: None) -> int:
+def publish(
+    target: Target, schemas: list[str], declared: list[Declared], say: Callable[[str], None] = lambda line: None
+) -> int:
     """Publish what was built. Returns the new generation's number.
 
     Args:
         target: the warehouse.
         schemas: the schemas that are published, without prefix or suffix.
+        declared: who reads what of it.
         say: takes a line for each thing that somebody should look after.
 
     Raises:
@@ -69,8 +74,9 @@ def publish(target: Target, schemas: list[str], say: Callable[[str], None] = lam
     if target.engine == "duckdb":
         exchange_files(target)
     else:
-        exchange_schemas(target, schemas)
+        exchange_schemas(target, schemas, declared)
         with open_database(target) as database:
+            audited(database, "publish", json.dumps({"generation": number}))
             for view in views_left_behind(database, [target.schema(name) for name in schemas]):
                 say(f"note: the view {view} can't be made over what is published now: it reads the generation before")
     return number
@@ -103,7 +109,7 @@ def _number(database: Database, table: str) -> int | None:
     return int(row[0][0]) if row[0][0] is not None else None
 
 
-def publish_held(target: Target, schemas: list[str], say: Callable[[str], None]) -> int:
+def publish_held(target: Target, schemas: list[str], declared: list[Declared], say: Callable[[str], None]) -> int:
     """Publish the generation that a build held back. Returns its number.
 
     Raises:
@@ -115,7 +121,7 @@ def publish_held(target: Target, schemas: list[str], say: Callable[[str], None])
         raise BuildError(
             "no generation is held back: `make build HOLD=1` builds and tests one, `make diff` shows what it changes"
         )
-    return publish(target, schemas, say)
+    return publish(target, schemas, declared, say)
 
 
 def roll_back(target: Target) -> tuple[int, int]:
@@ -148,6 +154,8 @@ def roll_back(target: Target) -> tuple[int, int]:
         exchange_files(target)
     else:
         exchange_schemas(target, schemas)
+        with open_database(target) as database:
+            audited(database, "rollback", json.dumps({"from": present, "to": before}))
     return present, before
 
 
@@ -179,8 +187,10 @@ def exchange_files(target: Target) -> None:
     aside.replace(target.next_file)
 
 
-def exchange_schemas(target: Target, schemas: list[str]) -> None:
+def exchange_schemas(target: Target, schemas: list[str], declared: Sequence[Declared] = ()) -> None:
     """Postgres: exchange the names of these schemas, given without a sandbox's prefix, with those of their `__next`.
+
+    Before, the tables get the rights that the published ones have, and those that are declared.
 
     Raises:
         BuildError: a lock is not to be had; nothing was exchanged.
@@ -202,6 +212,8 @@ def exchange_schemas(target: Target, schemas: list[str]) -> None:
                 ]
             else:
                 renames.append(f"alter schema {name}{NEXT} rename to {name}")
+        grant_access(database, declared)
+        renames += schema_access(database, names)
         replaced = [name for name in names if name in there]
         renames += views_made_anew(database, replaced)
         tables = _tables(database, replaced)

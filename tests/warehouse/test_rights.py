@@ -33,9 +33,9 @@ def another_day(world: World) -> None:
     world.build()
 
 
-def ask(connection: Any, statement: str) -> list[tuple[Any, ...]]:
+def ask(connection: Any, statement: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement)
+        cursor.execute(statement, parameters)
         return list(cursor.fetchall()) if cursor.description else []
 
 

@@ -1,0 +1,86 @@
+"""Logins: somebody or something that signs in, in one of Granary's roles."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+
+import psycopg2
+from psycopg2.extensions import encrypt_password, quote_ident
+
+from warehouse.errors import BuildError
+
+ROLES = ("loader", "transformer", "builder", "reporter", "tenant", "privacy", "auditor", "monitor")
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,62}")
+
+
+def make_login(name: str, role: str, tenants: list[str], password: str, say: Callable[[str], None]) -> None:
+    """Make a login, or give one that exists another role, other tenants or another password.
+
+    Args:
+        name: what it signs in as.
+        role: one of `ROLES`; a builder is loader and transformer, which a build needs.
+        tenants: for a tenant: whose rows it sees, each a source's name, or `kind:id` for another kind of tenant.
+        password: its password; one is made and shown where this is empty. It reaches the server as a SCRAM verifier.
+        say: takes lines of progress.
+
+    Raises:
+        BuildError: something is missing or wrong, or the server refuses; nothing was changed then.
+    """
+    if role not in ROLES:
+        raise BuildError(f"there is no role {role}: say ROLE={', '.join(ROLES[:-1])} or {ROLES[-1]}")
+    if not _NAME.fullmatch(name) or name.startswith(("granary_", "pg_")):
+        raise BuildError(f"'{name}' can't be a login: lower-case letters, digits and _, and not granary_… or pg_…")
+    if (role == "tenant") != bool(tenants):
+        raise BuildError(
+            "a login with ROLE=tenant needs TENANTS=…, whose rows it sees; another sees what its role sees"
+        )
+    made = password or secrets.token_urlsafe(18)
+    wanted = {"granary_loader", "granary_transformer"} if role == "builder" else {f"granary_{role}"}
+    try:
+        connection = psycopg2.connect("")
+    except psycopg2.Error as error:
+        raise BuildError(f"the warehouse can't be opened: {str(error).strip().splitlines()[0]}") from error
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("select to_regclass('access.tenant_logins')")
+            if (cursor.fetchone() or [None])[0] is None:
+                raise BuildError("this database has no roles yet: run `make migrate TARGET=prod` first")
+            login = quote_ident(name, cursor)
+            cursor.execute("select 1 from pg_roles where rolname = %s", [name])
+            is_new = cursor.fetchone() is None
+            verb = "create" if is_new else "alter"
+            cursor.execute(f"{verb} role {login} login")
+            if is_new or password:
+                verifier = encrypt_password(made, name, connection, "scram-sha-256")
+                cursor.execute(f"alter role {login} password %s", [verifier])
+            cursor.execute(
+                "select r.rolname from pg_auth_members as m join pg_roles as r on r.oid = m.roleid "
+                "join pg_roles as u on u.oid = m.member where u.rolname = %s and r.rolname like 'granary\\_%%'",
+                [name],
+            )
+            present = {str(row[0]) for row in cursor.fetchall()}
+            for each in sorted(present - wanted):
+                cursor.execute(f"revoke {each} from {login}")
+            for each in sorted(wanted - present):
+                cursor.execute(f"grant {each} to {login}")
+            cursor.execute("delete from access.tenant_logins where login_name = %s", [name])
+            for tenant in tenants:
+                kind, _, tenant_id = tenant.rpartition(":")
+                cursor.execute(
+                    "insert into access.tenant_logins (login_name, tenant_kind, tenant_id) values (%s, %s, %s)",
+                    [name, kind or "source", tenant_id],
+                )
+            cursor.execute(
+                "insert into audit.events (event_name, details) "
+                "values ('login', jsonb_build_object('login', %s, 'role', %s, 'tenants', %s::text[]))",
+                [name, role, tenants],
+            )
+    except psycopg2.Error as error:
+        raise BuildError(f"the login was not made: {str(error).strip().splitlines()[0]}") from error
+    finally:
+        connection.close()
+    say(f"{name} is a {role}" + (f" and sees {', '.join(tenants)}" if tenants else ""))
+    if is_new and not password:
+        say(f"its password is {made}; it is kept nowhere else")

@@ -1,0 +1,31 @@
+"""A Postgres whose roles are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from infra.migrate import migrate
+from tests.warehouse.conftest import as_environment, built, company, marts_on_postgres  # noqa: F401 (fixtures)
+from tests.warehouse.warehouses import settings
+
+
+@pytest.fixture(scope="session")
+def new_migrated_database(new_postgres_database: Callable[[], dict[str, str]]) -> Callable[[], dict[str, str]]:
+    """Makes a new database and its roles. Returns the variables by which a superuser finds it."""
+
+    def make() -> dict[str, str]:
+        server = {**as_environment(new_postgres_database()), "TARGET": "prod"}
+        migrated(server, "head")
+        return server
+
+    return make
+
+
+def migrated(server: Mapping[str, str], revision: str) -> list[str]:
+    """Go to a migration. Returns what was said."""
+    said: list[str] = []
+    with settings(server):
+        migrate(revision, said.append)
+    return said

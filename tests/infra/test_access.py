@@ -1,0 +1,311 @@
+"""Every role against every relation, before, during and after builds: who reads what, and which rows of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import psycopg2
+import pytest
+
+from infra.logins import make_login
+from ingestion.destination import current_target
+from tests.prove.world import World
+from tests.warehouse.test_rights import another_day, ask
+from tests.warehouse.warehouses import connected, settings
+from warehouse import dbt
+from warehouse.access import Declared, declared_access
+from warehouse.build import Request, publish_held_build
+from warehouse.errors import BuildError
+
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+
+# Login: role and tenants. One is nobody's.
+LOGINS: dict[str, tuple[str, list[str]]] = {
+    "t_builder": ("builder", []),
+    "t_loader": ("loader", []),
+    "t_reporter": ("reporter", []),
+    "t_shop": ("tenant", ["shop", "accounts"]),
+    "t_retail": ("tenant", ["retail"]),
+    "t_privacy": ("privacy", []),
+    "t_auditor": ("auditor", []),
+    "t_monitor": ("monitor", []),
+    "t_nobody": ("", []),
+}
+RELATIONS = """
+    select n.nspname, c.relname from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+    order by 1, 2"""
+
+
+@dataclass
+class Warehouse:
+    world: World
+    admin: dict[str, str]
+    declared: dict[tuple[str, str], Declared]
+
+    def relations(self) -> list[tuple[str, str]]:
+        with closing(connected(self.admin)) as admin:
+            return [(str(schema), str(name)) for schema, name in ask(admin, RELATIONS)]
+
+    def reads(self, login: str, relations: list[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of the relations this login can in fact read."""
+        found: set[tuple[str, str]] = set()
+        try:
+            connection = connected(self.admin, login)
+        except psycopg2.OperationalError as error:
+            if "User does not have CONNECT privilege" not in str(error):
+                raise
+            return found
+        with closing(connection):
+            for schema, name in relations:
+                # Refused; or exchanged or dropped meanwhile.
+                with suppress(psycopg2.errors.InsufficientPrivilege, psycopg2.errors.UndefinedTable):
+                    ask(connection, f'select 1 from {schema}."{name}" limit 1')
+                    found.add((schema, name))
+        return found
+
+
+@pytest.fixture(scope="module")
+def warehouse(
+    new_migrated_database: Callable[[], dict[str, str]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Warehouse]:
+    """A small company's warehouse, built twice by a login that is no superuser."""
+    admin = new_migrated_database()
+    with settings(admin):
+        for login, (role, tenants) in LOGINS.items():
+            if role:
+                make_login(login, role, tenants, "a password of this test", lambda line: None)
+    with closing(connected(admin)) as connection:
+        ask(connection, "create role t_nobody login")
+    world = World(tmp_path_factory.mktemp("access"), {**admin, "PGUSER": "t_builder"}, days=6)
+    world.deliver(world.withheld())
+    world.build()
+    another_day(world)
+    with world.entered():
+        declared = {
+            (each.schema, each.name): each for each in declared_access(dbt.parse(current_target()), current_target())
+        }
+    yield Warehouse(world, admin, declared)
+    with closing(connected(admin)) as connection:
+        ask(connection, f"drop owned by {', '.join(LOGINS)}; drop role {', '.join(LOGINS)}")
+
+
+def expected(warehouse: Warehouse, login: str, relation: tuple[str, str]) -> bool:
+    """Whether a login may read a relation, by the rule alone."""
+    role, (schema, _) = LOGINS[login][0], relation
+    access = warehouse.declared[relation].access if relation in warehouse.declared else None
+    is_raw = schema.startswith("raw_") and schema != "raw_runs"  # what a build says of itself is the build's
+    return {
+        "builder": schema not in ("access", "audit", "public"),
+        "loader": is_raw,
+        "reporter": schema == "runs" or access is not None,
+        "tenant": access in ("shared", "tenant"),
+        "auditor": relation in (("access", "tenant_logins"), ("audit", "events")),
+    }.get(role, False)
+
+
+def check(warehouse: Warehouse) -> int:
+    """Try all. Returns how many pairs of a role and a relation were tried."""
+    relations = warehouse.relations()
+    for login in LOGINS:
+        wanted = {relation for relation in relations if expected(warehouse, login, relation)}
+        assert warehouse.reads(login, relations) == wanted, login
+    for login in ("t_shop", "t_retail"):
+        assert strangers(warehouse, login) == 0
+    return len(relations) * len(LOGINS)
+
+
+def strangers(warehouse: Warehouse, login: str) -> int:
+    """How many rows of others a tenant sees, over all relations of tenants; its own it sees all."""
+    found = 0
+    names = LOGINS[login][1]
+    with closing(connected(warehouse.admin, login)) as tenant, closing(connected(warehouse.admin)) as admin:
+        known = ask(admin, "select source_key from core.dim_sources where source_id = any(%s)", [[*names, "granary"]])
+        assert len(known) == len(names) + 1
+        nobody = ["00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000001"]
+        keys = ", ".join(f"'{key}'" for key in [*nobody, *(row[0] for row in known)])
+        for (schema, name), each in warehouse.declared.items():
+            if each.access != "tenant":
+                continue
+            own = f"from {schema}.{name} where {each.tenant_key} in ({keys})"
+            assert ask(tenant, f"select count(*) from {schema}.{name}") == ask(admin, f"select count(*) {own}"), name
+            found += ask(tenant, f"select count(*) from {schema}.{name} where {each.tenant_key} not in ({keys})")[0][0]
+    return found
+
+
+def test_who_reads_what_after_every_way_to_publish(warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
+    world = warehouse.world
+    tried = check(warehouse)
+    another_day(world)
+    tried += check(warehouse)
+    assert world.roll_back()
+    tried += check(warehouse)
+    world.build(Request(full=True))
+    tried += check(warehouse)
+    world.build(Request(select="+dim_products"))
+    tried += check(warehouse)
+    world.pass_days()
+    world.deliver(world.withheld())
+    world.build(Request(hold=True))
+    tried += check(warehouse)
+    with world.entered():
+        publish_held_build(current_target(), lambda line: None)
+    tried += check(warehouse)
+    with capsys.disabled():
+        print(f"\n{len(warehouse.relations())} relations, {len(LOGINS)} logins, {tried:,} pairs tried, 0 leaks")
+
+
+def test_who_reads_what_during_a_build(warehouse: Warehouse) -> None:
+    done, wrong = threading.Event(), []
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        while not done.is_set():
+            relations = warehouse.relations()
+            for login in ("t_reporter", "t_shop", "t_nobody", "t_monitor"):
+                extra = {
+                    relation for relation in warehouse.reads(login, relations)
+                    if not expected(warehouse, login, relation)
+                }  # fmt: skip
+                wrong.extend((login, *relation) for relation in extra)
+            looks += 1
+
+    watching = threading.Thread(target=look)
+    watching.start()
+    world = warehouse.world
+    world.pass_days()
+    world.deliver(world.withheld())
+    try:
+        with world.building() as process:
+            assert process.wait(timeout=300) == 0, (world.folder / "build.log").read_text(encoding="utf-8")[-1000:]
+    finally:
+        done.set()
+        watching.join()
+    assert wrong == [] and looks >= 3
+
+
+def test_tenants_see_their_rows_and_no_others(warehouse: Warehouse) -> None:
+    with (
+        closing(connected(warehouse.admin, "t_shop")) as shop,
+        closing(connected(warehouse.admin, "t_retail")) as retail,
+    ):
+        counts = [ask(each, "select count(*) from commerce.fct_sales")[0][0] for each in (shop, retail)]
+        assert min(counts) > 0
+        with closing(connected(warehouse.admin, "t_reporter")) as reporter:
+            assert ask(reporter, "select count(*) from commerce.fct_sales") == [(sum(counts),)]
+        # What is not known is nobody's, and everybody sees it: an inner join loses nothing.
+        for each, count in zip((shop, retail), counts, strict=True):
+            joined = "inner join commerce.dim_{0}s as {0} on s.{0}_version_key = {0}.{0}_version_key"
+            sql = f"select count(*) from commerce.fct_sales as s {joined.format('customer')} {joined.format('product')}"
+            assert ask(each, sql) == [(count,)]
+        # Who one is is decided when one signs in: no setting changes it, and no role that one has.
+        for trick in (
+            "set role granary_tenant",
+            "set role granary_reporter",
+            "set access.tenant = 'retail'",
+            "set session authorization t_retail",
+            "set session_replication_role = replica",
+        ):
+            with suppress(psycopg2.Error):
+                ask(shop, trick)
+            assert ask(shop, "select count(*) from commerce.fct_sales") == [(counts[0],)], trick
+            ask(shop, "reset all; reset role")
+        ask(shop, "set row_security = off")  # which asks for an error where rows would be hidden
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            ask(shop, "select count(*) from commerce.fct_sales")
+        ask(shop, "reset all")
+        # An aggregate of tenants' rows, and a view of one's own over them, show no more.
+        assert ask(shop, "select count(distinct source_key) from commerce.agg_sales__daily")[0][0] <= 2
+        assert ask(shop, "select count(*) from commerce.fct_sales as s join core.dim_sources using (source_key)") == [
+            (counts[0],)
+        ]
+
+
+def test_a_tenant_of_many_uses_the_index(warehouse: Warehouse) -> None:
+    """Ten thousand tenants, one index on the key: the plan of a tenant's query looks its rows up in it."""
+    with closing(connected(warehouse.admin)) as admin:
+        ask(admin, """
+            create table core.many as
+                select md5('source|' || n % 10000)::uuid as tenant_key, n as amount
+                from generate_series(1, 200000) as n;
+            create index on core.many (tenant_key);
+            alter table core.many enable row level security;
+            create policy granary_mine on core.many for select to granary_tenant
+                using (tenant_key = any((select access.my_tenants())::uuid[]));
+            grant select on core.many to granary_tenant;
+            analyze core.many""")  # fmt: skip
+        try:
+            with closing(connected(warehouse.admin, "t_shop")) as shop:
+                plan = "\n".join(row[0] for row in ask(shop, "explain select sum(amount) from core.many"))
+            assert "Index" in plan and "Seq Scan on many" not in plan, plan
+        finally:
+            ask(admin, "drop table core.many")
+
+
+def test_what_is_not_declared_is_not_published(warehouse: Warehouse) -> None:
+    with warehouse.world.entered():
+        target = current_target()
+        manifest = dbt.parse(target)
+        node = next(each for each in manifest.nodes.values() if each.name == "fct_sales")
+        copied = node.from_dict(node.to_dict())
+        changed = SimpleNamespace(nodes={"fct_sales": copied})
+        for meta, message in (
+            ({"published": True}, "fct_sales doesn't say who reads it"),
+            (
+                {"published": True, "access": "tenant", "tenant_key": "owner_key"},
+                "'owner_key', which it has no column of",
+            ),
+        ):
+            copied.config.meta = meta
+            with pytest.raises(BuildError, match=message):
+                declared_access(changed, target)
+
+
+def test_a_relation_that_somebody_adds_is_closed(warehouse: Warehouse) -> None:
+    with closing(connected(warehouse.world.engine)) as builder:
+        ask(builder, "set role granary_transformer; create table commerce.by_hand as select 1 as a")
+        relation = [("commerce", "by_hand")]
+        try:
+            for login in LOGINS:
+                if login != "t_builder":
+                    assert warehouse.reads(login, relation) == set(), login
+        finally:
+            ask(builder, "drop table commerce.by_hand")
+
+
+def test_events_are_written_once(warehouse: Warehouse) -> None:
+    with closing(connected(warehouse.admin, "t_auditor")) as auditor:
+        events = ask(auditor, "select event_name, login_name, details from audit.events order by event_number")
+    assert {"login", "publish", "rollback"} <= {name for name, _, _ in events}
+    published = [details["generation"] for name, _, details in events if name == "publish"]
+    assert published == sorted(set(published))
+    assert {login for name, login, _ in events if name == "publish"} == {"t_builder"}
+    assert "password" not in str(events)
+    for login in ("t_builder", "t_auditor", "t_privacy"):
+        with closing(connected(warehouse.admin, login)) as connection:
+            for statement in ("delete from audit.events", "update audit.events set event_name = 'x'",
+                              "truncate audit.events",
+                              "insert into audit.events (event_name, login_name) values ('x', 'other')"):  # fmt: skip
+                with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                    ask(connection, statement)
+    with closing(connected(warehouse.admin)) as admin, pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        ask(admin, "delete from audit.events")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("anna", "boss", []), "there is no role boss: say ROLE=loader, "),
+        (("Anna; drop", "reporter", []), "can't be a login"),
+        (("anna", "tenant", []), "needs TENANTS="),
+        (("anna", "reporter", ["shop"]), "needs TENANTS="),
+    ],
+)
+def test_a_login_that_can_not_be(arguments: tuple[str, str, list[str]], message: str) -> None:
+    with pytest.raises(BuildError, match=message):
+        make_login(*arguments, "", lambda line: None)
