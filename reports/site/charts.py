@@ -109,7 +109,7 @@ def chart(
     if unit == BYTES:
         numbers |= {"tickformat": "~s", "ticksuffix": "B"}
     things = {"title": {"text": names[0]}, "automargin": True}
-    if rows and isinstance(rows[0][0], str):
+    if rows and (isinstance(rows[0][0], str) or len(rows) < 4):  # an axis of time needs some days to be one
         things["type"] = "category"
     if kind == "across":
         things["autorange"] = "reversed"
@@ -118,7 +118,7 @@ def chart(
         margin={"l": 10, "r": 10, "t": 10, "b": 10},
         barmode="stack" if kind == "stacked" else "group",
         showlegend=len(names) > 2,
-        legend={"orientation": "h", "y": 1.12},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         hovermode="closest" if kind == "across" else "x unified",
