@@ -1,6 +1,8 @@
 {# A generation of the marts: a file of its own on DuckDB, schemas with a suffix on Postgres. #}
 
+{# Reports and docs speak of the published names: run them with `--vars '{published_names: true}'`. #}
 {% macro generation_suffix() -%}
+    {%- if var('published_names', false) -%}{{ return('') }}{%- endif -%}
     {{ return(adapter.dispatch('generation_suffix', 'granary')()) }}
 {%- endmacro %}
 

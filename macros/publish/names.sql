@@ -10,10 +10,9 @@
     {{ return(target.schema ~ '_' if target.name == 'sandbox' else '') }}
 {%- endmacro %}
 
-{# Reports and docs speak of the published names: run them with `--vars '{published_names: true}'`. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- set name = schema_prefix() ~ (custom_schema_name or 'main' | trim) -%}
-    {%- if is_published(node) and not var('published_names', false) -%}
+    {%- if is_published(node) -%}
         {%- set name = name ~ generation_suffix() -%}
     {%- endif -%}
     {{ return(name) }}
