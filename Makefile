@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column extract migrate login serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column extract migrate login infra-up infra-down infra-env backup restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -134,6 +134,33 @@ test: setup-dev setup-bi ## Everything: Python tests, dbt on DuckDB and on a rea
 
 prove: setup-dev ## Try to break the promises: kills, paths, real days, readers, planted faults (takes its time; SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED))
+
+infra-up: setup ## A production Postgres on this machine: primary, replica, pooler, backups (INFRA_DIR, INFRA_PORT)
+	@$(BIN)/python -m infra up
+
+infra-down: setup ## Stop it; the data stay
+	@$(BIN)/python -m infra down
+
+infra-env: setup ## What an administrator of it exports: eval "$$(make -s infra-env)"
+	@$(BIN)/python -m infra env
+
+backup: setup ## Back it up, verified: KIND=full, or incr for what changed since
+	@$(BIN)/python -m infra backup $(if $(KIND),--kind $(KIND))
+
+restore-drill: setup ## Restore it beside the running server and prove what is there (TO='2026-01-31 14:05:00+00')
+	@$(BIN)/python -m infra restore-drill $(if $(TO),--to "$(TO)")
+
+failover-drill: setup ## Kill its primary under writes, promote the replica, have the old primary follow
+	@$(BIN)/python -m infra failover-drill
+
+promote: setup ## Its primary is gone: have the replica take writes
+	@$(BIN)/python -m infra promote
+
+rejoin: setup ## Have the former primary follow again, wound back
+	@$(BIN)/python -m infra rejoin
+
+drill: setup ## All drills, one after the other
+	@$(BIN)/python -m infra drill
 
 extract: setup ## A tenant's rows, and what everybody reads, as a DuckDB file: TENANT=shop
 	@$(BIN)/python -m warehouse extract "$(TENANT)" $(if $(FOLDER),--folder "$(FOLDER)")

@@ -5,11 +5,60 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 
+from infra.cluster import NODES, Cluster, bring_down, bring_up, is_running, primary_of
+from infra.drills import backup, failover_drill, promote, rejoin, restore_drill
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
 from ingestion.destination import ConfigurationError, current_target
 from warehouse.errors import BuildError
+
+
+def _on_cluster(arguments: argparse.Namespace) -> None:
+    cluster = Cluster(Path(os.environ.get("INFRA_DIR", "/var/lib/granary")), int(os.environ.get("INFRA_PORT", "5432")))
+    if arguments.command == "up":
+        bring_up(cluster, _say)
+        return
+    if not (cluster.root / "conf").exists():
+        raise BuildError(f"there is nothing in {cluster.root} yet: `make infra-up` first, or say INFRA_DIR=…")
+    if arguments.command == "down":
+        bring_down(cluster, _say)
+    elif arguments.command == "env":
+        for name, value in cluster.environment(primary_of(cluster)).items():
+            print(f"export {name}={value}")
+    elif arguments.command == "backup":
+        backup(cluster, arguments.kind, _say)
+    elif arguments.command == "restore-drill":
+        restore_drill(cluster, arguments.to, _say)
+    elif arguments.command == "failover-drill":
+        failover_drill(cluster, _say)
+    elif arguments.command in ("promote", "rejoin"):
+        primary = primary_of(cluster)
+        other = next(node for node in NODES if node != primary)
+        if arguments.command == "rejoin" and is_running(cluster, other):
+            raise BuildError(
+                f"node {other} runs already; pg_stat_replication on node {primary} says whether it follows"
+            )
+        if arguments.command == "rejoin":
+            rejoin(cluster, other, primary)
+            _say(f"node {other} follows node {primary}, synchronous")
+        elif is_running(cluster, primary):
+            raise BuildError(f"node {primary} runs and takes writes: two that do are worse than none. Stop it first")
+        else:
+            promote(cluster, other)
+            _say(f"node {other} takes writes, port {cluster.node_port(other)}, and the pooler leads to it")
+            _say("next: make rejoin")
+    else:
+        backup(cluster, "full", _say)
+        restore_drill(cluster, "", _say)
+        failover_drill(cluster, _say)
+        backup(cluster, "incr", _say)
+        restore_drill(cluster, "", _say)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def main() -> int:
@@ -22,8 +71,22 @@ def main() -> int:
     making.add_argument("name")
     making.add_argument("--role", required=True)
     making.add_argument("--tenants", default="", help="for a tenant: whose rows, with commas between")
+    commands.add_parser("up", help="primary, synchronous replica, pooler, backup repository, on this machine")
+    commands.add_parser("down", help="stop them; the data stay")
+    commands.add_parser("env", help="what an administrator exports to reach the primary")
+    backing = commands.add_parser("backup", help="back up, verify, let go of what retention no longer keeps")
+    backing.add_argument("--kind", choices=["full", "incr"], default="incr")
+    restoring = commands.add_parser("restore-drill", help="restore beside the running server, and prove what is there")
+    restoring.add_argument("--to", default="", help="a time with its zone; the drill's own unless given")
+    commands.add_parser("failover-drill", help="kill the primary under writes, promote the replica, rejoin")
+    commands.add_parser("promote", help="the primary is gone: have the replica take writes")
+    commands.add_parser("rejoin", help="have the former primary follow, wound back")
+    commands.add_parser("drill", help="backup, restore drill, failover drill, and a restore drill after it")
     arguments = parser.parse_args()
     try:
+        if arguments.command not in ("migrate", "login"):
+            _on_cluster(arguments)
+            return 0
         target = current_target()
         if target.engine != "postgres":
             raise ConfigurationError("DuckDB has no roles and no logins: TARGET=prod names the Postgres")

@@ -1,0 +1,375 @@
+"""A production Postgres on one machine: primary, synchronous replica, pooler, encrypted backup repository.
+
+All of it lies in one folder that belongs to the server's user. Configuration lies beside the data and not in it, so
+that neither a base backup nor a rewind brings another node's along. On three machines the same files serve: each
+machine has the folder with its own node started, and `hosts` in the templates' values.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from warehouse.errors import BuildError
+
+TEMPLATES = Path(__file__).parent / "templates"
+SERVER_USER = "postgres"
+STANZA = "granary"
+NODES = ("one", "two")
+# What the folder needs of the machine, and the Debian package that has it.
+TOOLS = {
+    "initdb": "postgresql", "pg_ctl": "postgresql", "pg_basebackup": "postgresql", "pg_rewind": "postgresql",
+    "pgbackrest": "pgbackrest", "pgbouncer": "pgbouncer", "openssl": "openssl",
+}  # fmt: skip
+LIBRARIES = {"pgaudit.so": "postgresql-15-pgaudit", "wal2json.so": "postgresql-15-wal2json"}
+SECRETS = ("superuser", "replicator", "pooler", "repository")
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where it lies and on which ports of the loopback it listens: the first node's, the second's, the pooler's."""
+
+    root: Path
+    port: int = 5432
+
+    @property
+    def pooler_port(self) -> int:
+        """The port that everybody but the administrator connects to."""
+        return self.port + 2
+
+    def node_port(self, node: str) -> int:
+        """The port of a node."""
+        return self.port + NODES.index(node)
+
+    def data(self, node: str) -> Path:
+        """A node's data directory."""
+        return self.root / node
+
+    def secret(self, name: str) -> str:
+        """One of `SECRETS`."""
+        return (self.root / "secrets" / name).read_text(encoding="utf-8").strip()
+
+    def environment(self, node: str | None = None, user: str = SERVER_USER) -> dict[str, str]:
+        """Libpq's variables for the superuser on a node, or through the pooler where none is named."""
+        return {
+            "PGHOST": "localhost",
+            "PGPORT": str(self.node_port(node) if node else self.pooler_port),
+            "PGUSER": user,
+            "PGPASSWORD": self.secret("superuser"),
+            "PGDATABASE": "granary",
+            "PGSSLMODE": "verify-full",
+            "PGSSLROOTCERT": str(self.root / "tls" / "ca.crt"),
+        }
+
+
+def bring_up(cluster: Cluster, say: Callable[[str], None]) -> None:
+    """Make what isn't there, start what doesn't run.
+
+    Raises:
+        BuildError: something is missing on this machine, or a step failed; the message says which.
+    """
+    require_tools()
+    started = time.monotonic()
+    _make_folders(cluster)
+    _make_secrets(cluster)
+    _make_certificates(cluster)
+    write_configuration(cluster)
+    primary = primary_of(cluster)
+    if not (cluster.data(primary) / "PG_VERSION").exists():
+        say("making the primary")
+        _make_primary(cluster, primary)
+    start_node(cluster, primary)
+    say(f"primary: node {primary}, port {cluster.node_port(primary)}")
+    _make_roles(cluster, primary)
+    pgbackrest(cluster, "stanza-create")
+    say(f"backup repository: {cluster.root / 'repository'}, encrypted")
+    replica = next(node for node in NODES if node != primary)
+    if not (cluster.data(replica) / "PG_VERSION").exists():
+        say("copying the primary to the replica")
+        make_replica(cluster, primary, replica)
+    start_node(cluster, replica)
+    make_synchronous(cluster, primary, replica)
+    say(f"replica: node {replica}, port {cluster.node_port(replica)}, synchronous")
+    point_pooler(cluster, primary)
+    say(f"pooler: port {cluster.pooler_port}")
+    pgbackrest(cluster, "check")
+    say(f"up after {time.monotonic() - started:.0f} s; the archive was checked")
+    say(f"passwords are in {cluster.root / 'secrets'}; `make infra-env` prints what an administrator exports")
+
+
+def bring_down(cluster: Cluster, say: Callable[[str], None]) -> None:
+    """Stop the pooler and both nodes; the data stay."""
+    _stop_pooler(cluster)
+    for node in reversed(NODES):
+        if is_running(cluster, node):
+            as_server([binary("pg_ctl"), "-D", str(cluster.data(node)), "-m", "fast", "-w", "stop"])
+            say(f"node {node} is stopped")
+
+
+def require_tools() -> None:
+    """Raise BuildError where the machine lacks a package, with the line that installs it."""
+    missing = {package for tool, package in TOOLS.items() if not _found(tool)}
+    libraries = Path(_library_folder())
+    missing |= {package for library, package in LIBRARIES.items() if not (libraries / library).exists()}
+    if missing:
+        raise BuildError(f"this machine lacks packages: apt-get install {' '.join(sorted(missing))}")
+
+
+def primary_of(cluster: Cluster) -> str:
+    """The node that takes writes, by what the last failover wrote down; the first where there was none."""
+    noted = cluster.root / "conf" / "primary"
+    return noted.read_text(encoding="utf-8").strip() if noted.exists() else NODES[0]
+
+
+def note_primary(cluster: Cluster, node: str) -> None:
+    """Write down which node takes writes."""
+    _write(cluster.root / "conf" / "primary", node + "\n")
+
+
+def start_node(cluster: Cluster, node: str) -> None:
+    """Start a node, where it doesn't run."""
+    if is_running(cluster, node):
+        return
+    log, settings = cluster.root / "log" / f"{node}.log", f"-c config_file={cluster.root}/conf/{node}.conf"
+    control = [binary("pg_ctl"), "-D", str(cluster.data(node)), "-w", "-t", "60", "-l", str(log), "-o", settings]
+    as_server([*control, "start"])
+
+
+def is_running(cluster: Cluster, node: str) -> bool:
+    """Whether a node's server runs."""
+    if not (cluster.data(node) / "PG_VERSION").exists():
+        return False
+    status = [binary("pg_ctl"), "-D", str(cluster.data(node)), "status"]
+    return subprocess.run(_as_user(status), capture_output=True, cwd="/").returncode == 0
+
+
+def make_replica(cluster: Cluster, primary: str, replica: str) -> None:
+    """Copy the primary into an empty node, which follows it by a slot of its own."""
+    as_server(
+        [
+            binary("pg_basebackup"), "-D", str(cluster.data(replica)), "-X", "stream", "-c", "fast",
+            "-d", _conninfo(cluster, primary, "replicator"),
+        ],
+        PGPASSWORD=cluster.secret("replicator"),
+    )  # fmt: skip
+    follow(cluster, primary, replica)
+
+
+def follow(cluster: Cluster, primary: str, replica: str) -> None:
+    """Have a stopped node follow a primary from its next start on."""
+    run_sql(
+        cluster, primary,
+        f"select pg_create_physical_replication_slot('{replica}') "
+        f"where not exists (select 1 from pg_replication_slots where slot_name = '{replica}')",
+    )  # fmt: skip
+    _write(cluster.data(replica) / "standby.signal", "")
+    connection = f"{_conninfo(cluster, primary, 'replicator')} password={cluster.secret('replicator')}"
+    _write(
+        cluster.root / "conf" / f"{replica}.follows.conf",
+        f"primary_conninfo = '{connection} application_name={replica}'\nprimary_slot_name = '{replica}'\n",
+    )
+
+
+def make_synchronous(cluster: Cluster, primary: str, replica: str) -> None:
+    """Have the primary acknowledge a commit when the replica has it too. Waits until that is so."""
+    _write(cluster.root / "conf" / f"{primary}.follows.conf", f"synchronous_standby_names = '{replica}'\n")
+    run_sql(cluster, primary, "select pg_reload_conf()")
+    wait_for(
+        lambda: run_sql(cluster, primary, "select sync_state from pg_stat_replication") == "sync",
+        f"the replica {replica} does not follow; see {cluster.root / 'log'}",
+    )
+
+
+def point_pooler(cluster: Cluster, primary: str) -> None:
+    """Let the pooler lead to this node; started where it doesn't run. Who is connected stays so, and waits."""
+    _write(cluster.root / "conf" / "pgbouncer.ini", _filled("pgbouncer.ini", cluster, primary))
+    note_primary(cluster, primary)
+    if _pooler_pid(cluster):
+        os.kill(_pooler_pid(cluster), 1)
+    else:
+        as_server(["pgbouncer", "-q", "-d", str(cluster.root / "conf" / "pgbouncer.ini")])
+
+
+def run_sql(cluster: Cluster, node: str | int, statement: str, database: str = "postgres") -> str:
+    """Run a statement as the superuser, over the socket of a node or of a port. Returns what psql prints, by line."""
+    port = node if isinstance(node, int) else cluster.node_port(node)
+    return as_server([
+        binary("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", str(cluster.root / "run"),
+        "-p", str(port), "-d", database, "-f", "-",
+    ], said=statement)  # fmt: skip
+
+
+def as_server(command: list[str], said: str = "", **environment: str) -> str:
+    """Run a command as the server's user. Returns what it printed.
+
+    Args:
+        command: the command; everybody on the machine can read it.
+        said: what it reads, which nobody else can.
+        environment: variables for it.
+
+    Raises:
+        BuildError: it ended with an error.
+    """
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    try:
+        ended = subprocess.run(
+            _as_user(command),
+            env={**plain, **environment},
+            input=said,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            timeout=600,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BuildError(f"{Path(command[0]).name} did not end within ten minutes") from error
+    if ended.returncode:
+        last = (ended.stderr or ended.stdout).strip().splitlines()[-3:]
+        raise BuildError(f"{Path(command[0]).name} failed: {' '.join(last)}")
+    return ended.stdout.strip()
+
+
+def pgbackrest(cluster: Cluster, *arguments: str) -> str:
+    """Run pgBackRest with the settings of the node that takes writes. Returns what it printed."""
+    settings = f"{cluster.root}/conf/{primary_of(cluster)}.backup.conf"
+    return as_server(["pgbackrest", f"--config={settings}", f"--stanza={STANZA}", *arguments])
+
+
+def wait_for(condition: Callable[[], bool], otherwise: str, seconds: float = SECONDS) -> None:
+    """Wait until something is so. Raises BuildError with `otherwise` where it takes too long."""
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise BuildError(otherwise)
+        time.sleep(0.1)
+
+
+def _make_folders(cluster: Cluster) -> None:
+    for name in ("", "conf", "tls", "secrets", "log", "run", "repository", "spool", "lock"):
+        folder = cluster.root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        own(folder)
+        folder.chmod(0o755 if name in ("", "run", "tls") else 0o700)
+
+
+def _make_secrets(cluster: Cluster) -> None:
+    for name in SECRETS:
+        if not (cluster.root / "secrets" / name).exists():
+            _write(cluster.root / "secrets" / name, secrets.token_urlsafe(32) + "\n")
+
+
+def _make_certificates(cluster: Cluster) -> None:
+    """A certificate authority of the cluster's own, and a server certificate by it, for the loopback's names."""
+    folder = cluster.root / "tls"
+    if (folder / "server.crt").exists():
+        return
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"]
+    as_server(["openssl", "req", "-x509", *curve, "-days", "3650", "-subj", "/CN=granary ca",
+               "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.crt"])  # fmt: skip
+    as_server(["openssl", "req", "-x509", *curve, "-days", "825", "-subj", "/CN=localhost",
+               "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
+               "-CA", f"{folder}/ca.crt", "-CAkey", f"{folder}/ca.key",
+               "-keyout", f"{folder}/server.key", "-out", f"{folder}/server.crt"])  # fmt: skip
+    for name in ("ca.key", "server.key"):
+        (folder / name).chmod(0o600)
+
+
+def write_configuration(cluster: Cluster) -> None:
+    """Write every setting anew, from the templates and from which node is the primary."""
+    _write(cluster.root / "conf" / "pg_hba.conf", _filled("pg_hba.conf", cluster))
+    _write(cluster.root / "conf" / "users.txt", f'"pooler" "{cluster.secret("pooler")}"\n')
+    for node in NODES:
+        _write(cluster.root / "conf" / f"{node}.conf", _filled("postgresql.conf", cluster, node))
+        _write(cluster.root / "conf" / f"{node}.backup.conf", _filled("pgbackrest.conf", cluster, node))
+        if not (cluster.root / "conf" / f"{node}.follows.conf").exists():
+            _write(cluster.root / "conf" / f"{node}.follows.conf", "")
+
+
+def _make_primary(cluster: Cluster, node: str) -> None:
+    as_server([
+        binary("initdb"), "-D", str(cluster.data(node)), "-U", SERVER_USER, "-E", "UTF8", "--locale=C.UTF-8",
+        "--data-checksums", "--auth-local=peer", "--auth-host=scram-sha-256",
+        f"--pwfile={cluster.root}/secrets/superuser",
+    ])  # fmt: skip
+
+
+def _make_roles(cluster: Cluster, node: str) -> None:
+    for name, rights in (("replicator", "login replication"), ("pooler", "login")):
+        run_sql(cluster, node, f"do $$ begin create role {name}; exception when duplicate_object then null; end $$; "
+                               f"alter role {name} {rights} password '{cluster.secret(name)}'")  # fmt: skip
+    if not run_sql(cluster, node, "select 1 from pg_database where datname = 'granary'"):
+        run_sql(cluster, node, "create database granary")
+    # The pooler asks for a login's verifier, by a function that tells nobody else.
+    run_sql(cluster, node, (TEMPLATES / "pooler.sql").read_text(encoding="utf-8"), "granary")
+
+
+def _filled(name: str, cluster: Cluster, node: str = NODES[0]) -> str:
+    values = {
+        "root": str(cluster.root), "node": node, "port": str(cluster.node_port(node)),
+        "pooler_port": str(cluster.pooler_port), "stanza": STANZA, "cipher": cluster.secret("repository"),
+        "data": str(cluster.data(node)),
+    }  # fmt: skip
+    return Template((TEMPLATES / name).read_text(encoding="utf-8")).substitute(values)
+
+
+def _conninfo(cluster: Cluster, node: str, user: str) -> str:
+    return (
+        f"host=localhost port={cluster.node_port(node)} user={user} sslmode=verify-full "
+        f"sslrootcert={cluster.root}/tls/ca.crt"
+    )
+
+
+def _pooler_pid(cluster: Cluster) -> int:
+    file = cluster.root / "run" / "pgbouncer.pid"
+    if not file.exists():
+        return 0
+    pid = int(file.read_text(encoding="utf-8").strip() or 0)
+    return pid if pid and Path(f"/proc/{pid}").exists() else 0
+
+
+def _stop_pooler(cluster: Cluster) -> None:
+    if pid := _pooler_pid(cluster):
+        os.kill(pid, 15)
+        wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the pooler does not end")
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".new")
+    partial.touch(mode=0o600)
+    partial.write_text(text, encoding="utf-8")
+    own(partial)
+    partial.replace(path)
+
+
+def own(path: Path) -> None:
+    """Give a file or folder to the server's user."""
+    if os.geteuid() == 0:
+        shutil.chown(path, SERVER_USER, pwd.getpwnam(SERVER_USER).pw_gid)
+
+
+def _as_user(command: list[str]) -> list[str]:
+    # Postgres refuses to run as root.
+    return ["runuser", "-u", SERVER_USER, "--", *command] if os.geteuid() == 0 else command
+
+
+def _found(tool: str) -> bool:
+    return bool(shutil.which(tool)) or Path(binary(tool)).exists()
+
+
+def binary(tool: str) -> str:
+    """Debian keeps the server's own programs out of the path."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    return str(versions[-1] / tool) if versions and (versions[-1] / tool).exists() else tool
+
+
+def _library_folder() -> str:
+    return str(Path(binary("postgres")).parent.parent / "lib")
