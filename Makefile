@@ -141,7 +141,7 @@ infra-up: setup ## A production Postgres on this machine: primary, replica, pool
 infra-down: setup ## Stop it; the data stay
 	@$(BIN)/python -m infra down
 
-infra-env: setup ## What an administrator of it exports: eval "$$(make -s infra-env)"
+infra-env: setup ## What an administrator of it exports: eval "$(make -s infra-env)"
 	@$(BIN)/python -m infra env
 
 backup: setup ## Back it up, verified: KIND=full, or incr for what changed since
