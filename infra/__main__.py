@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from infra.cluster import NODES, Cluster, bring_down, bring_up, is_running, primary_of
+from infra.cluster import Cluster, bring_down, bring_up, is_running, primary_of
 from infra.drills import backup, failover_drill, promote, rejoin, restore_drill
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
@@ -35,7 +35,7 @@ def _on_cluster(arguments: argparse.Namespace) -> None:
         failover_drill(cluster, _say)
     elif arguments.command in ("promote", "rejoin"):
         primary = primary_of(cluster)
-        other = next(node for node in NODES if node != primary)
+        other = cluster.other(primary)
         if arguments.command == "rejoin" and is_running(cluster, other):
             raise BuildError(
                 f"node {other} runs already; pg_stat_replication on node {primary} says whether it follows"

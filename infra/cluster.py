@@ -2,15 +2,14 @@
 
 All of it lies in one folder that belongs to the server's user. Configuration lies beside the data and not in it, so
 that neither a base backup nor a rewind brings another node's along. On three machines the same files serve: each
-machine has the folder with its own node started, and `hosts` in the templates' values.
+machine has the folder with its own node started, and the others' names in the templates for the loopback's.
 """
 
 from __future__ import annotations
 
 import os
-import pwd
 import secrets
-import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -18,20 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from warehouse.errors import BuildError
+from infra.machine import SERVER_USER, as_server, as_user, binary, own, require_tools, wait_for, write
 
 TEMPLATES = Path(__file__).parent / "templates"
-SERVER_USER = "postgres"
 STANZA = "granary"
 NODES = ("one", "two")
-# What the folder needs of the machine, and the Debian package that has it.
-TOOLS = {
-    "initdb": "postgresql", "pg_ctl": "postgresql", "pg_basebackup": "postgresql", "pg_rewind": "postgresql",
-    "pgbackrest": "pgbackrest", "pgbouncer": "pgbouncer", "openssl": "openssl",
-}  # fmt: skip
-LIBRARIES = {"pgaudit.so": "postgresql-15-pgaudit", "wal2json.so": "postgresql-15-wal2json"}
 SECRETS = ("superuser", "replicator", "pooler", "repository")
-SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -58,11 +49,19 @@ class Cluster:
         """One of `SECRETS`."""
         return (self.root / "secrets" / name).read_text(encoding="utf-8").strip()
 
-    def environment(self, node: str | None = None, user: str = SERVER_USER) -> dict[str, str]:
-        """Libpq's variables for the superuser on a node, or through the pooler where none is named."""
+    def other(self, node: str) -> str:
+        """The node that this one isn't."""
+        return NODES[1 - NODES.index(node)]
+
+    def postmaster(self, node: str) -> int:
+        """The process of a node's server, by the file that it keeps. Raises OSError where it keeps none."""
+        return int((self.data(node) / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+
+    def environment(self, node: str, user: str = SERVER_USER) -> dict[str, str]:
+        """Libpq's variables for the superuser on a node."""
         return {
             "PGHOST": "localhost",
-            "PGPORT": str(self.node_port(node) if node else self.pooler_port),
+            "PGPORT": str(self.node_port(node)),
             "PGUSER": user,
             "PGPASSWORD": self.secret("superuser"),
             "PGDATABASE": "granary",
@@ -82,7 +81,7 @@ def bring_up(cluster: Cluster, say: Callable[[str], None]) -> None:
     _make_folders(cluster)
     _make_secrets(cluster)
     _make_certificates(cluster)
-    write_configuration(cluster)
+    _write_configuration(cluster)
     primary = primary_of(cluster)
     if not (cluster.data(primary) / "PG_VERSION").exists():
         say("making the primary")
@@ -92,7 +91,7 @@ def bring_up(cluster: Cluster, say: Callable[[str], None]) -> None:
     _make_roles(cluster, primary)
     pgbackrest(cluster, "stanza-create")
     say(f"backup repository: {cluster.root / 'repository'}, encrypted")
-    replica = next(node for node in NODES if node != primary)
+    replica = cluster.other(primary)
     if not (cluster.data(replica) / "PG_VERSION").exists():
         say("copying the primary to the replica")
         make_replica(cluster, primary, replica)
@@ -115,24 +114,10 @@ def bring_down(cluster: Cluster, say: Callable[[str], None]) -> None:
             say(f"node {node} is stopped")
 
 
-def require_tools() -> None:
-    """Raise BuildError where the machine lacks a package, with the line that installs it."""
-    missing = {package for tool, package in TOOLS.items() if not _found(tool)}
-    libraries = Path(_library_folder())
-    missing |= {package for library, package in LIBRARIES.items() if not (libraries / library).exists()}
-    if missing:
-        raise BuildError(f"this machine lacks packages: apt-get install {' '.join(sorted(missing))}")
-
-
 def primary_of(cluster: Cluster) -> str:
     """The node that takes writes, by what the last failover wrote down; the first where there was none."""
     noted = cluster.root / "conf" / "primary"
     return noted.read_text(encoding="utf-8").strip() if noted.exists() else NODES[0]
-
-
-def note_primary(cluster: Cluster, node: str) -> None:
-    """Write down which node takes writes."""
-    _write(cluster.root / "conf" / "primary", node + "\n")
 
 
 def start_node(cluster: Cluster, node: str) -> None:
@@ -149,7 +134,7 @@ def is_running(cluster: Cluster, node: str) -> bool:
     if not (cluster.data(node) / "PG_VERSION").exists():
         return False
     status = [binary("pg_ctl"), "-D", str(cluster.data(node)), "status"]
-    return subprocess.run(_as_user(status), capture_output=True, cwd="/").returncode == 0
+    return subprocess.run(as_user(status), capture_output=True, cwd="/").returncode == 0
 
 
 def make_replica(cluster: Cluster, primary: str, replica: str) -> None:
@@ -171,9 +156,9 @@ def follow(cluster: Cluster, primary: str, replica: str) -> None:
         f"select pg_create_physical_replication_slot('{replica}') "
         f"where not exists (select 1 from pg_replication_slots where slot_name = '{replica}')",
     )  # fmt: skip
-    _write(cluster.data(replica) / "standby.signal", "")
+    write(cluster.data(replica) / "standby.signal", "")
     connection = f"{_conninfo(cluster, primary, 'replicator')} password={cluster.secret('replicator')}"
-    _write(
+    write(
         cluster.root / "conf" / f"{replica}.follows.conf",
         f"primary_conninfo = '{connection} application_name={replica}'\nprimary_slot_name = '{replica}'\n",
     )
@@ -181,7 +166,7 @@ def follow(cluster: Cluster, primary: str, replica: str) -> None:
 
 def make_synchronous(cluster: Cluster, primary: str, replica: str) -> None:
     """Have the primary acknowledge a commit when the replica has it too. Waits until that is so."""
-    _write(cluster.root / "conf" / f"{primary}.follows.conf", f"synchronous_standby_names = '{replica}'\n")
+    write(cluster.root / "conf" / f"{primary}.follows.conf", f"synchronous_standby_names = '{replica}'\n")
     run_sql(cluster, primary, "select pg_reload_conf()")
     wait_for(
         lambda: run_sql(cluster, primary, "select sync_state from pg_stat_replication") == "sync",
@@ -190,11 +175,11 @@ def make_synchronous(cluster: Cluster, primary: str, replica: str) -> None:
 
 
 def point_pooler(cluster: Cluster, primary: str) -> None:
-    """Let the pooler lead to this node; started where it doesn't run. Who is connected stays so, and waits."""
-    _write(cluster.root / "conf" / "pgbouncer.ini", _filled("pgbouncer.ini", cluster, primary))
-    note_primary(cluster, primary)
-    if _pooler_pid(cluster):
-        os.kill(_pooler_pid(cluster), 1)
+    """Let the pooler lead to this node, and write down that it takes writes. Who is connected stays so, and waits."""
+    write(cluster.root / "conf" / "pgbouncer.ini", _filled("pgbouncer.ini", cluster, primary))
+    write(cluster.root / "conf" / "primary", primary + "\n")
+    if pid := _pooler_pid(cluster):
+        os.kill(pid, signal.SIGHUP)
     else:
         as_server(["pgbouncer", "-q", "-d", str(cluster.root / "conf" / "pgbouncer.ini")])
 
@@ -208,49 +193,10 @@ def run_sql(cluster: Cluster, node: str | int, statement: str, database: str = "
     ], said=statement)  # fmt: skip
 
 
-def as_server(command: list[str], said: str = "", **environment: str) -> str:
-    """Run a command as the server's user. Returns what it printed.
-
-    Args:
-        command: the command; everybody on the machine can read it.
-        said: what it reads, which nobody else can.
-        environment: variables for it.
-
-    Raises:
-        BuildError: it ended with an error.
-    """
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    try:
-        ended = subprocess.run(
-            _as_user(command),
-            env={**plain, **environment},
-            input=said,
-            capture_output=True,
-            text=True,
-            cwd="/",
-            timeout=600,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BuildError(f"{Path(command[0]).name} did not end within ten minutes") from error
-    if ended.returncode:
-        last = (ended.stderr or ended.stdout).strip().splitlines()[-3:]
-        raise BuildError(f"{Path(command[0]).name} failed: {' '.join(last)}")
-    return ended.stdout.strip()
-
-
 def pgbackrest(cluster: Cluster, *arguments: str) -> str:
     """Run pgBackRest with the settings of the node that takes writes. Returns what it printed."""
     settings = f"{cluster.root}/conf/{primary_of(cluster)}.backup.conf"
     return as_server(["pgbackrest", f"--config={settings}", f"--stanza={STANZA}", *arguments])
-
-
-def wait_for(condition: Callable[[], bool], otherwise: str, seconds: float = SECONDS) -> None:
-    """Wait until something is so. Raises BuildError with `otherwise` where it takes too long."""
-    until = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > until:
-            raise BuildError(otherwise)
-        time.sleep(0.1)
 
 
 def _make_folders(cluster: Cluster) -> None:
@@ -264,7 +210,7 @@ def _make_folders(cluster: Cluster) -> None:
 def _make_secrets(cluster: Cluster) -> None:
     for name in SECRETS:
         if not (cluster.root / "secrets" / name).exists():
-            _write(cluster.root / "secrets" / name, secrets.token_urlsafe(32) + "\n")
+            write(cluster.root / "secrets" / name, secrets.token_urlsafe(32) + "\n")
 
 
 def _make_certificates(cluster: Cluster) -> None:
@@ -283,15 +229,15 @@ def _make_certificates(cluster: Cluster) -> None:
         (folder / name).chmod(0o600)
 
 
-def write_configuration(cluster: Cluster) -> None:
-    """Write every setting anew, from the templates and from which node is the primary."""
-    _write(cluster.root / "conf" / "pg_hba.conf", _filled("pg_hba.conf", cluster))
-    _write(cluster.root / "conf" / "users.txt", f'"pooler" "{cluster.secret("pooler")}"\n')
+def _write_configuration(cluster: Cluster) -> None:
+    """Write every setting anew from the templates; whom a node follows stays as it is."""
+    write(cluster.root / "conf" / "pg_hba.conf", _filled("pg_hba.conf", cluster))
+    write(cluster.root / "conf" / "users.txt", f'"pooler" "{cluster.secret("pooler")}"\n')
     for node in NODES:
-        _write(cluster.root / "conf" / f"{node}.conf", _filled("postgresql.conf", cluster, node))
-        _write(cluster.root / "conf" / f"{node}.backup.conf", _filled("pgbackrest.conf", cluster, node))
+        write(cluster.root / "conf" / f"{node}.conf", _filled("postgresql.conf", cluster, node))
+        write(cluster.root / "conf" / f"{node}.backup.conf", _filled("pgbackrest.conf", cluster, node))
         if not (cluster.root / "conf" / f"{node}.follows.conf").exists():
-            _write(cluster.root / "conf" / f"{node}.follows.conf", "")
+            write(cluster.root / "conf" / f"{node}.follows.conf", "")
 
 
 def _make_primary(cluster: Cluster, node: str) -> None:
@@ -338,38 +284,5 @@ def _pooler_pid(cluster: Cluster) -> int:
 
 def _stop_pooler(cluster: Cluster) -> None:
     if pid := _pooler_pid(cluster):
-        os.kill(pid, 15)
+        os.kill(pid, signal.SIGTERM)
         wait_for(lambda: not Path(f"/proc/{pid}").exists(), "the pooler does not end")
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".new")
-    partial.touch(mode=0o600)
-    partial.write_text(text, encoding="utf-8")
-    own(partial)
-    partial.replace(path)
-
-
-def own(path: Path) -> None:
-    """Give a file or folder to the server's user."""
-    if os.geteuid() == 0:
-        shutil.chown(path, SERVER_USER, pwd.getpwnam(SERVER_USER).pw_gid)
-
-
-def _as_user(command: list[str]) -> list[str]:
-    # Postgres refuses to run as root.
-    return ["runuser", "-u", SERVER_USER, "--", *command] if os.geteuid() == 0 else command
-
-
-def _found(tool: str) -> bool:
-    return bool(shutil.which(tool)) or Path(binary(tool)).exists()
-
-
-def binary(tool: str) -> str:
-    """Debian keeps the server's own programs out of the path."""
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
-    return str(versions[-1] / tool) if versions and (versions[-1] / tool).exists() else tool
-
-
-def _library_folder() -> str:
-    return str(Path(binary("postgres")).parent.parent / "lib")

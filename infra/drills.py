@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -17,22 +18,16 @@ from pathlib import Path
 import psycopg2
 
 from infra.cluster import (
-    NODES,
     Cluster,
-    as_server,
-    binary,
     follow,
     make_synchronous,
-    note_primary,
-    own,
     pgbackrest,
     point_pooler,
     primary_of,
     run_sql,
     start_node,
-    wait_for,
-    write_configuration,
 )
+from infra.machine import as_server, binary, own, wait_for, write
 from warehouse.errors import BuildError
 
 Say = Callable[[str], None]
@@ -94,17 +89,14 @@ def restore_drill(cluster: Cluster, to: str, say: Say) -> Restored:
         BuildError: the restore failed, or something is not as it has to be.
     """
     primary = primary_of(cluster)
-    marker = secrets.token_hex(8)
+    marker, wanted = secrets.token_hex(8), None
     if not to:
         run_sql(cluster, primary, _MARKERS, DATABASE)
         run_sql(cluster, primary, f"insert into drill.markers values ('{marker} before')", DATABASE)
         to = run_sql(cluster, primary, "select clock_timestamp()")
         time.sleep(1)
         run_sql(cluster, primary, f"insert into drill.markers values ('{marker} after')", DATABASE)
-        proves = True
-    else:
-        proves = False
-    wanted = _hashes(cluster, cluster.root / "run", cluster.node_port(primary)) if proves else {}
+        wanted = _hashes(cluster, primary)
     segment = run_sql(cluster, primary, "select pg_walfile_name(pg_current_wal_lsn())")
     run_sql(cluster, primary, "select pg_switch_wal()")
     wait_for(
@@ -132,8 +124,8 @@ def restore_drill(cluster: Cluster, to: str, say: Say) -> Restored:
         )
         seconds = time.monotonic() - started
         megabytes = float(run_sql(cluster, port, "select sum(pg_database_size(oid)) / 1e6 from pg_database"))
-        found = _hashes(cluster, cluster.root / "run", port)
-        if proves:
+        found = _hashes(cluster, port)
+        if wanted is not None:
             rows = run_sql(cluster, port, f"select text from drill.markers where text like '{marker}%'", DATABASE)
             if rows != f"{marker} before":
                 raise BuildError(
@@ -146,9 +138,7 @@ def restore_drill(cluster: Cluster, to: str, say: Say) -> Restored:
         with suppress(BuildError):
             as_server([binary("pg_ctl"), "-D", str(folder), "-m", "immediate", "-w", "stop"])
         shutil.rmtree(folder, ignore_errors=True)
-    compared = (
-        f"{len(found)} published tables equal to the running ones" if proves else f"{len(found)} published tables"
-    )
+    compared = f"{len(found)} published tables" + (" equal to the running ones" if wanted is not None else "")
     say(f"restored {megabytes:,.0f} MB in {seconds:.1f} s ({seconds / megabytes * 1000:.0f} s a GB); {compared}")
     _noted(cluster, primary, "restore drill", {"seconds": round(seconds, 1), "megabytes": round(megabytes), "to": to})
     return Restored(seconds, megabytes, len(found))
@@ -171,7 +161,7 @@ def failover_drill(cluster: Cluster, say: Say, before_seconds: float = 3.0) -> F
         BuildError: an acknowledged write is lost, nothing can be written afterwards, or a step failed.
     """
     old = primary_of(cluster)
-    new = next(node for node in NODES if node != old)
+    new = cluster.other(old)
     if run_sql(cluster, old, "select sync_state from pg_stat_replication") != "sync":
         raise BuildError(f"node {new} does not follow as a synchronous replica: `make infra-up` first")
     password = secrets.token_urlsafe(24)
@@ -181,12 +171,12 @@ def failover_drill(cluster: Cluster, say: Say, before_seconds: float = 3.0) -> F
     writer.start()
     try:
         time.sleep(before_seconds)
-        postmaster = int((cluster.data(old) / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+        postmaster = cluster.postmaster(old)
         # All of its processes, as when a machine is gone: those that serve go on for a while without their parent.
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text(encoding="utf-8").split()
         for process in [postmaster, *map(int, children)]:
             with suppress(ProcessLookupError):
-                os.kill(process, 9)
+                os.kill(process, signal.SIGKILL)
         killed = time.monotonic()
         say(f"node {old} is killed after {len(outcome.times):,} acknowledged writes")
         promote(cluster, new)
@@ -220,19 +210,16 @@ def failover_drill(cluster: Cluster, say: Say, before_seconds: float = 3.0) -> F
 
 def promote(cluster: Cluster, node: str) -> None:
     """Make the replica the primary, and lead the pooler to it."""
-    follows = cluster.root / "conf" / f"{node}.follows.conf"
-    follows.write_text("", encoding="utf-8")
+    write(cluster.root / "conf" / f"{node}.follows.conf", "")
     run_sql(cluster, node, "select pg_reload_conf()")
     run_sql(cluster, node, "select pg_promote(true, 60)")
-    note_primary(cluster, node)
-    write_configuration(cluster)
     point_pooler(cluster, node)
 
 
 def rejoin(cluster: Cluster, old: str, new: str) -> None:
     """Have the former primary follow the new one: what it had and nobody else is wound back."""
     with suppress(OSError, ValueError, IndexError):
-        postmaster = int((cluster.data(old) / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
+        postmaster = cluster.postmaster(old)
         wait_for(lambda: not Path(f"/proc/{postmaster}").exists(), f"node {old} still runs")
     # A rewind asks the control file for the timeline, which only a checkpoint writes there.
     run_sql(cluster, new, "checkpoint")
@@ -276,9 +263,10 @@ def _write_on(cluster: Cluster, password: str, times: list[tuple[int, float]], d
         time.sleep(0.05)
 
 
-def _hashes(cluster: Cluster, socket: Path, port: int) -> dict[str, str]:
-    tables = run_sql(cluster, port, _PUBLISHED, DATABASE).splitlines()
-    return {table: run_sql(cluster, port, _HASH.format(table=table), DATABASE) for table in tables}
+def _hashes(cluster: Cluster, node: str | int) -> dict[str, str]:
+    """A number for the rows of each published table, of a node or of the server at a port."""
+    tables = run_sql(cluster, node, _PUBLISHED, DATABASE).splitlines()
+    return {table: run_sql(cluster, node, _HASH.format(table=table), DATABASE) for table in tables}
 
 
 def _noted(cluster: Cluster, primary: str, event: str, details: dict[str, object]) -> None:

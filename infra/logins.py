@@ -9,6 +9,7 @@ from collections.abc import Callable
 import psycopg2
 from psycopg2.extensions import encrypt_password, quote_ident
 
+from warehouse.access import tenant_named
 from warehouse.errors import BuildError
 
 ROLES = ("loader", "transformer", "builder", "reporter", "tenant", "privacy", "auditor", "monitor")
@@ -67,10 +68,9 @@ def make_login(name: str, role: str, tenants: list[str], password: str, say: Cal
                 cursor.execute(f"grant {each} to {login}")
             cursor.execute("delete from access.tenant_logins where login_name = %s", [name])
             for tenant in tenants:
-                kind, _, tenant_id = tenant.rpartition(":")
                 cursor.execute(
                     "insert into access.tenant_logins (login_name, tenant_kind, tenant_id) values (%s, %s, %s)",
-                    [name, kind or "source", tenant_id],
+                    [name, *tenant_named(tenant)],
                 )
             cursor.execute(
                 "insert into audit.events (event_name, details) "

@@ -16,6 +16,7 @@ from warehouse.errors import BuildError
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD, BASE = "head", "base"
+VERSIONS = {"version_table": "granary_migrations", "version_table_schema": "public"}
 
 
 def migrate(revision: str, say: Callable[[str], None]) -> None:
@@ -32,7 +33,7 @@ def migrate(revision: str, say: Callable[[str], None]) -> None:
     engine = sqlalchemy.create_engine("postgresql+psycopg2://")  # libpq reads its own variables
     try:
         with engine.begin() as connection:
-            configuration.attributes["connection"] = connection
+            configuration.attributes.update(connection=connection, versions=VERSIONS)
             present = _present(connection)
             goal = script.get_current_head() if revision == HEAD else None if revision == BASE else revision
             known = [each.revision for each in reversed(list(script.walk_revisions()))]
@@ -55,7 +56,5 @@ def migrate(revision: str, say: Callable[[str], None]) -> None:
 
 
 def _present(connection: sqlalchemy.Connection) -> str | None:
-    context = MigrationContext.configure(
-        connection, opts={"version_table": "granary_migrations", "version_table_schema": "public"}
-    )
+    context = MigrationContext.configure(connection, opts=VERSIONS)
     return context.get_current_revision()

@@ -15,7 +15,8 @@ from contextlib import closing, contextmanager
 import psycopg2
 
 from ingestion.destination import Target
-from ingestion.roles import TRANSFORMER, acting_as
+from ingestion.environment import variables
+from ingestion.roles import AS_TRANSFORMER, has_roles
 
 # How long a statement of the build waits for a reader's lock; a table is replaced only while nobody reads it.
 LOCK_TIMEOUT = "5min"
@@ -76,10 +77,8 @@ def session_name(target: Target) -> str:
 @contextmanager
 def _database_lock(target: Target) -> Iterator[None]:
     """Hold Postgres's advisory lock of this warehouse, and name every session that the build opens meanwhile."""
-    before = {name: os.environ.get(name) for name in ("PGAPPNAME", "PGOPTIONS")}
-    os.environ["PGAPPNAME"] = session_name(target)
-    os.environ["PGOPTIONS"] = f"{before['PGOPTIONS'] or ''} -c lock_timeout={LOCK_TIMEOUT}".strip()
-    try:
+    options = f"{os.environ.get('PGOPTIONS', '')} -c lock_timeout={LOCK_TIMEOUT}".strip()
+    with variables({"PGAPPNAME": session_name(target), "PGOPTIONS": options}):
         try:
             connection = psycopg2.connect("")
         except psycopg2.Error as error:
@@ -92,14 +91,10 @@ def _database_lock(target: Target) -> Iterator[None]:
             with connection.cursor() as cursor:
                 _take(cursor, session_name(target))
                 _end_orphans(cursor, session_name(target))
-            with acting_as(target, TRANSFORMER):
+            if target.name == "prod" and has_roles(connection):
+                options += f" {AS_TRANSFORMER}"
+            with variables({"PGOPTIONS": options}):
                 yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def _take(cursor: psycopg2.extensions.cursor, name: str) -> None:

@@ -6,14 +6,13 @@ A database without Granary's roles is its login's, who then acts as itself.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 import psycopg2
 
-from ingestion.destination import Target
+from ingestion.environment import variables
 
-LOADER, TRANSFORMER = "granary_loader", "granary_transformer"
+AS_LOADER, AS_TRANSFORMER = "-c role=granary_loader", "-c role=granary_transformer"
 
 
 def has_roles(connection: psycopg2.extensions.connection) -> bool:
@@ -24,25 +23,8 @@ def has_roles(connection: psycopg2.extensions.connection) -> bool:
     return bool(row and row[0])
 
 
-@contextmanager
-def acting_as(target: Target, role: str) -> Iterator[None]:
-    """Sessions that are opened meanwhile act as this role.
-
-    Raises:
-        psycopg2.Error: the warehouse can't be opened.
-    """
-    if target.name != "prod":
-        yield
-        return
-    with closing(psycopg2.connect("")) as connection:
-        there = has_roles(connection)
-    before = os.environ.get("PGOPTIONS")
-    if there:
-        os.environ["PGOPTIONS"] = f"{before or ''} -c role={role}".strip()
-    try:
-        yield
-    finally:
-        if before is None:
-            os.environ.pop("PGOPTIONS", None)
-        else:
-            os.environ["PGOPTIONS"] = before
+def acting_as_loader() -> AbstractContextManager[None]:
+    """Sessions that are opened meanwhile act as the loader, where those of the build act as the transformer."""
+    options = os.environ.get("PGOPTIONS", "")
+    # The last of several options counts.
+    return variables({"PGOPTIONS": f"{options} {AS_LOADER}"}) if AS_TRANSFORMER in options else nullcontext()

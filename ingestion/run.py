@@ -11,7 +11,7 @@ from ingestion.contracts import read_contract, source_names
 from ingestion.destination import ConfigurationError, Target
 from ingestion.extracts import Loaded, LoadError, SourceError
 from ingestion.loading import load
-from ingestion.roles import LOADER, acting_as
+from ingestion.roles import acting_as_loader
 
 
 def configured_sources() -> list[str]:
@@ -63,7 +63,7 @@ def load_all(
         reader = package.extracts if package.is_configured() else None
         say(f"source {name}" if reader else f"source {name}: not configured, nothing to load")
         try:
-            with acting_as(target, LOADER):
+            with acting_as_loader():
                 loaded += load(read_contract(name), reader, target, observed_at, say, seconds)
         except (SourceError, LoadError) as error:
             say(f"  {error}")

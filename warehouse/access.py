@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ingestion.contract_sql import quoted
 from ingestion.destination import Target
@@ -21,15 +21,21 @@ from warehouse.errors import BuildError
 ACCESS = ("shared", "tenant", "internal")
 REPORTER, TENANT = "granary_reporter", "granary_tenant"
 
+# Policies whose name begins so are the declaration's; others are somebody else's.
 _PRESENT = """
     select
+        n.nspname,
+        c.relname,
         c.relrowsecurity,
         has_table_privilege(%(reporter)s, c.oid, 'select'),
         has_table_privilege(%(tenant)s, c.oid, 'select'),
-        coalesce((select array_agg(policyname || ' ' || qual) from pg_policies
-                  where schemaname = n.nspname and tablename = c.relname and policyname like 'granary\\_%%'), '{}')
-    from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-    where n.nspname = %(schema)s and c.relname = %(table)s"""
+        coalesce(array_agg(p.policyname || ' ' || p.qual) filter (where p.policyname like 'granary\\_%%'), '{}'),
+        coalesce(bool_or(p.policyname not like 'granary\\_%%'), false)
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    left join pg_policies as p on p.schemaname = n.nspname and p.tablename = c.relname
+    where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p')
+    group by n.nspname, c.relname, c.relrowsecurity, c.oid"""
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,17 @@ def declared_access(manifest: Any, target: Target) -> list[Declared]:
 
 def grant_access(database: Database, declared: Iterable[Declared]) -> None:
     """Give Granary's roles what is declared on the generation that is about to be published, in one go."""
-    if database.target.name != "prod" or not has_roles(database.connection):
+    if not _has_readers(database):
         return
-    statements = [statement for each in declared for statement in _differences(database, each)]
+    listed = list(declared)
+    rows = database.run(
+        _PRESENT,
+        {"reporter": REPORTER, "tenant": TENANT, "schemas": sorted({f"{each.schema}{NEXT}" for each in listed})},
+    )
+    present = {(row[0], row[1]): _Present(*row[2:]) for row in rows}
+    statements = [
+        statement for each in listed for statement in _differences(each, present[(f"{each.schema}{NEXT}", each.name)])
+    ]
     # Runs are no part of a generation; their views are made anew by every build.
     statements += [
         f"grant usage on schema runs to {REPORTER}",
@@ -85,46 +99,54 @@ def grant_access(database: Database, declared: Iterable[Declared]) -> None:
 
 def schema_access(database: Database, schemas: Iterable[str]) -> list[str]:
     """Statements that let Granary's readers into the published schemas."""
-    if database.target.name != "prod" or not has_roles(database.connection):
+    if not _has_readers(database):
         return []
     return [f"grant usage on schema {schema} to {REPORTER}, {TENANT}" for schema in schemas]
 
 
-def _differences(database: Database, declared: Declared) -> list[str]:
-    schema = f"{declared.schema}{NEXT}"
-    table = f"{schema}.{quoted(declared.name)}"
-    rows = database.run(_PRESENT, {"reporter": REPORTER, "tenant": TENANT, "schema": schema, "table": declared.name})
-    ((has_security, reporter_reads, tenant_reads, policies),) = rows
-    statements = [] if reporter_reads else [f"grant select on {table} to {REPORTER}"]
-    if declared.access == "internal" and tenant_reads:
+def tenant_named(tenant: str) -> tuple[str, str]:
+    """A tenant's kind and id: a source, unless `kind:id` says otherwise. Its key is the md5 of both, `|` between."""
+    kind, _, tenant_id = tenant.rpartition(":")
+    return kind or "source", tenant_id
+
+
+class _Present(NamedTuple):
+    """What a table has now."""
+
+    has_security: bool
+    reporter_reads: bool
+    tenant_reads: bool
+    policies: list[str]
+    has_other_policies: bool
+
+
+def _differences(declared: Declared, present: _Present) -> list[str]:
+    table = f"{declared.schema}{NEXT}.{quoted(declared.name)}"
+    statements = [] if present.reporter_reads else [f"grant select on {table} to {REPORTER}"]
+    if declared.access == "internal" and present.tenant_reads:
         statements.append(f"revoke select on {table} from {TENANT}")
-    if declared.access != "internal" and not tenant_reads:
+    if declared.access != "internal" and not present.tenant_reads:
         statements.append(f"grant select on {table} to {TENANT}")
     mine = f"({declared.tenant_key} = ANY (( SELECT access.my_tenants() AS my_tenants)::uuid[]))"
     wanted = {"granary_all true", f"granary_mine {mine}"} if declared.access == "tenant" else set()
-    if set(policies) != wanted:
-        statements += [f"drop policy {quoted(each.split()[0])} on {table}" for each in policies]
+    if set(present.policies) != wanted:
+        statements += [f"drop policy {quoted(each.split()[0])} on {table}" for each in present.policies]
         if wanted:
             statements += [
                 f"create policy granary_all on {table} for select to {REPORTER} using (true)",
                 f"create policy granary_mine on {table} for select to {TENANT} using {mine}",
             ]
-    if has_security != bool(wanted) and (wanted or not _other_policies(database, schema, declared.name)):
+    if present.has_security != bool(wanted) and (wanted or not present.has_other_policies):
         statements.append(f"alter table {table} {'enable' if wanted else 'disable'} row level security")
     return statements
 
 
-def _other_policies(database: Database, schema: str, table: str) -> bool:
-    """Whether somebody else's policies need row security."""
-    return bool(
-        database.run(
-            "select 1 from pg_policies where schemaname = %s and tablename = %s and policyname not like 'granary\\_%%'",
-            [schema, table],
-        )
-    )
+def _has_readers(database: Database) -> bool:
+    """Whether this is a warehouse with Granary's roles; a sandbox is its owner's alone."""
+    return database.target.name == "prod" and has_roles(database.connection)
 
 
 def audited(database: Database, event: str, details: str) -> None:
     """Write an event down, where the roles are made; `details` is JSON, and holds nothing of a person."""
-    if database.target.name == "prod" and has_roles(database.connection):
+    if _has_readers(database):
         database.run("insert into audit.events (event_name, details) values (%s, %s)", [event, details])

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
+from ingestion.environment import variables
 from ingestion.run import configured_sources
 from warehouse.errors import BuildError
 
@@ -89,14 +90,9 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
                 "the demo's systems did not start: run `python -m ingestion.demo serve --folder data/demo`"
             )
         settings = json.loads(line)
-        before = {name: os.environ.get(name) for name in settings}
-        os.environ.update({name: os.environ.get(name, value) for name, value in settings.items()})
-        try:
+        # What somebody set stays set.
+        with variables({name: os.environ.get(name, value) for name, value in settings.items()}):
             yield True
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
     finally:
         assert process.stdin is not None
         process.stdin.close()

@@ -11,7 +11,7 @@ import duckdb
 from ingestion.contract_sql import literal, quoted
 from ingestion.destination import Target
 from warehouse import dbt
-from warehouse.access import declared_access
+from warehouse.access import declared_access, tenant_named
 from warehouse.errors import BuildError
 from warehouse.export import open_for_export
 
@@ -40,7 +40,7 @@ def extract_tenant(target: Target, tenants: list[str], folder: Path, say: Callab
     partial = path.with_name(path.name + ".writing")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
-    named = [GRANARY, *map(_natural_key, tenants)]
+    named = [GRANARY, *("|".join(tenant_named(each)) for each in tenants)]
     keys = ", ".join([*map(literal, NOBODY), *(f"md5({literal(each)})::uuid" for each in named)])
     own = 0
     try:
@@ -70,8 +70,3 @@ def extract_tenant(target: Target, tenants: list[str], folder: Path, say: Callab
         partial.unlink(missing_ok=True)
     say(f"{path} has what {', '.join(tenants)} may see ({path.stat().st_size:,} bytes)")
     return path
-
-
-def _natural_key(tenant: str) -> str:
-    kind, _, tenant_id = tenant.rpartition(":")
-    return f"{kind or 'source'}|{tenant_id}"

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    version_table="granary_migrations",
-    version_table_schema="public",
-    transaction_per_migration=False,
-)
+given = context.config.attributes
+context.configure(connection=given["connection"], transaction_per_migration=False, **given["versions"])
 with context.begin_transaction():
     context.run_migrations()

@@ -12,9 +12,10 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from infra.cluster import Cluster, bring_down, bring_up, primary_of, require_tools, run_sql
+from infra.cluster import Cluster, bring_down, bring_up, primary_of, run_sql
 from infra.drills import backup, failover_drill, restore_drill
 from infra.logins import make_login
+from infra.machine import require_tools
 from infra.migrate import migrate
 from tests.absent import absent
 from tests.ports import free_port
