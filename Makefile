@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column extract migrate login infra-up infra-down infra-env backup restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column extract forget migrate login infra-up infra-down infra-env backup restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -129,7 +129,7 @@ take-column: setup ## Take a new column of a source over: contract, staging, his
 		$(if $(MODEL),--model $(MODEL)) $(if $(TRACK),--track)
 
 test: setup-dev setup-bi ## Everything: Python tests, dbt on DuckDB and on a real Postgres
-	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -rs \
+	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -rs --durations=15 --durations-min=10 \
 		$(PYTEST_ARGS)
 
 prove: setup-dev ## Try to break the promises: kills, paths, real days, readers, planted faults (takes its time; SEED=… again)
@@ -164,6 +164,9 @@ drill: setup ## All drills, one after the other
 
 extract: setup ## A tenant's rows, and what everybody reads, as a DuckDB file: TENANT=shop
 	@$(BIN)/python -m warehouse extract "$(TENANT)" $(if $(FOLDER),--folder "$(FOLDER)")
+
+forget: setup ## Erase a person: PERSON=shop:<id> or an address (DRY=1 says who); without, again after a restore
+	@$(BIN)/python -m warehouse forget $(PERSON) $(if $(DRY),--dry)
 
 migrate: setup ## Postgres: roles, row security, audit, to the newest migration (TO=0001, TO=base: to another)
 	@$(BIN)/python -m infra migrate $(TO)

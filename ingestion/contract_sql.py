@@ -193,20 +193,31 @@ from (
 
 
 def rejected(table: Table, relation: str, types: Mapping[str, str]) -> str:
-    """A select of what becomes of the bad rows of `relation`, which has the columns of `judged`.
+    """A select of the bad rows of `relation`, which has the columns of `judged`.
 
-    Its columns: `record_key` and `record` (JSON text; the values as the source wrote them), `reasons` (JSON text, an
-    array of strings), `_revision`, `_effective_at`.
+    Its columns: the contract's with the values as the source wrote them, `reasons` (JSON text, an array of strings),
+    `_revision`, `_effective_at`.
     """
-    rules = _rules(table, types)
-    key = ", ".join(f"cast({quoted(name)} as varchar)" for name in table.reject_key)
-    record = ", ".join(f"{literal(name)}, {quoted(name)}" for name in table.column_names)
-    reasons = ", ".join(f"case when {condition} then {literal(reason)} end" for reason, condition in rules.items())
+    names = ", ".join(quoted(name) for name in table.column_names)
+    reasons = ", ".join(
+        f"case when {condition} then {literal(reason)} end" for reason, condition in _rules(table, types).items()
+    )
     bad = f"(select _source.*, _operation, _revision, _effective_at from {relation} where not _is_good)"
     return f"""
-select to_json([{key}]) as record_key, json_object({record}) as record,
-  to_json(list_filter([{reasons}], reason -> reason is not null)) as reasons, _revision, _effective_at
+select {names}, to_json(list_filter([{reasons}], reason -> reason is not null)) as reasons, _revision, _effective_at
 from ({_with_casts(table, bad, types)})"""
+
+
+def as_rejects(table: Table, relation: str) -> str:
+    """A select of rows of `rejected` in the form in which raw keeps rejects.
+
+    Its columns: `record_key` and `record` (JSON text), `reasons`, `_revision`, `_effective_at`.
+    """
+    key = ", ".join(f"cast({quoted(name)} as varchar)" for name in table.reject_key)
+    record = ", ".join(f"{literal(name)}, {quoted(name)}" for name in table.column_names)
+    return f"""
+select to_json([{key}]) as record_key, json_object({record}) as record, reasons, _revision, _effective_at
+from ({relation})"""
 
 
 def _with_casts(table: Table, relation: str, types: Mapping[str, str]) -> str:

@@ -27,6 +27,9 @@ META_COLUMNS = {
     "_load_id": "text",
 }
 
+# What a column tells of a person, from nothing to everything. Ingestion puts tokens in the place of direct identifiers.
+PRIVACY = ("none", "quasi_identifier", "sensitive", "direct_identifier")
+
 _TYPE = re.compile(r"^(text|bigint|numeric\((\d+),\s*(\d+)\)|boolean|date|timestamp)$")
 
 
@@ -41,7 +44,11 @@ class ContractError(Exception):
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a contract. `data_type` is a type name that every engine knows."""
+    """One column of a contract.
+
+    data_type: a type name that every engine knows.
+    keeps: the fields of a document that are no identifiers, though the column is one.
+    """
 
     name: str
     data_type: str
@@ -50,6 +57,13 @@ class Column:
     format: str | None = None
     minimum: float | None = None
     timestamp_formats: tuple[str, ...] = ()
+    privacy: str = "none"
+    keeps: tuple[str, ...] = ()
+
+    @property
+    def identifies(self) -> bool:
+        """Whether the column names a person: raw has a token in its place."""
+        return self.privacy == "direct_identifier"
 
     @property
     def scale(self) -> int | None:
@@ -69,6 +83,11 @@ class Table:
     reject_key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
     meta: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def identifiers(self) -> list[Column]:
+        """The columns that name a person."""
+        return [column for column in self.columns if column.identifies]
 
     @property
     def column_names(self) -> list[str]:
@@ -112,6 +131,16 @@ def _column(where: str, raw: dict[str, Any]) -> Column:
     unknown = set(rules) - {"required", "accepted_values", "format", "minimum", "timestamp_formats"}
     if unknown:
         raise ContractError(f"{where}.{raw['name']}: unknown contract rule {', '.join(sorted(unknown))}")
+    privacy = str(meta.get("privacy", ""))
+    if privacy not in PRIVACY:
+        raise ContractError(
+            f"{where}.{raw['name']}: config.meta.privacy is '{privacy}': say which it is of {', '.join(PRIVACY)}"
+        )
+    if privacy == "direct_identifier" and data_type != "text":
+        raise ContractError(
+            f"{where}.{raw['name']}: a direct identifier becomes a token, which is text, but data_type is {data_type}; "
+            "make it text, or say quasi_identifier"
+        )
     return Column(
         name=raw["name"],
         data_type=data_type.replace(" ", ""),
@@ -120,6 +149,8 @@ def _column(where: str, raw: dict[str, Any]) -> Column:
         format=rules.get("format"),
         minimum=rules.get("minimum"),
         timestamp_formats=tuple(rules.get("timestamp_formats", ())),
+        privacy=privacy,
+        keeps=tuple(meta.get("keeps", ())),
     )
 
 

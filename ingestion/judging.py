@@ -7,8 +7,9 @@ from pathlib import Path
 
 import duckdb
 
-from ingestion.contract_sql import judged, literal, quoted, rejected
+from ingestion.contract_sql import as_rejects, judged, literal, quoted, rejected
 from ingestion.contracts import META_COLUMNS, Table
+from ingestion.crosswalk import exchange
 from ingestion.destination import Target
 from ingestion.extracts import (
     LOAD_COLUMNS,
@@ -22,6 +23,11 @@ from ingestion.extracts import (
     first_line,
     timestamp_literal,
 )
+from ingestion.privacy import RECORD, as_known, identifier_in, kind_of, normal_form, person_column
+from ingestion.tombstones import forgotten_of
+
+# What a source says of each version beside the contract's columns.
+GIVEN = ("_operation", "_revision", "_effective_at")
 
 
 def file_format(target: Target) -> str:
@@ -87,7 +93,7 @@ class ContractPass:
     def _take(self, extract: Extract) -> tuple[list[Path], int]:
         connection, table = self.reader.connection, extract.table
         where = f"{table.source}.{table.name}"
-        listed = ", ".join(quoted(c) for c in [*table.column_names, "_operation", "_revision", "_effective_at"])
+        listed = ", ".join(quoted(c) for c in [*table.column_names, *GIVEN])
         try:
             # The only statement that reads the source; what follows works on its result. That lies in a file, and not
             # in a temporary table: it may be larger than memory, and in the transaction that holds a database's one
@@ -103,7 +109,12 @@ class ContractPass:
                 "check the source, then load again"
             ) from error
         cursor = extract.conclude() if extract.conclude else extract.cursor
-        connection.execute(f"create or replace temp view good as select {listed} from judged where _is_good")
+        tokens = self._tokens(extract)
+        forgotten = forgotten_of(self.reader.target, table)
+        good = as_known(
+            table, [*table.column_names, *GIVEN], "(select * from judged where _is_good)", tokens, forgotten
+        )
+        connection.execute(f"create or replace temp view good as {good}")
         rows, known = "good", extract.known
         if extract.compare_since is not None:
             rows, repeated = self._unknown(table, extract.compare_since, listed)
@@ -118,7 +129,7 @@ class ContractPass:
         if written:
             self._profile(table, versions)
         loaded = written - deleted
-        new_rejects, repeated = self._reject(table, types, extract.rejects)
+        new_rejects, repeated = self._reject(table, types, extract.rejects, tokens)
         known += repeated
         if loaded + known + new_rejects != extract.source_count:
             raise LoadError(
@@ -131,6 +142,27 @@ class ContractPass:
         )
         self.cursors[table.name] = cursor
         return files, written
+
+    def _tokens(self, extract: Extract) -> str | None:
+        """The tokens for all direct identifiers of the extract, as a relation; None where its table has none.
+
+        A record that couldn't even be read as a row is an identifier as a whole.
+        """
+        found = []
+        forgotten, person = forgotten_of(self.reader.target, extract.table), person_column(extract.table)
+        for column in extract.table.identifiers:
+            for record, where in (("", "_is_good"), ("_source.", "not _is_good")):
+                value = identifier_in(column, f"{record}{quoted(column.name)}")
+                if forgotten:
+                    known = f"cast({record}{quoted(str(person))} as varchar)"
+                    where += f" and coalesce({known} not in (select person from {forgotten}), true)"
+                found.append(f"select {literal(kind_of(column))} as kind, {value} as value from judged where {where}")
+        if not found:
+            return None
+        if extract.rejects:
+            found.append(f"select {literal(RECORD)}, {normal_form('record', RECORD)} from ({extract.rejects})")
+        values = f"select kind, value from ({' union all '.join(found)}) where value is not null"
+        return exchange(self.reader.target, self.reader.connection, values, self.reader.workspace)
 
     def _profile(self, table: Table, versions: str) -> None:
         """Count the values that each column lacks among the versions of this load, and note the latest time."""
@@ -156,8 +188,7 @@ class ContractPass:
             f"create or replace temp table distinct_good as select {listed}, count(*) as copies from good group by all"
         )
         same = " and ".join(
-            f"old.{quoted(c)} is not distinct from new.{quoted(c)}"
-            for c in [*table.column_names, "_operation", "_revision", "_effective_at"]
+            f"old.{quoted(c)} is not distinct from new.{quoted(c)}" for c in [*table.column_names, *GIVEN]
         )
         connection.execute(f"""
             create or replace temp table unknown as
@@ -169,10 +200,20 @@ class ContractPass:
         read = self._number("select coalesce(sum(copies), 0) from distinct_good")
         return "unknown", read - self._number("select count(*) from unknown")
 
-    def _reject(self, table: Table, types: dict[str, str], unreadable: str | None) -> tuple[int, int]:
+    def _reject(
+        self, table: Table, types: dict[str, str], unreadable: str | None, tokens: str | None
+    ) -> tuple[int, int]:
         """Keep the rejects that are not known yet. Returns (new, known)."""
         connection = self.reader.connection
         bad = rejected(table, "judged", types)
+        names = [*table.column_names, "reasons", "_revision", "_effective_at"]
+        bad = as_rejects(table, as_known(table, names, f"({bad})", tokens, forgotten_of(self.reader.target, table)))
+        if unreadable and tokens:
+            unreadable = (
+                "select u.* replace (cast(json_object('_token', t.token) as varchar) as record) "
+                f"from ({unreadable}) as u left join {tokens} as t "
+                f"on t.kind = {literal(RECORD)} and t.value = {normal_form('u.record', RECORD)}"
+            )
         if unreadable:
             bad += f" union all select record_key, record, reasons, _revision, _effective_at from ({unreadable})"
         connection.execute(f"""

@@ -20,9 +20,11 @@ import pytest
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
 from tests.absent import absent
+from tests.crosswalks import share_crosswalk
 from tests.ports import free_port
 
 _numbers = count(1)
+share_crosswalk()
 
 # Tests that run side by side each have their own of what dbt writes into the project's folder.
 if os.environ.get("PYTEST_XDIST_WORKER"):

@@ -17,6 +17,7 @@ from warehouse.docs import check_freshness, write_docs
 from warehouse.errors import BuildError
 from warehouse.export import Wanted, export
 from warehouse.extract import extract_tenant
+from warehouse.forgetting import forget
 from warehouse.history import rebuild_history
 from warehouse.query import query
 from warehouse.status import print_status
@@ -71,6 +72,11 @@ def main() -> int:
     extracting = commands.add_parser("extract", help="a tenant's rows, and what everybody reads, as a DuckDB file")
     extracting.add_argument("tenants", help="sources, with commas between; `kind:id` for another kind of tenant")
     extracting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")
+    forgetting = commands.add_parser(
+        "forget", help="forget persons; without any, forget again what a restore brought back"
+    )
+    forgetting.add_argument("persons", nargs="*", metavar="source:id", help="or an address")
+    forgetting.add_argument("--dry", action="store_true", help="only say who would be forgotten")
     measuring = commands.add_parser("metric", help="ask for metrics, in their words; without a question, list them")
     measuring.add_argument("question", nargs="?", default="")
     arguments = parser.parse_args()
@@ -114,6 +120,8 @@ def main() -> int:
         elif arguments.command == "extract":
             tenants = [each.strip() for each in arguments.tenants.split(",") if each.strip()]
             extract_tenant(target, tenants, arguments.folder, _say)
+        elif arguments.command == "forget":
+            forget(target, arguments.persons, arguments.dry, _say)
         elif arguments.command == "metric":
             from warehouse.metrics import answer_question  # MetricFlow takes its time to import
 

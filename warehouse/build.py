@@ -19,6 +19,7 @@ from warehouse.database import open_database
 from warehouse.demo import demo_if_unconfigured
 from warehouse.errors import BuildError
 from warehouse.publish import prepare_next, publish, publish_held, roll_back
+from warehouse.redaction import apply_tombstones
 from warehouse.runs import Run, prepare_runs, recorded
 from warehouse.summary import count_rows, print_summary, unusual
 
@@ -29,6 +30,7 @@ Say = Callable[[str], None]
 class Request:
     """What was asked for. With dbt's own selection, `select`, nothing is published; with `hold`, nothing yet.
 
+    sources: which are loaded; all where empty.
     backfill: the first and the last business day whose facts are computed again, whether anything new came or not.
     """
 
@@ -37,6 +39,7 @@ class Request:
     extra_days: int = 0
     ingest: bool = True
     hold: bool = False
+    sources: tuple[str, ...] = ()
     backfill: tuple[date, date] | None = None
 
 
@@ -61,9 +64,10 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     started = time.monotonic()
     if request.ingest:
         with run.step("loading"), demo_if_unconfigured(target, say, request.extra_days):
-            run.loaded, failures = load_all(target, say, seconds=run.seconds)
+            run.loaded, failures = load_all(target, say, request.sources, run.seconds)
         if failures:
             raise BuildError(failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else ""))
+    apply_tombstones(target, say)
     prepare_runs(target)
     prepare_next(target)
     manifest = dbt.parse(target)

@@ -3,7 +3,7 @@
     {{ config(
         unique_key='account_id',
         check_cols=[
-            'email', 'first_name', 'last_name', 'account_status', 'avatar_url', 'bio', 'location',
+            'email_token', 'first_name_token', 'last_name_token', 'account_status', 'profile_token',
             'prefers_newsletter', 'preferred_language', 'preferred_theme', 'created_at',
         ],
     ) }}

@@ -3,8 +3,8 @@
     {{ config(
         unique_key='address_id',
         check_cols=[
-            'user_id', 'address_kind', 'line_1', 'line_2', 'city', 'postal_code', 'region', 'country_code',
-            'is_default', 'created_at',
+            'user_id', 'address_kind', 'line_1_token', 'line_2_token', 'city', 'postal_code', 'region',
+            'country_code', 'is_default', 'created_at',
         ],
     ) }}
 

@@ -2,7 +2,7 @@
 
     {{ config(
         unique_key='user_id',
-        check_cols=['email', 'first_name', 'last_name', 'status', 'created_at'],
+        check_cols=['email_token', 'first_name_token', 'last_name_token', 'status', 'created_at'],
     ) }}
 
     select * from {{ ref('stg_shop__users') }}

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
 from infra.migrate import migrate
+from tests.crosswalks import VARIABLE
 from tests.warehouse.conftest import as_environment, built, company, marts_on_postgres  # noqa: F401 (fixtures)
 from tests.warehouse.warehouses import settings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _crosswalk_in_postgres() -> Iterator[None]:
+    """In production the crosswalk is the database's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(VARIABLE)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 
 from infra.logins import make_login
 from ingestion.destination import current_target
+from ingestion.environment import variables
 from tests.prove.world import World
 from tests.warehouse.test_rights import another_day, ask
 from tests.warehouse.warehouses import connected, settings
@@ -20,6 +21,7 @@ from warehouse import dbt
 from warehouse.access import Declared, declared_access
 from warehouse.build import Request, publish_held_build
 from warehouse.errors import BuildError
+from warehouse.forgetting import forget
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -101,9 +103,10 @@ def expected(warehouse: Warehouse, login: str, relation: tuple[str, str]) -> boo
     is_raw = schema.startswith("raw_") and schema != "raw_runs"  # what a build says of itself is the build's
     return {
         "builder": schema not in ("access", "audit", "public"),
-        "loader": is_raw,
+        "loader": is_raw or schema == "privacy",
         "reporter": schema == "runs" or access is not None,
         "tenant": access in ("shared", "tenant"),
+        "privacy": schema == "privacy",
         "auditor": relation in (("access", "tenant_logins"), ("audit", "events")),
     }.get(role, False)
 
@@ -295,6 +298,33 @@ def test_events_are_written_once(warehouse: Warehouse) -> None:
                     ask(connection, statement)
     with closing(connected(warehouse.admin)) as admin, pytest.raises(psycopg2.errors.InsufficientPrivilege):
         ask(admin, "delete from audit.events")
+
+
+def test_a_person_is_forgotten_in_production(warehouse: Warehouse) -> None:
+    """By who may build; the privacy role sees that they are gone, the auditor that somebody went, and not who."""
+    stands_for = "select i.token, i.value from raw_shop.users as u join privacy.identifiers as i on i.token = u.email"
+    with closing(connected(warehouse.admin)) as admin:
+        [(token, address)] = ask(admin, f"{stands_for} order by u.id limit 1")
+        [(person,)] = ask(admin, f"select distinct id from raw_shop.users where email = '{token}'")
+    known = f"select value from privacy.identifiers where token = '{token}'"
+    with closing(connected(warehouse.admin, "t_privacy")) as privacy:
+        assert ask(privacy, known) == [(address,)]
+        for login in ("t_builder", "t_reporter"):
+            with closing(connected(warehouse.admin, login)) as other, suppress(psycopg2.Error):
+                ask(other, "set role granary_transformer")
+                with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                    ask(other, known)
+        with warehouse.world.entered(), variables({"DBT_EXCLUDE_RESOURCE_TYPES": "test unit_test"}):
+            forget(current_target(), [address], False, lambda line: None)
+        assert ask(privacy, known) == []
+    with closing(connected(warehouse.admin, "t_reporter")) as reporter:
+        rows = ask(reporter, f"select distinct email_token from commerce.dim_customers where customer_id = '{person}'")
+        assert len(rows) == 1 and rows[0][0].startswith("forgotten_")
+    with closing(connected(warehouse.admin, "t_auditor")) as auditor:
+        events = ask(auditor, "select details from audit.events where event_name = 'forget'")
+    assert len(events) == 1 and set(events[0][0]) == {"persons", "identifiers"} and events[0][0]["persons"] == 1
+    tried = check(warehouse)
+    assert tried > 1000
 
 
 @pytest.mark.parametrize(

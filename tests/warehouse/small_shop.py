@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,15 +89,9 @@ class SmallShop:
         """Delete an address."""
         self._run("delete from addresses where id = ?", values=(address,))
 
-    def build(self, observed_at: str, select: str | None = None) -> None:
-        """Load at a time, and build what is selected, with its tests. Without a selection nothing is built."""
-        sources = {
-            "SOURCES__SHOP__CREDENTIALS": f"sqlite:///{self.file}",
-            "SOURCES__ACCOUNTS__BASE_URL": "http://accounts.test",
-            "SOURCES__ACCOUNTS__TOKEN": "t",
-            "GRANARY_OBSERVED_AT": f"2025-{observed_at}",
-            **self.engine,
-        }
+    @contextmanager
+    def systems(self, observed_at: str) -> Iterator[dict[str, str]]:
+        """The environment in which a warehouse loads from the shop and the accounts at a time."""
 
         def page(client: Client, session: object, number: int, since: str | None) -> Page:
             listed = [each for each in self.accounts if str(each["updated_at"]) >= (since or "")]
@@ -105,17 +99,34 @@ class SmallShop:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Client, "page", page)
+            yield {
+                "SOURCES__SHOP__CREDENTIALS": f"sqlite:///{self.file}",
+                "SOURCES__ACCOUNTS__BASE_URL": "http://accounts.test",
+                "SOURCES__ACCOUNTS__TOKEN": "t",
+                "GRANARY_OBSERVED_AT": f"2025-{observed_at}",
+                **self.engine,
+            }
+
+    def build(self, observed_at: str, select: str | None = None) -> None:
+        """Load at a time, and build what is selected, with its tests. Without a selection nothing is built."""
+        with self.systems(observed_at) as systems:
             if select:
-                build_from(self.warehouse, sources, Request(select=select))
+                build_from(self.warehouse, systems, Request(select=select))
                 return
-            with settings({"TARGET": "dev", **sources, "WAREHOUSE_DIR": str(self.warehouse)}):
+            with self.entered(systems):
                 _, failures = load_all(current_target(), lambda line: None)
             assert failures == []
 
+    def publish(self, observed_at: str, *, tested: bool = False) -> list[str]:
+        """Load at a time, build and publish. Returns what a person would have read."""
+        with self.systems(observed_at) as systems:
+            return build_from(self.warehouse, systems, tested=tested)
+
+    def entered(self, systems: Mapping[str, str] | None = None) -> AbstractContextManager[None]:
+        """The environment that names this warehouse, and these systems where something is to be loaded."""
+        return settings({"TARGET": "dev", **self.engine, **(systems or {}), "WAREHOUSE_DIR": str(self.warehouse)})
+
     def ask(self, query: Callable[[Database], str]) -> list[tuple[Any, ...]]:
         """The rows of a query, which is made of the names of the open warehouse's tables."""
-        with (
-            settings({"TARGET": "dev", **self.engine, "WAREHOUSE_DIR": str(self.warehouse)}),
-            open_database(current_target()) as database,
-        ):
+        with self.entered(), open_database(current_target()) as database:
             return database.run(query(database))

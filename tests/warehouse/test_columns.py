@@ -154,8 +154,8 @@ def test_later_lists_of_columns_get_it_too(project: Path) -> None:
         (
             "shop.users.a_column_with_quite_a_long_name_that_does_not_fit",
             "stg_shop__users",
-            "check_cols=['email', 'first_name', 'last_name', 'status', 'created_at'],",
-            "check_cols=[\n            'email', 'first_name', 'last_name', 'status', 'created_at',\n"
+            "check_cols=['email_token', 'first_name_token', 'last_name_token', 'status', 'created_at'],",
+            "check_cols=[\n            'email_token', 'first_name_token', 'last_name_token', 'status', 'created_at',\n"
             "            'a_column_with_quite_a_long_name_that_does_not_fit',\n        ],",
         ),
     ],

@@ -54,7 +54,7 @@ def test_history_is_rebuilt_from_raw(world: World) -> None:
             return {each.name: (each.gone, each.new) for each in rebuild_history(current_target(), lambda line: None)}
 
     assert set(rebuilt().values()) == {(0, 0)}, "what day by day made is what raw says"
-    change(world, "update {snapshots}.snap_shop__users set first_name = 'Nobody' where is_current")
+    change(world, "update {snapshots}.snap_shop__users set first_name_token = 'Nobody' where is_current")
     found = rebuilt()
     gone, new = found.pop("snap_shop__users")
     assert gone == new > 0 and set(found.values()) == {(0, 0)}

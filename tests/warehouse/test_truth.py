@@ -36,13 +36,14 @@ BEGINNING = "timestamp '1900-01-01 00:00:00'"
 HISTORIES = {
     "users": (
         "snap_shop__users",
-        "user_id, email, first_name, last_name, status",
+        "user_id, clear(email_token), clear(first_name_token), clear(last_name_token), status",
         "id, email, first_name, last_name, status",
         100,
     ),
     "addresses": (
         "snap_shop__addresses",
-        "address_id, user_id, address_kind, line_1, line_2, city, postal_code, region, country_code, is_default",
+        "address_id, user_id, address_kind, clear(line_1_token), clear(line_2_token), city, postal_code, region, "
+        "country_code, is_default",
         "id, user_id, kind, line_1, line_2, city, postal_code, region, country_code, is_default = 1",
         100,
     ),
@@ -93,8 +94,9 @@ def test_retail_products_are_called_what_the_catalogue_called_them(both: duckdb.
 def test_accounts_are_cleansed_to_the_truth(both: duckdb.DuckDBPyConnection) -> None:
     assert_equal(
         both,
-        """select account_id, email, first_name, last_name, account_status, avatar_url, bio, location,
-                prefers_newsletter, preferred_language, preferred_theme
+        """select account_id, clear(email_token), clear(first_name_token), clear(last_name_token), account_status,
+                clear(profile_token) ->> '$.avatar', clear(profile_token) ->> '$.bio',
+                clear(profile_token) ->> '$.location', prefers_newsletter, preferred_language, preferred_theme
             from build.snapshots.snap_accounts__users where is_current and not is_deleted""",
         """select id, email, first_name, last_name, status, avatar, bio, location, newsletter = 1, language, theme
             from truth.truth_accounts""",

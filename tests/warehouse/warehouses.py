@@ -13,6 +13,7 @@ import psycopg2
 from ingestion.demo import serving
 from ingestion.destination import current_target, libpq
 from ingestion.duck import connect, load_extension
+from tests.crosswalks import VARIABLE
 from warehouse.build import Request, build
 
 SETTINGS = ("SOURCES__", "PG", "GRANARY_", "TARGET", "WAREHOUSE_DIR", "SANDBOX_NAME", "DBT_EXCLUDE_")
@@ -71,10 +72,17 @@ def connected(server: Mapping[str, str], user: str | None = None) -> psycopg2.ex
 
 @contextmanager
 def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB connection with the published marts as `published` and everything else as `build`."""
+    """A DuckDB connection with the published marts as `published` and everything else as `build`.
+
+    Its macro `clear` gives what a token stands for.
+    """
     connection = connect()
     attach_published(connection, folder, "published")
     connection.execute(f"attach '{folder / 'build.duckdb'}' as build (read_only)")
+    connection.execute(f"attach '{os.environ[VARIABLE]}' as crosswalk (read_only)")
+    connection.execute(
+        "create temp macro clear(asked) as (select value from crosswalk.privacy.identifiers where token = asked)"
+    )
     connection.execute("use published")
     try:
         yield connection

@@ -17,7 +17,7 @@ meetings as (
     from accounts
     inner join users
         on
-            accounts.email = users.email
+            accounts.email_token = users.email_token
             and accounts.valid_from < users.valid_to
             and accounts.valid_to > users.valid_from
     group by accounts.account_id, users.user_id

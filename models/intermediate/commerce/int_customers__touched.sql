@@ -6,7 +6,7 @@ with new_loads as (
 user_versions as (
     select
         log.user_id,
-        log.email,
+        log.email_token,
         log.is_deleted,
         log.valid_at,
         log.load_id in (select new_loads.load_id from new_loads) as is_new
@@ -16,7 +16,7 @@ user_versions as (
 account_versions as (
     select
         log.account_id,
-        log.email,
+        log.email_token,
         log.load_id in (select new_loads.load_id from new_loads) as is_new
     from {{ ref('stg_accounts__users') }} as log
 ),
@@ -40,17 +40,17 @@ users_who_moved as (
         max(case when is_new then 1 else 0 end) = 1
         and (
             min(case when is_new then 1 else 0 end) = 1
-            or count(distinct email) > 1
+            or count(distinct email_token) > 1
             or max(case when is_deleted then 1 else 0 end) = 1
         )
 ),
 
 -- With these, whose account is whose may come out differently.
 changed_emails as (
-    select email from account_versions
+    select email_token from account_versions
     where is_new
     union
-    select user_versions.email
+    select user_versions.email_token
     from user_versions
     inner join users_who_moved on user_versions.user_id = users_who_moved.user_id
 ),
@@ -59,14 +59,14 @@ changed_emails as (
 concerned_accounts as (
     select account_versions.account_id
     from account_versions
-    inner join changed_emails on account_versions.email = changed_emails.email
+    inner join changed_emails on account_versions.email_token = changed_emails.email_token
     group by account_versions.account_id
 ),
 
 concerned_emails as (
-    select email from changed_emails
+    select email_token from changed_emails
     union
-    select account_versions.email
+    select account_versions.email_token
     from account_versions
     inner join concerned_accounts on account_versions.account_id = concerned_accounts.account_id
 ),
@@ -74,7 +74,7 @@ concerned_emails as (
 regrouped_users as (
     select user_versions.user_id
     from user_versions
-    inner join concerned_emails on user_versions.email = concerned_emails.email
+    inner join concerned_emails on user_versions.email_token = concerned_emails.email_token
     where exists (select 1 from concerned_accounts)
     group by user_versions.user_id
 ),

@@ -1,6 +1,6 @@
 {%- set tracked = [
-    'email', 'first_name', 'last_name', 'customer_status', 'city', 'postal_code', 'region', 'country_code',
-    'account_id', 'account_status', 'location', 'prefers_newsletter', 'preferred_language', 'is_deleted',
+    'email_token', 'first_name_token', 'last_name_token', 'customer_status', 'city', 'postal_code', 'region',
+    'country_code', 'account_id', 'account_status', 'prefers_newsletter', 'preferred_language', 'is_deleted',
 ] -%}
 
 with users as (
@@ -22,7 +22,6 @@ accounts as (
         identities.user_id,
         versions.account_id,
         versions.account_status,
-        versions.location,
         versions.prefers_newsletter,
         versions.preferred_language,
         versions.valid_to,
@@ -46,9 +45,9 @@ states as (
     select
         users.user_id,
         instants.valid_from,
-        users.email,
-        users.first_name,
-        users.last_name,
+        users.email_token,
+        users.first_name_token,
+        users.last_name_token,
         users.status as customer_status,
         addresses.city,
         addresses.postal_code,
@@ -56,7 +55,6 @@ states as (
         addresses.country_code,
         accounts.account_id,
         accounts.account_status,
-        accounts.location,
         accounts.prefers_newsletter,
         accounts.preferred_language,
         users.is_deleted

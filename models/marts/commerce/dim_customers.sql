@@ -9,11 +9,11 @@ account_versions as (
     where account_id not in (select identities.account_id from {{ ref('int_customers__identities') }} as identities)
 ),
 
--- A new picture, or another spelling of a country, is no new version here: neither is shown.
+-- A new profile, or another spelling of a country, is no new version here: neither is shown.
 accounts as (
     {{ merged_neighbours('account_versions', 'account_id', [
-        'email', 'first_name', 'last_name', 'account_status', 'location', 'prefers_newsletter', 'preferred_language',
-        'is_deleted',
+        'email_token', 'first_name_token', 'last_name_token', 'account_status', 'prefers_newsletter',
+        'preferred_language', 'is_deleted',
     ]) }}
 ),
 
@@ -40,23 +40,23 @@ inferred as (
 
 versions as (
     select
-        'shop' as source_id, user_id as customer_id, account_id, email, first_name, last_name, customer_status,
-        account_status, city, postal_code, region, country_code, location, prefers_newsletter, preferred_language,
-        valid_from, valid_to, is_deleted, false as is_inferred
+        'shop' as source_id, user_id as customer_id, account_id, email_token, first_name_token, last_name_token,
+        customer_status, account_status, city, postal_code, region, country_code, prefers_newsletter,
+        preferred_language, valid_from, valid_to, is_deleted, false as is_inferred
     from shop
     union all
     select
-        'accounts', account_id, account_id, email, first_name, last_name, null, account_status, null, null, null, null,
-        location, prefers_newsletter, preferred_language, valid_from, valid_to, is_deleted, false
+        'accounts', account_id, account_id, email_token, first_name_token, last_name_token, null, account_status, null,
+        null, null, null, prefers_newsletter, preferred_language, valid_from, valid_to, is_deleted, false
     from accounts
     union all
     select
-        'retail', customer_id, null, null, null, null, null, null, null, null, null, country_code, null, null, null,
+        'retail', customer_id, null, null, null, null, null, null, null, null, null, country_code, null, null,
         valid_from, valid_to, is_deleted, false
     from retail
     union all
     select
-        'shop', user_id, null, null, null, null, null, null, null, null, null, null, null, null, null,
+        'shop', user_id, null, null, null, null, null, null, null, null, null, null, null, null,
         {{ beginning_of_time() }}, {{ end_of_time() }}, false, true
     from inferred
 ),
@@ -82,7 +82,7 @@ keyed as (
         null,
         null,
         null,
-        null, null, null, null, {{ beginning_of_time() }}, {{ end_of_time() }}, false, false
+        null, null, null, {{ beginning_of_time() }}, {{ end_of_time() }}, false, false
 )
 
 select
@@ -91,16 +91,15 @@ select
     {{ surrogate_key(["'source'", 'keyed.source_id']) }} as source_key,
     cast(keyed.customer_id as {{ dbt.type_string() }}) as customer_id,
     keyed.account_id,
-    keyed.email,
-    keyed.first_name,
-    keyed.last_name,
+    keyed.email_token,
+    keyed.first_name_token,
+    keyed.last_name_token,
     keyed.customer_status,
     keyed.account_status,
     keyed.city,
     keyed.postal_code,
     keyed.region,
     coalesce(countries.country_key, {{ unknown_key() }}) as country_key,
-    keyed.location,
     keyed.prefers_newsletter,
     keyed.preferred_language,
     keyed.valid_from,

@@ -6,13 +6,11 @@ with source as (
 renamed as (
     select
         id as account_id,
-        lower({{ collapsed('email') }}) as email,
-        {{ collapsed('first_name') }} as first_name,
-        {{ collapsed('last_name') }} as last_name,
+        email as email_token,
+        first_name as first_name_token,
+        last_name as last_name_token,
         lower({{ collapsed('status') }}) as source_status,
-        {{ json_text('profile', ['avatar']) }} as avatar_url,
-        {{ json_text('profile', ['bio']) }} as bio,
-        {{ json_text('profile', ['location']) }} as location,
+        {{ json_text('profile', ['_token']) }} as profile_token,
         {{ json_text('profile', ['preferences', 'newsletter']) }} as newsletter,
         {{ json_text('profile', ['preferences', 'language']) }} as preferred_language,
         {{ json_text('profile', ['preferences', 'theme']) }} as preferred_theme,
@@ -29,17 +27,15 @@ renamed as (
 cleansed as (
     select
         account_id,
-        email,
-        first_name,
-        last_name,
+        email_token,
+        first_name_token,
+        last_name_token,
         case
             when source_status in ('active', 'enabled') then 'active'
             when source_status in ('inactive', 'disabled') then 'inactive'
             when source_status in ('suspended', 'blocked') then 'suspended'
         end as account_status,
-        avatar_url,
-        bio,
-        location,
+        profile_token,
         coalesce(lower(newsletter) = 'true', false) as prefers_newsletter,
         coalesce(preferred_language, 'en') as preferred_language,
         coalesce(preferred_theme, 'light') as preferred_theme,

@@ -6,9 +6,9 @@ with source as (
 renamed as (
     select
         id as user_id,
-        lower({{ collapsed('email') }}) as email,
-        {{ collapsed('first_name') }} as first_name,
-        {{ collapsed('last_name') }} as last_name,
+        email as email_token,
+        first_name as first_name_token,
+        last_name as last_name_token,
         lower(trim(status)) as status,
         created_at,
         _operation = 'D' as is_deleted,
