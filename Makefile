@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day query metric export status take-column extract forget migrate login infra-up infra-down infra-env backup restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget migrate login infra-up infra-down infra-env backup restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -107,6 +107,9 @@ backfill: setup ## Compute the facts of some days again: make backfill FROM=2024
 
 next-day: setup ## The simulated company: one more day, built on top
 	@$(BIN)/python -m warehouse next-day
+
+follow: setup ## Micro-batches: load SOURCE=shop, build, publish, begin again, until Ctrl-C (BATCHES=…)
+	@$(BIN)/python -m warehouse follow $(SOURCE) $(if $(BATCHES),--batches $(BATCHES))
 
 query: setup ## Ask the published marts: make query Q="select ..."
 	@$(BIN)/python -m warehouse query "$(Q)"

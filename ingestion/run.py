@@ -46,7 +46,7 @@ def load_all(
     Args:
         target: the warehouse.
         say: takes lines of progress.
-        only: names of sources; all where empty.
+        only: names of sources; all where empty. The tables of the others are made, too: models read them.
         seconds: takes how long each step of each source took, see `load`.
 
     Returns:
@@ -57,11 +57,10 @@ def load_all(
     loaded: list[Loaded] = []
     failures: list[str] = []
     for name in source_names():
-        if only and name not in only:
-            continue
-        package = _package(name)
-        reader = package.extracts if package.is_configured() else None
-        say(f"source {name}" if reader else f"source {name}: not configured, nothing to load")
+        package, wanted = _package(name), not only or name in only
+        reader = package.extracts if wanted and package.is_configured() else None
+        if wanted:
+            say(f"source {name}" if reader else f"source {name}: not configured, nothing to load")
         try:
             with acting_as_loader():
                 loaded += load(read_contract(name), reader, target, observed_at, say, seconds)

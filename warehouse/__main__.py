@@ -17,6 +17,7 @@ from warehouse.docs import check_freshness, write_docs
 from warehouse.errors import BuildError
 from warehouse.export import Wanted, export
 from warehouse.extract import extract_tenant
+from warehouse.follow import follow
 from warehouse.forgetting import forget
 from warehouse.history import rebuild_history
 from warehouse.query import query
@@ -45,6 +46,10 @@ def main() -> int:
     filling.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
     filling.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
     commands.add_parser("rebuild-history", help="compute all snapshots from raw anew, and compare")
+    following = commands.add_parser("follow", help="load, build, publish, and begin again, until Ctrl-C")
+    following.add_argument("source", nargs="?", default="shop")
+    following.add_argument("--seconds", type=float, default=5.0, help="how long to wait where nothing came")
+    following.add_argument("--batches", type=int, default=None, help="end after so many were published")
     day = commands.add_parser("next-day", help="the demo: simulate one more day and build it on top")
     day.add_argument("--days", type=int, default=1)
     commands.add_parser("docs", help="the docs site as one static page")
@@ -105,6 +110,8 @@ def main() -> int:
             roll_back_build(target, _say)
         elif arguments.command == "next-day":
             build(target, Request(extra_days=arguments.days), _say)
+        elif arguments.command == "follow":
+            follow(target, arguments.source, arguments.seconds, arguments.batches, _say)
         elif arguments.command == "docs":
             write_docs(target, _say)
         elif arguments.command == "status":

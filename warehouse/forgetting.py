@@ -57,8 +57,8 @@ def forget(target: Target, asked: Sequence[str], dry: bool, say: Say) -> None:
         say(f"building everything again: {generation}")
         build(target, Request(full=True, ingest=False), say)
     say(
-        f"{done} persons are forgotten. Copies outside are yours to look after: exports, extracts, and backups until "
-        "they expire; `make forget` forgets again after a restore"
+        f"forgotten: {done} person{'' if done == 1 else 's'}. Copies outside are yours to look after: exports, "
+        "extracts, and backups until they expire; `make forget` forgets again after a restore"
     )
 
 

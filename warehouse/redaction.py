@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from ingestion.contracts import Column, Table, read_contract, source_names
 from ingestion.crosswalk import drop_identifiers, shred
@@ -52,8 +53,12 @@ def apply_tombstones(target: Target, say: Say) -> int:
         ledger.ensure_tables(database)
         ledger.outdate_everything(database)
         audited(database, "forget", json.dumps({"persons": len(known), "identifiers": len(gone)}))
-    say(f"{len(known)} persons are gone from raw, and {len(gone)} identifiers from the crosswalk")
+    say(f"{_counted(known, 'person')} gone from raw, {_counted(gone, 'identifier')} from the crosswalk")
     return len(known)
+
+
+def _counted(found: set[Any], noun: str) -> str:
+    return f"{len(found)} {noun}{'' if len(found) == 1 else 's'}"
 
 
 def _fill(database: Database, name: str, rows: Sequence[tuple[str, str, str]]) -> None:

@@ -27,12 +27,17 @@ def extract(
     Raises:
         SourceError: an implausible share of the records is gone, or a key stands twice.
     """
+    if any(column.identifies for column in table.columns if column.name in table.key):
+        raise SourceError(
+            f"shop: table {table.name} is polled, which compares its keys with raw's, but part of its key is a direct "
+            "identifier, of which raw has tokens; nothing was loaded. Give it a change table, or another key"
+        )
     modified = str(table.meta.get("modified_at", "updated_at"))
     if table.name not in reader.cursors and modified in table.column_names:
         return _everything(database, reader, table, modified, notes)
     cursor = json.loads(reader.cursors.get(table.name) or "{}").get("modified_at")
     since = datetime.fromisoformat(cursor) - lag if cursor else _BEGINNING
-    _living(reader, table)
+    living(reader, table)
     _source_keys(database, reader, table, modified)
     deletes = _deletes(reader, table, max_delete_share)
     wanted, outside = _wanted(reader, since)
@@ -45,7 +50,7 @@ def extract(
         select {", ".join("s." + quoted(c) for c in table.column_names)}, 'U' as _operation,
             {_version(table)} as _revision, w._effective_at
         from {database.rows(table.name, table.column_names, where)} as s
-        inner join wanted as w on w.key = {_key(table, "s.")})"""
+        inner join wanted as w on w.key = {key_of(table, "s.")})"""
     return Extract(
         table=table,
         relation=relation,
@@ -92,16 +97,16 @@ def _refuse_repeated_keys(table: Table, repeated: int) -> None:
         )
 
 
-def _key(table: Table, prefix: str = "") -> str:
+def key_of(table: Table, prefix: str = "") -> str:
     """A record's key as one text, which is the same for the source's types and raw's."""
     return "to_json([" + ", ".join(f"cast({prefix}{quoted(k)} as varchar)" for k in table.key) + "])"
 
 
-def _living(reader: Reader, table: Table) -> None:
+def living(reader: Reader, table: Table) -> None:
     """The latest version of every record in raw, as the temporary table `living`; deleted ones are in it."""
     reader.connection.execute(f"""
         create or replace temp table living as
-        select {_key(table)} as key, * exclude (_observed_at, _load_id) from {reader.complete(table.name)}
+        select {key_of(table)} as key, * exclude (_observed_at, _load_id) from {reader.complete(table.name)}
         qualify row_number() over (partition by key order by _effective_at desc, _revision desc) = 1""")
 
 
@@ -110,7 +115,7 @@ def _source_keys(database: Database, reader: Reader, table: Table, modified: str
     columns = list(dict.fromkeys([*table.key, modified]))
     reader.connection.execute(f"""
         create or replace temp table source_keys as
-        select {_key(table)} as key, timezone('UTC', try_cast({quoted(modified)} as timestamptz)) as modified_at
+        select {key_of(table)} as key, timezone('UTC', try_cast({quoted(modified)} as timestamptz)) as modified_at
         from {database.rows(table.name, columns)}""")
     row = reader.connection.execute("select count(*), count(distinct key) from source_keys").fetchone()
     read, different = row if row else (0, 0)
@@ -128,12 +133,12 @@ def _deletes(reader: Reader, table: Table, max_delete_share: float) -> str:
     row = reader.connection.execute("""
         select count(*) filter (key not in (select key from source_keys)), count(*)
         from living where _operation <> 'D'""").fetchone()
-    gone, living = row if row else (0, 0)
-    if gone > max(1, max_delete_share * living):
+    gone, known = row if row else (0, 0)
+    if gone > max(1, max_delete_share * known):
         raise SourceError(
-            f"shop: {gone:,} of {living:,} known {table.name} are gone from the source, more than the plausible share "
+            f"shop: {gone:,} of {known:,} known {table.name} are gone from the source, more than the plausible share "
             f"of {max_delete_share:.0%}; nothing was loaded. If they were really deleted, set "
-            f"SOURCES__SHOP__MAX_DELETE_SHARE={min(1.0, gone / living + 0.005):.2f} for one run"
+            f"SOURCES__SHOP__MAX_DELETE_SHARE={min(1.0, gone / known + 0.005):.2f} for one run"
         )
     columns = ", ".join(quoted(c) for c in table.column_names)
     # A delete has no time of its own: it happened when it was observed, and after the version that it ends.

@@ -12,10 +12,10 @@ import duckdb
 
 from ingestion.contracts import Table
 from ingestion.extracts import Extract, Reader, SourceError, first_line
-from ingestion.sources.shop import changes, polling
+from ingestion.sources.shop import changes, polling, replication
 from ingestion.sources.shop.database import Database, attach
 
-FOLLOW = ("auto", "changes", "polling")
+FOLLOW = ("auto", "changes", "polling", "replication")
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Settings:
     follow: str
     lag: timedelta
     max_delete_share: float
+    slot: str
+    batch: int
 
 
 def is_configured() -> bool:
@@ -51,6 +53,8 @@ def settings() -> Settings:
         follow=follow,
         lag=timedelta(minutes=float(_setting("lag_minutes", 60))),
         max_delete_share=float(_setting("max_delete_share", 0.1)),
+        slot=str(_setting("slot", "granary")),
+        batch=int(_setting("batch", 100_000)),
     )
 
 
@@ -62,6 +66,15 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
     """
     chosen = settings()
     database = attach(reader.connection, chosen.credentials, chosen.schema, reader.workspace)
+    if chosen.follow == "replication":
+        if database.dialect != "postgres":
+            raise SourceError(
+                f"shop: SOURCES__SHOP__FOLLOW=replication needs Postgres, and this is {database.dialect}: say auto"
+            )
+        following = replication.Following(chosen.credentials, chosen.slot, chosen.batch)
+        drift = {table.name: _drift(database, table) for table in reader.contract.tables}
+        yield from replication.extracts(following, database, reader, drift)
+        return
     by_changes = _by_changes(database, reader, chosen)
     grown = all(by_changes.values()) and all(table.name in reader.cursors for table in reader.contract.tables)
     if database.dialect == "sqlite" and not grown:

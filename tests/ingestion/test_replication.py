@@ -1,0 +1,354 @@
+"""The shop followed by its log: a snapshot, then every change once, whatever is killed meanwhile.
+
+The oracle is the shop's own change tables, which triggers fill at the source.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg2
+import pytest
+
+from infra.machine import as_server, binary, own
+from ingestion.contracts import PROJECT_ROOT, read_contract
+from ingestion.demo.shop_schema import create_shop
+from ingestion.destination import Target
+from ingestion.extracts import SourceError
+from ingestion.sources import shop
+from tests.absent import absent
+from tests.crosswalks import identifiers
+from tests.ingestion.loads import ask, load_source
+from tests.ingestion.test_shop import insert_address, insert_user, update_user, user_id
+from tests.ports import free_port
+
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
+
+TABLES = [table.name for table in read_contract("shop").tables]
+_numbers = iter(range(1, 1000))
+
+
+@pytest.fixture(scope="module")
+def logical_server(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """A Postgres of the machine's own installation that keeps a log for logical decoding."""
+    if not Path(binary("initdb")).exists() or not (Path(binary("postgres")).parents[1] / "lib/wal2json.so").exists():
+        absent(request, "POSTGRES WITH wal2json IS NOT HERE: FOLLOWING A LOG NOT TESTED "
+                        "(apt-get install postgresql postgresql-15-wal2json)")  # fmt: skip
+    folder, port = Path(tempfile.mkdtemp(prefix="granary_log_")), free_port()
+    folder.chmod(0o755)
+    own(folder)
+    data = folder / "data"
+    as_server([binary("initdb"), "-D", str(data), "-U", "postgres", "-E", "UTF8", "--auth=trust", "--no-sync"])
+    options = f"-p {port} -k {folder} -h 127.0.0.1 -c wal_level=logical -c fsync=off -c max_replication_slots=40"
+    control = [binary("pg_ctl"), "-D", str(data), "-w"]
+    as_server([*control, "-o", options, "-l", str(folder / "log"), "start"])
+    try:
+        yield {"host": "127.0.0.1", "port": port, "user": "postgres"}
+    finally:
+        as_server([*control, "-m", "immediate", "stop"])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class Shop:
+    """A shop's database whose log is followed."""
+
+    settings: dict[str, Any]
+    slot: str
+
+    @property
+    def url(self) -> str:
+        s = self.settings
+        return f"postgresql://{s['user']}@{s['host']}:{s['port']}/{quote(s['dbname'])}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "SOURCES__SHOP__CREDENTIALS": self.url,
+            "SOURCES__SHOP__FOLLOW": "replication",
+            "SOURCES__SHOP__SLOT": self.slot,
+        }
+
+    def connect(self) -> psycopg2.extensions.connection:
+        return psycopg2.connect(**self.settings)
+
+    def run(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements in one transaction. Returns the rows of the last, if it has any."""
+        with closing(self.connect()) as connection, connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            return list(cursor.fetchall()) if cursor.description else []
+
+
+@pytest.fixture
+def followed(logical_server: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """A shop with five users and an address each, and complete rows in its log."""
+    name = f"shop_{os.getpid()}_{next(_numbers)}"
+    with closing(psycopg2.connect(**logical_server, dbname="postgres")) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"create database {name}")
+    database = Shop({**logical_server, "dbname": name}, name)
+    with closing(database.connect()) as connection, connection:
+        create_shop(connection, "postgres", changes=True)
+    database.run(*(insert_user(number) for number in range(1, 6)), *(insert_address(number) for number in range(1, 6)))
+    for name, value in database.environment.items():
+        monkeypatch.setenv(name, value)
+    yield database
+    with suppress(psycopg2.Error):
+        database.run(f"select pg_drop_replication_slot('{database.slot}')")
+
+
+def complete_rows(database: Shop) -> None:
+    database.run(*(f"alter table {table} replica identity full" for table in TABLES))
+
+
+def versions(warehouse: Target, table: str, columns: str) -> list[tuple[Any, ...]]:
+    """The versions of all records in raw, by key and in order: key, operation, columns."""
+    return ask(
+        warehouse,
+        f"select id, _operation, {columns} from raw_shop.{table} "
+        "where _load_id in (select load_id from raw_shop._dlt_loads where status = 0) "
+        "order by id, _revision, _effective_at",
+    )
+
+
+def test_snapshot_then_every_change(followed: Shop, warehouse: Target) -> None:
+    complete_rows(followed)
+    first = load_source(shop, warehouse)
+    assert {name: each.loaded for name, each in first.items() if each.source_count} == {"users": 5, "addresses": 5}
+    assert [each.loaded for each in load_source(shop, warehouse).values()] == [0] * 9
+    # Two states in one transaction, one that is undone, a delete and a return, a key that changes, a text that is long.
+    followed.run(
+        update_user(1, "2025-06-02 00:00:00", "suspended", 2), update_user(1, "2025-06-02 00:00:01", "active", 3)
+    )
+    with closing(followed.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(update_user(2, "2025-06-03 00:00:00", "suspended", 2))
+        connection.rollback()
+    followed.run(f"delete from users where id = '{user_id(3)}'")
+    followed.run(insert_user(3, status="suspended"))
+    followed.run("update addresses set id = 50 where id = 5")
+    for table in ("addresses", "addresses_changes"):
+        followed.run(f"alter table {table} alter column city type text")
+    followed.run("update addresses set city = repeat(md5('long'), 1000) where id = 4")
+    followed.run("update addresses set is_default = false where id = 4")
+    second = load_source(shop, warehouse)
+    assert (second["users"].loaded, second["addresses"].loaded) == (4, 4)
+    found = versions(warehouse, "users", "status, version")
+    assert [row for row in found if row[0] == user_id(1)] == [
+        (user_id(1), "U", "active", 1), (user_id(1), "U", "suspended", 2), (user_id(1), "U", "active", 3),
+    ]  # fmt: skip
+    assert [row[1:] for row in found if row[0] == user_id(2)] == [("U", "active", 1)]
+    assert [row[1:3] for row in found if row[0] == user_id(3)] == [("U", "active"), ("D", "active"), ("U", "suspended")]
+    places = versions(warehouse, "addresses", "length(city), is_default")
+    assert [row[1:] for row in places if row[0] == 4] == [("U", 4, True), ("U", 32_000, True), ("U", 32_000, False)]
+    assert [row[:2] for row in places if row[0] in (5, 50)] == [(5, "U"), (5, "D"), (50, "U")]
+    known = identifiers()
+    addresses = ask(warehouse, "select distinct email from raw_shop.users")
+    assert sorted(known[token] for (token,) in addresses) == [f"u{number}@example.com" for number in range(1, 6)]
+    assert not ask(warehouse, "select 1 from raw_shop.users where first_name = 'secret'"), "what no contract has stays"
+
+
+def test_the_time_of_a_version_is_its_commit(followed: Shop, warehouse: Target) -> None:
+    complete_rows(followed)
+    load_source(shop, warehouse)
+    followed.run("set timezone = 'Asia/Tokyo'", update_user(1, "2025-06-02 00:00:00", "suspended", 2))
+    [(at,)] = followed.run("select now() at time zone 'utc'")
+    load_source(shop, warehouse)
+    [(seconds,)] = ask(
+        warehouse,
+        f"select abs(epoch(max(_effective_at)) - epoch(timestamp '{at}')) from raw_shop.users where version = 2",
+    )
+    assert seconds < 5
+
+
+def test_truncate_deletes_what_was_there(followed: Shop, warehouse: Target) -> None:
+    complete_rows(followed)
+    load_source(shop, warehouse)
+    followed.run(insert_address(6), "truncate addresses", insert_address(7))
+    followed.run("truncate addresses")
+    followed.run("truncate addresses", insert_address(1))
+    result = load_source(shop, warehouse)["addresses"]
+    assert (result.loaded, result.deleted) == (3, 7)
+    found = versions(warehouse, "addresses", "user_id")
+    assert [(row[0], row[1]) for row in found] == [
+        (1, "U"), (1, "D"), (1, "U"), (2, "U"), (2, "D"), (3, "U"), (3, "D"), (4, "U"), (4, "D"), (5, "U"), (5, "D"),
+        (6, "U"), (6, "D"), (7, "U"), (7, "D"),
+    ]  # fmt: skip
+
+
+def test_batches_end_with_a_commit(followed: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    complete_rows(followed)
+    load_source(shop, warehouse)
+    for day in range(2, 22):
+        followed.run(*(update_user(number, f"2025-06-{day:02} 00:00:00", "active", day) for number in range(1, 6)))
+    monkeypatch.setenv("SOURCES__SHOP__BATCH", "12")
+    counts = [load_source(shop, warehouse)["users"].loaded for _ in range(12)]
+    assert sum(counts) == 100 and counts[-1] == 0 and all(each % 5 == 0 for each in counts) and counts[0] == 10
+    assert len(set(versions(warehouse, "users", "version"))) == 105
+
+
+def test_a_commit_that_comes_late(followed: Shop, warehouse: Target) -> None:
+    """A change lies in the log before the last load's end, its commit after it."""
+    complete_rows(followed)
+    load_source(shop, warehouse)
+    with closing(followed.connect()) as slow, slow.cursor() as cursor:
+        cursor.execute(update_user(1, "2025-06-02 00:00:00", "suspended", 2))
+        followed.run(update_user(2, "2025-06-02 00:00:00", "suspended", 2))
+        assert load_source(shop, warehouse)["users"].loaded == 1
+        slow.commit()
+    assert load_source(shop, warehouse)["users"].loaded == 1
+    assert load_source(shop, warehouse)["users"].loaded == 0
+
+
+def test_columns_come_and_go(followed: Shop, warehouse: Target) -> None:
+    complete_rows(followed)
+    load_source(shop, warehouse)
+    followed.run("alter table users add column nickname text", update_user(1, "2025-06-02 00:00:00", "suspended", 2))
+    result = load_source(shop, warehouse)["users"]
+    assert result.loaded == 1
+    assert result.notes == ("shop: users has a new column nickname, which its contract doesn't know",)
+    followed.run("alter table addresses drop column region")
+    with pytest.raises(SourceError, match="table addresses has lost the column region"):
+        load_source(shop, warehouse)
+
+
+def test_what_keeps_a_log_from_being_followed(
+    followed: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        SourceError, match=r'not all values of 9 tables.*alter table public."users" replica identity full'
+    ):
+        load_source(shop, warehouse)
+    complete_rows(followed)
+    load_source(shop, warehouse)
+    followed.run(f"select pg_drop_replication_slot('{followed.slot}')")
+    followed.run("delete from addresses where id = 1", insert_address(6))
+    with pytest.raises(SourceError, match="is gone, and with it the changes since the last load"):
+        load_source(shop, warehouse)
+    # What to do then, by the message.
+    monkeypatch.setenv("SOURCES__SHOP__FOLLOW", "polling")
+    polled = load_source(shop, warehouse)["addresses"]
+    assert polled.deleted == 1
+    monkeypatch.setenv("SOURCES__SHOP__FOLLOW", "replication")
+    load_source(shop, warehouse)
+    followed.run("delete from addresses where id = 2")
+    assert load_source(shop, warehouse)["addresses"].loaded == 1
+    latest = ask(
+        warehouse,
+        "select id from raw_shop.addresses qualify row_number() over (partition by id order by _effective_at desc, "
+        "_revision desc) = 1 and _operation <> 'D' order by id",
+    )
+    assert latest == [(3,), (4,), (5,), (6,)]
+
+
+class Writer(threading.Thread):
+    """Somebody who works with the shop all the while: transactions of several kinds, some undone."""
+
+    def __init__(self, database: Shop, seed: int):
+        super().__init__()
+        self.database, self.random, self.done = database, random.Random(seed), threading.Event()
+        self.commits = 0
+
+    def run(self) -> None:
+        with closing(self.database.connect()) as one, closing(self.database.connect()) as other:
+            while not self.done.is_set():
+                connection = self.random.choice((one, other))
+                with connection.cursor() as cursor:
+                    for _ in range(self.random.randint(1, 4)):
+                        self._change(cursor)
+                if self.random.random() < 0.2:
+                    connection.rollback()
+                else:
+                    connection.commit()
+                    self.commits += 1
+                time.sleep(0.002)
+
+    def _change(self, cursor: Any) -> None:
+        number, what = self.random.randint(1, 30), self.random.random()
+        if what < 0.7:
+            cursor.execute(f"update users set version = version + 1, status = '{self.random.choice(STATES)}' "
+                           f"where id = '{user_id(number)}'")  # fmt: skip
+        elif what < 0.85:
+            cursor.execute(f"{insert_user(number)} on conflict do nothing")
+        else:
+            cursor.execute(f"delete from users where id = '{user_id(number)}'")
+
+
+STATES = ("active", "inactive", "suspended")
+
+
+def test_killed_again_and_again_nothing_is_lost_or_doubled(
+    followed: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    complete_rows(followed)
+    seed = int(os.environ.get("GRANARY_SEED", "11"))
+    moments = random.Random(seed)
+    warehouse = Target("dev", "duckdb", tmp_path / "warehouse")
+    environment = {**os.environ, "TARGET": "dev", "WAREHOUSE_DIR": str(warehouse.folder), **followed.environment}
+
+    def load(seconds: float | None) -> bool:
+        """Load in a process of its own, killed after some seconds. Says whether it came to its end."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ingestion", "shop"], cwd=PROJECT_ROOT, env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True,
+        )  # fmt: skip
+        try:
+            said, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            return False
+        assert process.returncode == 0, said
+        return True
+
+    started = time.monotonic()
+    assert load(None)
+    usual = time.monotonic() - started
+    begun = followed.run("select max(position) from users_changes")[0][0]
+    writer = Writer(followed, seed)
+    writer.start()
+    kills = ends = 0
+    try:
+        while kills < 6:
+            # Mostly in the second half: the first is Python that starts.
+            finished = load(usual * moments.uniform(0.4, 1.1))
+            kills, ends = kills + (not finished), ends + finished
+    finally:
+        writer.done.set()
+        writer.join()
+    assert load(None)
+    true = followed.run(
+        "select id::text, case operation when 'D' then 'D' else 'U' end, status, version from users_changes "
+        f"where position > {begun} order by id::text, position"
+    )
+    ours = versions(warehouse, "users", "status, version")
+    snapshot = ask(warehouse, "select min(_revision) from raw_shop.users")[0][0]
+    first = ask(warehouse, f"select count(*) from raw_shop.users where _revision = {snapshot}")[0][0]
+    assert first == 5
+    by_key: dict[str, list[tuple[Any, ...]]] = {}
+    for row in ours:
+        by_key.setdefault(row[0], []).append(row[1:])
+    for number in range(1, 6):
+        by_key[user_id(number)].pop(0)  # of the snapshot
+    expected: dict[str, list[tuple[Any, ...]]] = {}
+    for row in true:
+        expected.setdefault(row[0], []).append(row[1:])
+    assert {key: rows for key, rows in by_key.items() if rows} == expected
+    with capsys.disabled():
+        print(f"\n{kills} kills, {ends + 2} loads that ended, {writer.commits:,} commits, {len(true):,} changes: "
+              f"0 lost, 0 doubled (seed {seed})")  # fmt: skip
