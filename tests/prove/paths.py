@@ -13,6 +13,7 @@ from tests.prove.tally import Tally
 from tests.prove.world import World
 from tests.warehouse.warehouses import connected
 from warehouse.build import Request
+from warehouse.errors import BuildError
 
 # One step: what is done, and a number that decides what it is done with.
 STEPS = (
@@ -62,7 +63,13 @@ def follow(plan: Plan, world: World, tally: Tally) -> None:
         elif step == "select":
             # On Postgres the second generation begins empty, and a part of it needs what it is made of.
             parts = ["+fct_orders", "dim_products+", "snap_shop__users", "stg_shop__orders"]
-            world.build(Request(select=chance.choice(parts if second_is_whole else parts[:1])))
+            try:
+                world.build(Request(select=chance.choice(parts if second_is_whole else parts[:1])))
+            except BuildError as error:
+                # A fact without the list of keys that new loads touched is not built, for it would take them for seen.
+                if "has not seen the newest loads" not in str(error):
+                    raise
+                tally.add("parts refused for want of what they need", 1)
         elif step == "roll back":
             tally.add("generations rolled back", int(world.roll_back()))
         else:
