@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget migrate login infra-up infra-down infra-env backup restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget migrate login infra-up infra-down infra-env backup restore restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -147,8 +147,15 @@ infra-down: setup ## Stop it; the data stay
 infra-env: setup ## What an administrator of it exports: eval "$(make -s infra-env)"
 	@$(BIN)/python -m infra env
 
-backup: setup ## Back it up, verified: KIND=full, or incr for what changed since
+backup: setup ## A checked copy of DuckDB's files (KEEP=7); TARGET=prod: of the cluster, KIND=full or incr
+ifeq ($(TARGET),dev)
+	@$(BIN)/python -m warehouse backup $(if $(FOLDER),--folder "$(FOLDER)") $(if $(KEEP),--keep $(KEEP))
+else
 	@$(BIN)/python -m infra backup $(if $(KIND),--kind $(KIND))
+endif
+
+restore: setup ## DuckDB: put a backup in the warehouse's place (BACKUP=folder; the newest unless given)
+	@$(BIN)/python -m warehouse restore $(BACKUP)
 
 restore-drill: setup ## Restore it beside the running server and prove what is there (TO='2026-01-31 14:05:00+00')
 	@$(BIN)/python -m infra restore-drill $(if $(TO),--to "$(TO)")

@@ -10,6 +10,7 @@ from pathlib import Path
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import ConfigurationError, current_target
 from ingestion.lock import LockError
+from warehouse.backup import KEEP, back_up, restore
 from warehouse.build import Request, build, publish_held_build, roll_back_build
 from warehouse.columns import new_column, take_column
 from warehouse.diff import show_difference
@@ -77,6 +78,11 @@ def main() -> int:
     extracting = commands.add_parser("extract", help="a tenant's rows, and what everybody reads, as a DuckDB file")
     extracting.add_argument("tenants", help="sources, with commas between; `kind:id` for another kind of tenant")
     extracting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")
+    backing = commands.add_parser("backup", help="DuckDB: a checked copy of the warehouse's files")
+    backing.add_argument("--folder", type=Path, default=None, help="where backups lie; backups beside the files")
+    backing.add_argument("--keep", type=int, default=KEEP, help="how many of the newest are kept")
+    restoring = commands.add_parser("restore", help="DuckDB: put a backup in the warehouse's place")
+    restoring.add_argument("backup", nargs="?", type=Path, default=None, help="the backup's folder; the newest")
     forgetting = commands.add_parser(
         "forget", help="forget persons; without any, forget again what a restore brought back"
     )
@@ -127,6 +133,10 @@ def main() -> int:
         elif arguments.command == "extract":
             tenants = [each.strip() for each in arguments.tenants.split(",") if each.strip()]
             extract_tenant(target, tenants, arguments.folder, _say)
+        elif arguments.command == "backup":
+            back_up(target, arguments.folder, arguments.keep, _say)
+        elif arguments.command == "restore":
+            restore(target, arguments.backup, _say)
         elif arguments.command == "forget":
             forget(target, arguments.persons, arguments.dry, _say)
         elif arguments.command == "metric":
