@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget migrate login infra-up infra-down infra-env backup restore restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -177,6 +177,9 @@ extract: setup ## A tenant's rows, and what everybody reads, as a DuckDB file: T
 
 forget: setup ## Erase a person: PERSON=shop:<id> or an address (DRY=1 says who); without, again after a restore
 	@$(BIN)/python -m warehouse forget $(PERSON) $(if $(DRY),--dry)
+
+retention: setup ## Archive and delete old versions, as the contracts say (DRY=1 says which)
+	@$(BIN)/python -m warehouse retention $(if $(DRY),--dry)
 
 migrate: setup ## Postgres: roles, row security, audit, to the newest migration (TO=0001, TO=base: to another)
 	@$(BIN)/python -m infra migrate $(TO)

@@ -22,6 +22,7 @@ from warehouse.follow import follow
 from warehouse.forgetting import forget
 from warehouse.history import rebuild_history
 from warehouse.query import query
+from warehouse.retention import retain
 from warehouse.status import print_status
 
 
@@ -83,6 +84,8 @@ def main() -> int:
     backing.add_argument("--keep", type=int, default=KEEP, help="how many of the newest are kept")
     restoring = commands.add_parser("restore", help="DuckDB: put a backup in the warehouse's place")
     restoring.add_argument("backup", nargs="?", type=Path, default=None, help="the backup's folder; the newest")
+    retaining = commands.add_parser("retention", help="archive and delete versions that contracts no longer keep")
+    retaining.add_argument("--dry", action="store_true", help="only say what would go")
     forgetting = commands.add_parser(
         "forget", help="forget persons; without any, forget again what a restore brought back"
     )
@@ -137,6 +140,8 @@ def main() -> int:
             back_up(target, arguments.folder, arguments.keep, _say)
         elif arguments.command == "restore":
             restore(target, arguments.backup, _say)
+        elif arguments.command == "retention":
+            retain(target, arguments.dry, _say)
         elif arguments.command == "forget":
             forget(target, arguments.persons, arguments.dry, _say)
         elif arguments.command == "metric":

@@ -50,6 +50,11 @@ def ensure_tables(database: Database) -> None:
     database.run(f"create table if not exists {database.granary('generations')} (generation_number bigint not null)")
     # How often what relations were built from was changed beside their code: fingerprints count it in.
     database.run(f"create table if not exists {database.granary('outdated')} (outdated_at timestamp not null)")
+    # What retention took out of raw, by load: its counts add up with these.
+    database.run(
+        f"create table if not exists {database.granary('archived')} (source_name varchar, resource_name varchar, "
+        "load_id varchar, archived_count bigint, file_name varchar, archived_at timestamp)"
+    )
     # A row where the next generation is built, tested and held back from readers.
     database.run(f"create table if not exists {database.granary('held')} (tested_at timestamp not null)")
 

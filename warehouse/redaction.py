@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
+from ingestion.contract_sql import literal
 from ingestion.contracts import Column, Table, read_contract, source_names
 from ingestion.crosswalk import drop_identifiers, shred
 from ingestion.destination import Target
-from ingestion.privacy import is_redacted, person_column, redacted
+from ingestion.duck import connect
+from ingestion.privacy import as_known, is_redacted, person_column, redacted
 from ingestion.roles import acting_as_loader
-from ingestion.tombstones import read_tombstones
+from ingestion.tombstones import forgotten_of, read_tombstones
 from warehouse import ledger
 from warehouse.access import audited
 from warehouse.database import Database, open_database
@@ -40,7 +44,7 @@ def apply_tombstones(target: Target, say: Say) -> int:
         tokens: set[str] = set()
         for table in tables_of_persons():
             if database.exists(database.raw(table.source, table.name)):
-                for redact in (_redact, _redact_rejects):
+                for redact in (_redact, _redact_rejects, _redact_archive):
                     people, found = redact(database, table)
                     known |= {(table.source, person) for person in people}
                     tokens |= found
@@ -121,8 +125,45 @@ def _redact_rejects(database: Database, table: Table) -> tuple[set[str], set[str
     return people, tokens - {""}
 
 
+def archive_of(target: Target, table: Table) -> Path:
+    """The folder of the versions that raw no longer keeps of a table, in Parquet files."""
+    return target.folder / "archive" / table.source / table.name
+
+
+def _redact_archive(database: Database, table: Table) -> tuple[set[str], set[str]]:
+    """Redact what was archived of a table. Returns the persons and the tokens, as `_redact`."""
+    people: set[str] = set()
+    tokens: set[str] = set()
+    forgotten = forgotten_of(database.target, table)
+    for file in sorted(archive_of(database.target, table).glob("*.parquet")) if forgotten else []:
+        with closing(connect()) as connection:
+            archived = f"read_parquet({literal(str(file))})"
+            names = [str(row[0]) for row in connection.execute(f"describe from {archived}").fetchall()]
+            known = as_known(table, names, archived, None, forgotten)
+            listed = ", ".join([str(person_column(table)), *(_token(each, each.name) for each in table.identifiers)])
+            rows = connection.execute(f"select distinct {listed} from (from {archived} except {known})").fetchall()
+            if not rows:
+                continue
+            partial = file.with_suffix(".partial")
+            connection.execute(f"copy ({known}) to {literal(str(partial))} (format parquet)")
+            partial.replace(file)
+            people |= {str(row[0]) for row in rows}
+            tokens |= {str(token) for row in rows for token in row[1:] if token}
+    return people, tokens
+
+
+def _archived_tokens(target: Target, table: Table, tokens: set[str]) -> set[str]:
+    files = sorted(archive_of(target, table).glob("*.parquet"))
+    if not files or not tokens:
+        return set()
+    with closing(connect()) as connection:
+        archived = f"read_parquet([{', '.join(literal(str(file)) for file in files)}], union_by_name = true)"
+        columns = " union ".join(f"select {_token(each, each.name)} from {archived}" for each in table.identifiers)
+        return {str(row[0]) for row in connection.execute(columns).fetchall()} & tokens
+
+
 def _still_used(database: Database, tokens: set[str]) -> set[str]:
-    """Those of the tokens that a record of raw, or a reject, still has."""
+    """Those of the tokens that a record of raw, a reject or the archive still has."""
     _fill(database, "gone", [(token, "", "") for token in sorted(tokens)])
     found: set[str] = set()
     for source in source_names():
@@ -137,4 +178,7 @@ def _still_used(database: Database, tokens: set[str]) -> set[str]:
         ]
         places.append(f"exists (select 1 from {rejects} as r where position(gone.source in r.record) > 0)")
         found |= {str(row[0]) for row in database.run(f"select source from gone where {' or '.join(places)}")}
+        for table in read_contract(source).tables:
+            if table.identifiers:
+                found |= _archived_tokens(database.target, table, tokens)
     return found

@@ -1,7 +1,7 @@
 -- noqa: disable=LT02
 -- depends_on: {{ ref('ops_loads') }}
 -- For every resource and load: what the source counted = loaded + known + rejected, and the loaded and rejected records
--- really lie in raw and in rejects.
+-- really lie in raw and in rejects, or in the archive of what raw no longer keeps.
 {{ config(meta={'quality_dimension': 'completeness'}) }}
 
 with lying as (
@@ -29,7 +29,16 @@ with lying as (
     union all
     {%- endif %}
     {%- endfor %}
-    {%- if not execute %}
+    {%- if execute %}
+    union all
+    select
+        source_name as source_id,
+        resource_name,
+        load_id,
+        archived_count as row_count,
+        0 as reject_count
+    from {{ granary_table('archived') }}
+    {%- else %}
     select null as source_id, null as resource_name, null as load_id, 0 as row_count, 0 as reject_count
     {%- endif %}
 ),
