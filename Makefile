@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore restore-drill failover-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -157,6 +157,9 @@ endif
 restore: setup ## DuckDB: put a backup in the warehouse's place (BACKUP=folder; the newest unless given)
 	@$(BIN)/python -m warehouse restore $(BACKUP)
 
+rotate: setup ## New secrets for it, while it runs: KEY=passwords, certificates or repository
+	@$(BIN)/python -m infra rotate "$(KEY)"
+
 restore-drill: setup ## Restore it beside the running server and prove what is there (TO='2026-01-31 14:05:00+00')
 	@$(BIN)/python -m infra restore-drill $(if $(TO),--to "$(TO)")
 
@@ -168,6 +171,9 @@ promote: setup ## Its primary is gone: have the replica take writes
 
 rejoin: setup ## Have the former primary follow again, wound back
 	@$(BIN)/python -m infra rejoin
+
+erasure-drill: setup ## Forget somebody, restore to before that, see that they are forgotten again
+	@$(BIN)/python -m infra erasure-drill
 
 drill: setup ## All drills, one after the other
 	@$(BIN)/python -m infra drill

@@ -289,11 +289,11 @@ def _categories() -> str:
 def _users(numbers: str, version: int, day: int | None = None) -> str:
     at = f"instant({day} + 0.4)" if day is not None else f"instant(number % {DAYS // 2} + {(version - 1) * 300})"
     # Every tenth change is one of the address to log in with; what else changes is the family name.
+    address = f"case when {version} > 1 and number % 10 = 0 then '.{version}' else '' end"
     return f"""
         select uuid_of('user', number) as id,
-            'user' || number || case when {version} > 1 and number % 10 = 0 then '.{version}' else '' end
-                || '@example.com' as email,
-            'Ada' as first_name, 'Name {version}' as last_name, 'active' as status,
+            'email_' || md5('user' || number || {address}) as email,
+            'first_name_1' as first_name, 'last_name_{version}' as last_name, 'active' as status,
             instant(number % {DAYS // 2}) as created_at, {at} as updated_at, 'shop' as created_by, 'shop' as updated_by,
             {version}::bigint as version, {at} as _at
         from {numbers} as numbers(number)"""
@@ -303,7 +303,7 @@ def _addresses(numbers: str, users: int, version: int, day: int | None = None) -
     at = f"instant({day} + 0.4)" if day is not None else f"instant(number % {DAYS // 2})"
     return f"""
         select number + 1 as id, uuid_of('user', number % {users}) as user_id, 'shipping' as kind,
-            number || ' High Street' as line_1, null::varchar as line_2, 'Town {version}' as city,
+            'line_1_' || number as line_1, null::varchar as line_2, 'Town {version}' as city,
             'AB' || number % 90 as postal_code, null::varchar as region,
             ['GB', 'GB', 'GB', 'DE', 'FR', 'US'][1 + number % 6] as country_code, true as is_default,
             instant(number % {DAYS // 2}) as created_at, {at} as updated_at, {version}::bigint as version, {at} as _at
@@ -326,10 +326,10 @@ def _accounts(numbers: str, users: int, day: str, version: int = 1) -> str:
     at = f"instant({day} + 0.3)"
     return f"""
         select 'account-' || number as id,
-            case when number % 10 < 6 then 'user' || number * 7 % {users} || '@example.com'
-                else 'person' || number || '@example.org' end as email,
-            'Grace' as first_name, 'Name {version}' as last_name, 'active' as status,
-            '{{"location": "Town", "preferences": {{"newsletter": true, "language": "en"}}}}' as profile,
+            'email_' || md5(case when number % 10 < 6 then 'user' || number * 7 % {users} else 'person' || number end)
+                as email,
+            'first_name_2' as first_name, 'last_name_{version}' as last_name, 'active' as status,
+            '{{"_token": "profile_1", "preferences": {{"newsletter": true, "language": "en"}}}}' as profile,
             instant(number % 700) as created_at, {at} as updated_at, {at} as _at
         from {numbers} as numbers(number)"""
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from infra.cluster import Cluster, bring_down, bring_up, is_running, primary_of
 from infra.drills import backup, failover_drill, promote, rejoin, restore_drill
+from infra.erasure import erasure_drill
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
+from infra.rotation import rotate
 from ingestion.destination import ConfigurationError, current_target
 from warehouse.errors import BuildError
 
@@ -33,6 +35,10 @@ def _on_cluster(arguments: argparse.Namespace) -> None:
         restore_drill(cluster, arguments.to, _say)
     elif arguments.command == "failover-drill":
         failover_drill(cluster, _say)
+    elif arguments.command == "rotate":
+        rotate(cluster, arguments.key, _say)
+    elif arguments.command == "erasure-drill":
+        erasure_drill(cluster, _say)
     elif arguments.command in ("promote", "rejoin"):
         primary = primary_of(cluster)
         other = cluster.other(primary)
@@ -55,6 +61,7 @@ def _on_cluster(arguments: argparse.Namespace) -> None:
         failover_drill(cluster, _say)
         backup(cluster, "incr", _say)
         restore_drill(cluster, "", _say)
+        erasure_drill(cluster, _say)
 
 
 def _say(line: str) -> None:
@@ -73,6 +80,9 @@ def main() -> int:
     making.add_argument("--tenants", default="", help="for a tenant: whose rows, with commas between")
     commands.add_parser("up", help="primary, synchronous replica, pooler, backup repository, on this machine")
     commands.add_parser("down", help="stop them; the data stay")
+    commands.add_parser("erasure-drill", help="forget somebody, restore to before that, forget again")
+    rotating = commands.add_parser("rotate", help="new secrets in the place of old ones, while everything runs")
+    rotating.add_argument("key", help="passwords, certificates or repository")
     commands.add_parser("env", help="what an administrator exports to reach the primary")
     backing = commands.add_parser("backup", help="back up, verify, let go of what retention no longer keeps")
     backing.add_argument("--kind", choices=["full", "incr"], default="incr")

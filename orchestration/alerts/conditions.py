@@ -19,6 +19,8 @@ PLATFORM = "data platform"
 REJECT_SHARE, REJECT_LEAST = 0.05, 20
 # How much of its log a Postgres may keep for a replication slot that doesn't move.
 SLOT_BYTES = 1_000_000_000
+# How far a replica may be behind.
+REPLICA_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def what_is_wrong(target: Target, now: datetime) -> list[Alert]:
 
         found = [*_failed_run(rows), *_late_sources(rows, now), *_failed_checks(rows), *_rejects(rows), *_unusual(rows)]
         if target.engine == "postgres":
-            found += _slots(rows, now)
+            found += [*_slots(rows, now), *_replicas(rows, now), *_archive(rows)]
     return sorted(found, key=lambda alert: alert.key)
 
 
@@ -151,6 +153,33 @@ def _slots(rows: Rows, now: datetime) -> Iterator[Alert]:
             f"slot {name}", f"replication slot {name} keeps {float(kept) / 1e9:.1f} GB of the log", now, PLATFORM,
             "slot-lag.md",
         )  # fmt: skip
+
+
+def _replicas(rows: Rows, now: datetime) -> Iterator[Alert]:
+    """Postgres: a replica that doesn't follow, or is behind; how far is told to who may see the server's statistics."""
+    for (name,) in rows("select slot_name from pg_replication_slots where slot_type = 'physical' and not active"):
+        yield Alert(
+            f"replica {name}", f"replica {name} doesn't follow; where commits wait for it, nothing is written",
+            now, PLATFORM, "failover.md",
+        )  # fmt: skip
+    found = rows(f"""
+        select application_name, extract(epoch from replay_lag) from pg_stat_replication
+        where replay_lag > interval '{REPLICA_SECONDS} seconds'""")
+    for name, seconds in found:
+        yield Alert(
+            f"replica {name} late", f"replica {name} is {float(seconds):,.0f} s behind", now, PLATFORM, "failover.md"
+        )
+
+
+def _archive(rows: Rows) -> Iterator[Alert]:
+    """Postgres: the log isn't archived, so what is written now could not be restored."""
+    found = rows("""
+        select last_failed_wal, last_failed_time at time zone 'utc', last_archived_time at time zone 'utc'
+        from pg_stat_archiver where last_failed_time > coalesce(last_archived_time, '-infinity')""")
+    for segment, failed, archived in found:
+        until = f"{archived:%Y-%m-%d %H:%M} UTC" if archived else "no time"
+        what = f"the log can't be archived ({segment}): a restore would end at {until}, and the disk fills"
+        yield Alert("archive", what, archived or failed, PLATFORM, "archive.md")
 
 
 def _duration(length: timedelta) -> str:

@@ -7,16 +7,20 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg2
 import pytest
 
-from infra.cluster import Cluster, bring_down, bring_up, primary_of, run_sql
+from infra.cluster import Cluster, bring_down, bring_up, primary_of, run_sql, start_node
 from infra.drills import backup, failover_drill, restore_drill
 from infra.logins import make_login
-from infra.machine import require_tools
+from infra.machine import as_server, binary, require_tools, wait_for
 from infra.migrate import migrate
+from infra.rotation import rotate
+from ingestion.destination import current_target
+from orchestration.alerts.conditions import Alert, what_is_wrong
 from tests.absent import absent
 from tests.ports import free_port
 from tests.prove.world import World
@@ -81,6 +85,17 @@ def test_up_again_changes_nothing(production: Production) -> None:
     assert run_sql(production.cluster, "one", "select sync_state from pg_stat_replication") == "sync"
 
 
+def test_down_and_up(production: Production) -> None:
+    cluster, said = production.cluster, []
+    bring_down(cluster, said.append)
+    with pytest.raises(psycopg2.OperationalError):
+        production.reader()
+    bring_up(cluster, said.append)
+    assert run_sql(cluster, primary_of(cluster), "select sync_state from pg_stat_replication") == "sync"
+    with closing(production.reader()) as reader:
+        assert ask(reader, "select count(*) > 0 from commerce.fct_sales") == [(True,)]
+
+
 def test_readers_come_by_the_pooler_encrypted(production: Production) -> None:
     with closing(production.reader()) as reader:
         assert ask(reader, "select count(*) > 0 from commerce.fct_sales") == [(True,)]
@@ -136,6 +151,83 @@ def test_backup_restore_and_failover(production: Production) -> None:
     assert restore_drill(cluster, "", said.append).tables == restored.tables
     events = run_sql(cluster, "two", "select distinct event_name from audit.events", "granary").splitlines()
     assert {"restore drill", "failover drill", "publish"} <= set(events)
+
+
+def test_the_log_says_who_looked_at_identifiers_and_not_at_whose(production: Production) -> None:
+    cluster, said = production.cluster, []
+    primary = primary_of(cluster)
+    with settings(cluster.environment(primary)):
+        make_login("olga", "privacy", [], PASSWORD, said.append)
+    log = cluster.root / "log" / f"{primary}.log"
+    before = len(log.read_text(encoding="utf-8"))
+    with closing(production.reader(user="olga")) as officer:
+        rows = ask(officer, "select token, value from privacy.identifiers where kind = 'email' order by value limit 1")
+        [(token, address)] = rows
+        found = f"select count(*) from privacy.identifiers where value = '{address}'"
+        assert ask(officer, found) == [(1,)]
+        ask(officer, f"select pg_sleep(0.1), '{address}'")
+    with closing(production.reader()) as reader, pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        ask(reader, found)
+    wait_for(lambda: log.read_text(encoding="utf-8")[before:].count("privacy.identifiers") >= 2, "nobody wrote it down")
+    written = log.read_text(encoding="utf-8")[before:]
+    assert "olga@granary LOG:  AUDIT: OBJECT" in written and "READ,SELECT,TABLE,privacy.identifiers" in written
+    # All that was ever written, loads among it.
+    everything = "".join(file.read_text(encoding="utf-8") for file in (cluster.root / "log").glob("*.log"))
+    assert address not in everything and token not in everything
+    assert "WRITE,INSERT,TABLE,privacy.identifiers" in everything
+
+
+def test_new_secrets_while_everything_runs(production: Production) -> None:
+    cluster, said = production.cluster, []
+    primary = primary_of(cluster)
+    before = {name: cluster.secret(name) for name in ("superuser", "replicator", "pooler", "repository")}
+    certificate = (cluster.root / "tls" / "server.crt").read_bytes()
+    with closing(production.reader()) as reader:
+        for what in ("passwords", "certificates", "repository"):
+            rotate(cluster, what, said.append)
+        assert ask(reader, "select 1") == [(1,)], "who is connected stays so"
+    assert all(cluster.secret(name) != value for name, value in before.items())
+    assert (cluster.root / "tls" / "server.crt").read_bytes() != certificate
+    with closing(production.reader()) as reader:
+        assert ask(reader, "select count(*) > 0 from commerce.fct_sales") == [(True,)]
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        production.reader(port=cluster.node_port(primary), user="postgres", password=before["superuser"])
+    assert run_sql(cluster, primary, "select sync_state from pg_stat_replication") == "sync"
+    # The log of changes goes into the new repository, and can be restored from it.
+    assert restore_drill(cluster, "", said.append).tables > 20
+    rotated = run_sql(cluster, primary, "select count(*) from audit.events where event_name = 'rotation'", "granary")
+    assert rotated == "3"
+    with pytest.raises(BuildError, match="there is no key door: say KEY=passwords, KEY=certificates, KEY=repository"):
+        rotate(cluster, "door", said.append)
+
+
+def test_a_replica_that_is_gone_and_an_archive_that_is_closed_are_told(production: Production) -> None:
+    cluster, world = production.cluster, production.world
+    primary = primary_of(cluster)
+    replica, repository = cluster.other(primary), cluster.root / "repository"
+
+    def wrong() -> dict[str, Alert]:
+        with world.entered():
+            found = what_is_wrong(current_target(), datetime.now(UTC).replace(tzinfo=None))
+        return {alert.key: alert for alert in found}
+
+    def among_them(key: str) -> bool:
+        return key in wrong()
+
+    assert not {"archive", f"replica {replica}"} & set(wrong())
+    as_server([binary("pg_ctl"), "-D", str(cluster.data(replica)), "-m", "fast", "-w", "stop"])
+    wait_for(lambda: among_them(f"replica {replica}"), "the replica is gone, and nobody says so")
+    start_node(cluster, replica)
+    wait_for(lambda: not among_them(f"replica {replica}"), "the replica is there again, and nobody says so")
+    repository.chmod(0)
+    try:
+        run_sql(cluster, primary, "select pg_switch_wal()")
+        wait_for(lambda: among_them("archive"), "the archive is closed, and nobody says so")
+        assert "a restore would end at" in wrong()["archive"].what
+    finally:
+        repository.chmod(0o700)
+    run_sql(cluster, primary, "select pg_switch_wal()")
+    wait_for(lambda: not among_them("archive"), "the archive is open again, and nobody says so", 120)
 
 
 def test_a_restore_that_can_not_be(production: Production) -> None:

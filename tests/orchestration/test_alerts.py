@@ -93,12 +93,13 @@ def test_a_slot_that_does_not_move(
         cursor.execute("checkpoint")
         cursor.execute("select pg_create_physical_replication_slot('granary_test_slot', true)")
         try:
-            assert wrong(shop, MORNING) == {}
+            # It is nobody's, so it looks like a replica's that is gone.
+            assert set(wrong(shop, MORNING)) == {"replica granary_test_slot"}
             cursor.execute("create table filler as select repeat('x', 100) as x from generate_series(1, 100000)")
-            (alert,) = wrong(shop, MORNING).values()
+            alert = wrong(shop, MORNING)["slot granary_test_slot"]
         finally:
             cursor.execute("select pg_drop_replication_slot('granary_test_slot')")
-    assert alert.key == "slot granary_test_slot" and alert.what.endswith("GB of the log")
+    assert alert.what.endswith("GB of the log")
 
 
 @dataclass

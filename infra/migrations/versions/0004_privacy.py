@@ -17,6 +17,13 @@ def upgrade() -> None:
             first_seen_at timestamp not null default (now() at time zone 'utc')
         )""")
     op.execute("create unique index if not exists identifiers_value on privacy.identifiers (kind, md5(value))")
+    # Nobody's: what it may do is what pgaudit writes down, whoever does it.
+    op.execute("""
+        do $$ begin
+            create role granary_audited nologin;
+        exception when duplicate_object then null;
+        end $$""")
+    op.execute("grant select, insert, update, delete on privacy.identifiers to granary_audited")
     op.execute("grant usage on schema privacy to granary_loader, granary_privacy")
     op.execute("grant select, insert, delete on privacy.identifiers to granary_loader")
     op.execute("grant select on privacy.identifiers to granary_privacy")
@@ -30,3 +37,8 @@ def downgrade() -> None:
             end if;
         end $$""")
     op.execute("drop schema privacy cascade")
+    op.execute("""
+        do $$ begin
+            drop role granary_audited;
+        exception when dependent_objects_still_exist then null;
+        end $$""")
