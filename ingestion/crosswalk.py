@@ -25,7 +25,7 @@ import psycopg2
 
 from ingestion.contract_sql import literal
 from ingestion.destination import Target
-from ingestion.duck import connect
+from ingestion.duck import connect, copied_csv
 from ingestion.privacy import RECORD, normal_form
 
 SCHEMA = "privacy"
@@ -37,6 +37,8 @@ _TABLE = """
         value text not null,
         first_seen_at timestamp not null default {now}
     )"""
+_ASKED = {"kind": "varchar", "value": "varchar"}
+_ANSWERED = {**_ASKED, "token": "varchar"}
 # How long a load waits for another that has the crosswalk's file.
 _WAIT_SECONDS = 60
 
@@ -74,14 +76,6 @@ def exchange(target: Target, connection: duckdb.DuckDBPyConnection, values: str,
     return f"read_parquet({literal(str(answered))})"
 
 
-def _csv(path: Path, *columns: str) -> str:
-    types = ", ".join(f"{literal(column)}: 'varchar'" for column in columns)
-    return (
-        f"read_csv({literal(str(path))}, header = true, quote = '\"', escape = '\"', columns = {{{types}}}, "
-        "max_line_size = 100000000, auto_detect = false)"
-    )
-
-
 @contextmanager
 def opened_file(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The crosswalk's file, made where it isn't there; it is for its owner alone. One process has it at a time."""
@@ -104,7 +98,7 @@ def opened_file(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _exchange_in_file(file: Path, asked: Path, answered: Path) -> None:
     with opened_file(file) as connection:
-        connection.execute(f"create temp table asked as from {_csv(asked, 'kind', 'value')}")
+        connection.execute(f"create temp table asked as from {copied_csv(asked, _ASKED)}")
         known = f"select token, kind, value from crosswalk.{SCHEMA}.identifiers semi join asked using (kind, value)"
         connection.execute(f"""
             insert into crosswalk.{SCHEMA}.identifiers (token, kind, value)
@@ -138,9 +132,7 @@ def _exchange_in_postgres(schema: str, asked: Path, answered: Path) -> None:
                 file,
             )
     with closing(connect()) as connection:
-        connection.execute(
-            f"copy (from {_csv(found, 'kind', 'value', 'token')}) to {literal(str(answered))} (format parquet)"
-        )
+        connection.execute(f"copy (from {copied_csv(found, _ANSWERED)}) to {literal(str(answered))} (format parquet)")
 
 
 def find_tokens(target: Target, kind: str, value: str) -> set[str]:

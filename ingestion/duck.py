@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
+
+from ingestion.contract_sql import literal
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -19,6 +22,20 @@ def connect() -> duckdb.DuckDBPyConnection:
     # A terminal's progress bar would be drawn into the middle of the build's own lines.
     connection.execute("set enable_progress_bar = false")
     return connection
+
+
+def copied_csv(path: Path, columns: Mapping[str, str]) -> str:
+    """A DuckDB relation of a CSV file with a header, as COPY writes it; nothing about it is guessed.
+
+    Args:
+        path: the file.
+        columns: DuckDB's type of each column, in the file's order.
+    """
+    types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
+    return (
+        f"read_csv({literal(str(path))}, header = true, quote = '\"', escape = '\"', columns = {{{types}}}, "
+        "max_line_size = 100000000, auto_detect = false)"
+    )
 
 
 def load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -137,6 +137,17 @@ def _command(request: Request) -> list[str]:
     return command
 
 
+def build_both_generations(target: Target, say: Say) -> None:
+    """Build everything from what raw holds, once for each generation, so that neither has anything from before.
+
+    Raises:
+        BuildError: a build failed; the next ones of either generation are full ones then, where raw was outdated.
+    """
+    for generation in ("the one that readers get", "the one before it"):
+        say(f"building everything again: {generation}")
+        build(target, Request(full=True, ingest=False), say)
+
+
 def publish_held_build(target: Target, say: Say) -> None:
     """Publish what a build held back. Raises BuildError where nothing is held."""
     with build_lock(target), recorded(target, Run("publish", target.name), say) as run:

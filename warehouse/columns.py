@@ -18,6 +18,7 @@ import yaml
 from ingestion.contract_sql import quoted
 from ingestion.contracts import (
     META_COLUMNS,
+    PRIVACY,
     Column,
     ContractError,
     Table,
@@ -27,8 +28,6 @@ from ingestion.contracts import (
 )
 from warehouse.edits import BY_HAND, Edit, is_reserved, new_texts, selected, tracked, with_entry, write_texts
 from warehouse.errors import BuildError
-
-PRIVACY = ("none", "direct_identifier", "quasi_identifier", "sensitive")
 
 _STAGING = Path("models", "staging")
 _STAGING_LINES = 60  # at most, as docs/conventions.md has it
@@ -87,7 +86,8 @@ def new_column(where: str, data_type: str, description: str, alias: str = "", pr
     if not description:
         raise BuildError(f'{where} has no description: say what it means, DESCRIPTION="…"')
     if privacy not in PRIVACY:
-        raise BuildError(f"privacy '{privacy}' is unknown: say PRIVACY={', '.join(PRIVACY[:-1])} or {PRIVACY[-1]}")
+        *others, last = sorted(set(PRIVACY) - {"none"})
+        raise BuildError(f"privacy '{privacy}' is unknown: say PRIVACY=none, {', '.join(others)} or {last}")
     return NewColumn(source, table, name, data_type, description, alias, privacy)
 
 

@@ -18,7 +18,7 @@ from ingestion.lock import build_lock
 from ingestion.privacy import person_column
 from ingestion.roles import acting_as_loader
 from ingestion.tombstones import Tombstone, read_tombstones, write_tombstones
-from warehouse.build import Request, build
+from warehouse.build import build_both_generations
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.redaction import Person, Say, apply_tombstones, tables_of_persons
@@ -53,9 +53,7 @@ def forget(target: Target, asked: Sequence[str], dry: bool, say: Say) -> None:
     if not done:
         say("nobody is to be forgotten: the warehouse knows nobody whom the ledger of tombstones names")
         return
-    for generation in ("the one that readers get", "the one before it"):
-        say(f"building everything again: {generation}")
-        build(target, Request(full=True, ingest=False), say)
+    build_both_generations(target, say)
     say(
         f"forgotten: {done} person{'' if done == 1 else 's'}. Copies outside are yours to look after: exports, "
         "extracts, and backups until they expire; `make forget` forgets again after a restore"

@@ -16,13 +16,13 @@ from pathlib import Path
 from ingestion.contract_sql import literal, quoted
 from ingestion.contracts import ContractError, Table, read_contract, source_names
 from ingestion.destination import Target
-from ingestion.duck import connect
+from ingestion.duck import connect, copied_csv
 from ingestion.extracts import all_columns
 from ingestion.lock import build_lock
 from ingestion.roles import has_roles
 from ingestion.run import observation_time
 from warehouse import ledger
-from warehouse.build import Request, build
+from warehouse.build import build_both_generations
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.redaction import archive_of
@@ -59,9 +59,7 @@ def retain(target: Target, dry: bool, say: Say) -> int:
         if gone and not dry:
             ledger.outdate_everything(database)
     if gone and not dry:
-        for generation in ("the one that readers get", "the one before it"):
-            say(f"building everything again: {generation}")
-            build(target, Request(full=True, ingest=False), say)
+        build_both_generations(target, say)
     return gone
 
 
@@ -127,12 +125,8 @@ def _archive(database: Database, table: Table, count: int) -> None:
         csv = partial.with_suffix(".csv")
         with database.connection.cursor() as cursor, csv.open("wb") as handle:
             cursor.copy_expert(f"copy ({going}) to stdout (format csv, header)", handle)
-        types = ", ".join(f"{literal(name)}: {literal(kind)}" for name, kind in columns.items())
         with closing(connect()) as connection:
-            connection.execute(
-                f"copy (from read_csv({literal(str(csv))}, header = true, columns = {{{types}}})) "
-                f"to {literal(str(partial))} (format parquet)"
-            )
+            connection.execute(f"copy (from {copied_csv(csv, columns)}) to {literal(str(partial))} (format parquet)")
         csv.unlink()
     with closing(connect()) as connection:
         row = connection.execute(f"select count(*) from read_parquet({literal(str(partial))})").fetchone()

@@ -22,6 +22,7 @@ from warehouse.access import Declared, declared_access
 from warehouse.build import Request, publish_held_build
 from warehouse.errors import BuildError
 from warehouse.forgetting import forget
+from warehouse.retention import retain
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
@@ -325,6 +326,20 @@ def test_a_person_is_forgotten_in_production(warehouse: Warehouse) -> None:
     assert len(events) == 1 and set(events[0][0]) == {"persons", "identifiers"} and events[0][0]["persons"] == 1
     tried = check(warehouse)
     assert tried > 1000
+
+
+def test_old_versions_are_archived_in_production(warehouse: Warehouse) -> None:
+    """What the loader owns is deleted as the loader, the books are kept as the transformer, by a login that is both."""
+    count = "select count(*) from raw_shop.users"
+    with closing(connected(warehouse.admin)) as admin:
+        before = ask(admin, count)[0][0]
+        later = {"DBT_EXCLUDE_RESOURCE_TYPES": "test unit_test", "GRANARY_OBSERVED_AT": "2099-01-01T00:00:00"}
+        with warehouse.world.entered(later):
+            gone = retain(current_target(), False, lambda line: None)
+        assert gone > 0
+        archived = ask(admin, "select sum(archived_count) from granary.archived where resource_name = 'users'")[0][0]
+        assert ask(admin, count) == [(before - (archived or 0),)] and archived
+    check(warehouse)
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ A version's revision is its position in the log (LSN), its time that of the comm
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Generator
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,45 +23,56 @@ from psycopg2.extras import LogicalReplicationConnection
 
 from ingestion.contract_sql import literal, quoted
 from ingestion.contracts import Table
+from ingestion.duck import copied_csv
 from ingestion.extracts import Extract, Reader, SourceError, first_line
 from ingestion.sources.shop.database import Database
 from ingestion.sources.shop.polling import key_of, living
-
-# How long a slot may still be held by a load that was killed.
-_PATIENCE_SECONDS = 20.0
+from ingestion.sources.shop.slot import (
+    DECODED,
+    decoded,
+    dsn,
+    move_on,
+    patiently,
+    require_whole_log,
+    rows,
+    slot_status,
+    to_file,
+)
 
 
 @dataclass(frozen=True)
 class Following:
-    """How the log is followed.
+    """A load that follows the log.
 
     url: the shop's Postgres.
     slot: the slot's name.
     batch: about how many lines of the log a load takes at most, commits among them; it ends with one.
+    notes: what a person should know of each table.
     """
 
     url: str
     slot: str
     batch: int
+    database: Database
+    reader: Reader
+    notes: Mapping[str, tuple[str, ...]]
 
 
-def extracts(
-    following: Following, database: Database, reader: Reader, notes: dict[str, tuple[str, ...]]
-) -> Generator[Extract, None, None]:
+def extracts(following: Following) -> Generator[Extract, None, None]:
     """The snapshot where nothing was followed yet, else the changes since the last load.
 
     Raises:
         SourceError: the server can't be followed, or its slot is gone.
     """
-    tables = reader.contract.tables
-    cursors = [_cursor(reader, table) for table in tables]
+    tables = following.reader.contract.tables
+    cursors = [_cursor(following.reader, table) for table in tables]
     try:
-        with closing(psycopg2.connect(_dsn(following.url))) as connection:
+        with closing(psycopg2.connect(dsn(following.url))) as connection:
             connection.autocommit = True
-            _check(connection, database, tables)
-            status = _slot_status(connection, following.slot)
+            require_whole_log(connection, following.database.schema, tables)
+            status = slot_status(connection, following.slot)
             if all(cursor is None for cursor in cursors):
-                yield from _snapshot(following, connection, database, reader, notes, drop=status is not None)
+                yield from _snapshot(following, connection, drop=status is not None)
                 return
             if status is None or status == "lost":
                 raise SourceError(
@@ -70,13 +80,9 @@ def extracts(
                     "load; nothing was loaded. Load with SOURCES__SHOP__FOLLOW=polling once, which sees what is there "
                     "now and what was deleted; then follow again, from a new snapshot"
                 )
-            yield from _changes(following, connection, database, reader, notes, max(each or 0 for each in cursors))
+            yield from _changes(following, connection, max(each or 0 for each in cursors))
     except psycopg2.Error as error:
         raise SourceError(f"shop: the log could not be followed: {first_line(error)}; load again") from error
-
-
-def _dsn(url: str) -> str:
-    return "postgresql://" + url.split("://", 1)[1]
 
 
 def _cursor(reader: Reader, table: Table) -> int | None:
@@ -84,55 +90,16 @@ def _cursor(reader: Reader, table: Table) -> int | None:
     return None if position is None else int(position)
 
 
-def _rows(connection: Any, query: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(query, values)
-        return list(cursor.fetchall()) if cursor.description else []
+def _as_text(file: Path, names: Iterable[str]) -> str:
+    return copied_csv(file, dict.fromkeys(names, "varchar"))
 
 
-def _check(connection: Any, database: Database, tables: tuple[Table, ...]) -> None:
-    level = _rows(connection, "select current_setting('wal_level')")[0][0]
-    if level != "logical":
-        raise SourceError(f"shop: its log can't be followed, for wal_level is {level}: set it to logical and restart")
-    partly = _rows(
-        connection,
-        "select relname from pg_class where relnamespace = %s::regnamespace and relname = any(%s) "
-        "and relreplident <> 'f' order by relname",
-        [database.schema, [table.name for table in tables]],
-    )
-    if partly:
-        statements = "; ".join(f'alter table {database.schema}."{name}" replica identity full' for (name,) in partly)
-        raise SourceError(f"shop: the log has not all values of {len(partly)} tables; nothing was loaded: {statements}")
-
-
-def _slot_status(connection: Any, slot: str) -> str | None:
-    found = _rows(connection, "select wal_status from pg_replication_slots where slot_name = %s", [slot])
-    return str(found[0][0]) if found else None
-
-
-def _to_file(connection: Any, query: sql.Composable, file: Path) -> Path:
-    with connection.cursor() as cursor, file.open("wb") as target:
-        cursor.copy_expert(sql.SQL("copy ({}) to stdout (format csv, header)").format(query), target)
-    return file
-
-
-def _csv(file: Path) -> str:
-    return f"read_csv({literal(str(file))}, all_varchar = true, header = true, quote = '\"', escape = '\"')"
-
-
-def _snapshot(
-    following: Following,
-    connection: Any,
-    database: Database,
-    reader: Reader,
-    notes: dict[str, tuple[str, ...]],
-    *,
-    drop: bool,
-) -> Generator[Extract, None, None]:
+def _snapshot(following: Following, connection: Any, *, drop: bool) -> Generator[Extract, None, None]:
     """All tables as they were when the slot began, which a load that was never completed may have made already."""
+    database, reader = following.database, following.reader
     if drop:
-        _patiently(lambda: _rows(connection, "select pg_drop_replication_slot(%s)", [following.slot]))
-    with closing(psycopg2.connect(_dsn(following.url), connection_factory=LogicalReplicationConnection)) as replication:
+        patiently(lambda: rows(connection, "select pg_drop_replication_slot(%s)", [following.slot]))
+    with closing(psycopg2.connect(dsn(following.url), connection_factory=LogicalReplicationConnection)) as replication:
         with replication.cursor() as cursor:
             cursor.execute(f"CREATE_REPLICATION_SLOT {quoted(following.slot)} LOGICAL wal2json EXPORT_SNAPSHOT")
             _, start, snapshot, _ = cursor.fetchone() or (None,) * 4
@@ -141,32 +108,33 @@ def _snapshot(
             cursor.execute("set transaction isolation level repeatable read read only")
             cursor.execute("set transaction snapshot %s", [snapshot])
             cursor.execute("set local timezone = 'UTC'")
-        position = int(_rows(connection, "select %s::pg_lsn - '0/0'::pg_lsn", [start])[0][0])
+        position = int(rows(connection, "select %s::pg_lsn - '0/0'::pg_lsn", [start])[0][0])
         for table in reader.contract.tables:
             named = sql.Identifier(database.schema, table.name)
-            count = int(_rows(connection, sql.SQL("select count(*) from {}").format(named))[0][0])  # type: ignore[arg-type]
+            count = int(rows(connection, sql.SQL("select count(*) from {}").format(named))[0][0])  # type: ignore[arg-type]
             columns = sql.SQL(", ").join(map(sql.Identifier, table.column_names))
             query = sql.SQL("select {} from {}").format(columns, named)
-            file = _to_file(connection, query, reader.workspace / f"snapshot.{table.name}.csv")
+            file = to_file(connection, query, reader.workspace / f"snapshot.{table.name}.csv")
+            seen = _as_text(file, table.column_names)
             modified = quoted(str(table.meta.get("modified_at", "updated_at")))
             relation = (
                 f"(select *, 'U' as _operation, {position}::bigint as _revision, "
                 f"coalesce(timezone('UTC', try_cast({modified} as timestamptz)), {reader.observed}) as _effective_at "
-                f"from {_csv(file)})"
+                f"from {seen})"
             )
             yield Extract(
                 table,
                 relation,
                 count,
                 cursor=json.dumps({"lsn": position}),
-                deletes=_gone(reader, table, file, position),
-                notes=notes[table.name],
+                deletes=_gone(reader, table, seen, position),
+                notes=following.notes[table.name],
             )
         connection.rollback()
         connection.autocommit = True
 
 
-def _gone(reader: Reader, table: Table, file: Path, position: int) -> str | None:
+def _gone(reader: Reader, table: Table, seen: str, position: int) -> str | None:
     """What raw holds as living from another way of following, and the snapshot doesn't have."""
     if table.name not in reader.existing:
         return None
@@ -174,66 +142,34 @@ def _gone(reader: Reader, table: Table, file: Path, position: int) -> str | None
     columns = ", ".join(quoted(column) for column in table.column_names)
     return (
         f"select {columns}, 'D' as _operation, {position}::bigint as _revision, {reader.observed} as _effective_at "
-        f"from living where _operation <> 'D' and key not in (select {key_of(table)} from {_csv(file)})"
+        f"from living where _operation <> 'D' and key not in (select {key_of(table)} from {seen})"
     )
 
 
-def _changes(
-    following: Following,
-    connection: Any,
-    database: Database,
-    reader: Reader,
-    notes: dict[str, tuple[str, ...]],
-    since: int,
-) -> Generator[Extract, None, None]:
-    tables = reader.contract.tables
-    bound = int(_rows(connection, "select pg_current_wal_flush_lsn() - '0/0'::pg_lsn")[0][0])
+def _changes(following: Following, connection: Any, since: int) -> Generator[Extract, None, None]:
+    reader, tables = following.reader, following.reader.contract.tables
+    bound = int(rows(connection, "select pg_current_wal_flush_lsn() - '0/0'::pg_lsn")[0][0])
     file = reader.workspace / "log.csv"
-    query = _decoded(following, database, tables, bound)
-    _rows(connection, "set timezone = 'UTC'")
-    _patiently(lambda: _to_file(connection, query, file))
+    query = decoded(following.slot, following.batch, following.database.schema, tables, bound)
+    rows(connection, "set timezone = 'UTC'")
+    patiently(lambda: to_file(connection, query, file))
     # A transaction is read where it was committed: the position of its commit, not of its changes, says whether it is
     # known.
     reader.connection.execute(f"""
         create or replace temp table log as
-        with decoded as (select * from {_csv(file)}),
+        with decoded as (select * from {_as_text(file, DECODED)}),
         commits as (select xid, cast(position as bigint) as committed from decoded where action = 'C')
         select cast(d.position as bigint) as position, d.action, d.table_name, d.committed_at,
             cast(d.new as json) as new, cast(d.old as json) as old, c.committed
         from decoded as d inner join commits as c using (xid)""")
     row = reader.connection.execute("select count(*), max(committed) from log").fetchone()
-    decoded, last = row if row else (0, None)
+    lines, last = row if row else (0, None)
     # The server stops after the commit with which the batch is full; what it counts are lines, commits among them.
-    end = max(since, int(last) if decoded >= following.batch else bound)
+    end = max(since, int(last) if lines >= following.batch else bound)
     reader.connection.execute(f"delete from log where committed <= {since}")
     for table in tables:
-        yield _extract(reader, table, end, notes[table.name])
-    reader.on_complete.append(lambda: _move_on(following, end))
-
-
-def _decoded(following: Following, database: Database, tables: tuple[Table, ...], bound: int) -> sql.Composable:
-    """What the server is asked: it leaves out the columns that no contract has, so they never leave it."""
-    wanted = sorted({column for table in tables for column in table.column_names})
-    values = (
-        "(select jsonb_object_agg(c ->> 'name', c -> 'value') from jsonb_array_elements(d.data -> {part}) as c "
-        "where c ->> 'name' = any({wanted}))"
-    )
-    query = (
-        "select d.lsn - '0/0'::pg_lsn as position, d.xid, d.data ->> 'action' as action, d.data ->> 'table' as "
-        f"table_name, d.data ->> 'timestamp' as committed_at, {values.replace('{part}', '{new}')} as new, "
-        f"{values.replace('{part}', '{old}')} as old from (select lsn, xid::text as xid, data::jsonb as data from "
-        "pg_logical_slot_peek_changes({slot}, '0/0'::pg_lsn + {bound}, {batch}, 'format-version', '2', "
-        "'include-timestamp', 'true', 'add-tables', {tables})) as d"
-    )
-    return sql.SQL(query).format(
-        new=sql.Literal("columns"),
-        old=sql.Literal("identity"),
-        wanted=sql.Literal(wanted),
-        slot=sql.Literal(following.slot),
-        bound=sql.Literal(bound),
-        batch=sql.Literal(following.batch),
-        tables=sql.Literal(",".join(f"{database.schema}.{table.name}" for table in tables)),
-    )
+        yield _extract(reader, table, end, following.notes[table.name])
+    reader.on_complete.append(lambda: move_on(following.url, following.slot, end))
 
 
 def _extract(reader: Reader, table: Table, end: int, notes: tuple[str, ...]) -> Extract:
@@ -295,27 +231,3 @@ def _truncated(reader: Reader, table: Table) -> str:
             qualify row_number() over (partition by {key_of(table)}, _revision order by position) = 1
         )
         select {columns}, 'D' as _operation, position as _revision, moment as _effective_at from first_ones"""
-
-
-def _move_on(following: Following, end: int) -> None:
-    """Let the server forget the log up to here. Where that fails, the next load does it."""
-    with suppress(psycopg2.Error), closing(psycopg2.connect(_dsn(following.url))) as connection:
-        connection.autocommit = True
-        _rows(
-            connection,
-            "select pg_replication_slot_advance(%s, least('0/0'::pg_lsn + %s, pg_current_wal_flush_lsn()))",
-            [following.slot, end],
-        )
-
-
-def _patiently(call: Any) -> None:
-    """Call it again while the slot is still held: the session of a load that was killed may take a moment to end."""
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            call()
-            return
-        except psycopg2.errors.ObjectInUse:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)

@@ -71,9 +71,9 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
             raise SourceError(
                 f"shop: SOURCES__SHOP__FOLLOW=replication needs Postgres, and this is {database.dialect}: say auto"
             )
-        following = replication.Following(chosen.credentials, chosen.slot, chosen.batch)
         drift = {table.name: _drift(database, table) for table in reader.contract.tables}
-        yield from replication.extracts(following, database, reader, drift)
+        following = replication.Following(chosen.credentials, chosen.slot, chosen.batch, database, reader, drift)
+        yield from replication.extracts(following)
         return
     by_changes = _by_changes(database, reader, chosen)
     grown = all(by_changes.values()) and all(table.name in reader.cursors for table in reader.contract.tables)
