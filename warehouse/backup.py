@@ -126,7 +126,7 @@ def restore(target: Target, backup: Path | None, say: Say) -> None:
         crosswalk = crosswalk_file(target)
         if crosswalk and not crosswalk.exists() and CROSSWALK in manifest["files"]:
             shutil.copy2(backup / CROSSWALK, crosswalk)
-        if apply_tombstones(target, say):
+        if apply_tombstones(target, say) is not None:
             # Marts that know them are not for readers.
             for file in (target.published_file, target.next_file):
                 file.unlink(missing_ok=True)

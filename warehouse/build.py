@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     models, declared = published_models(manifest, target), declared_access(manifest, target)
     with open_database(target) as database:
         ledger.begin(database, manifest)
+        code = ledger.unit_tested_code(manifest)
+        are_unit_tested = ledger.are_unit_tested(database, code)
         forced = request.full or request.select or request.backfill
         if not forced and ledger.is_up_to_date(database, list(models)):
             run.outcome = "up to date"
@@ -92,7 +95,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         say(f"computing the facts of {first} to {last} again")
     say("building and testing, out of readers' sight")
     with run.step("building"):
-        outcome = dbt.run(target, _command(request), manifest, say)
+        outcome = dbt.run(target, _command(request, are_unit_tested), manifest, say)
     run.results = outcome.results
     if not outcome.success:
         for failure in outcome.failures:
@@ -104,6 +107,9 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
             f"{outcome.failed} of dbt's nodes failed, the first: {(outcome.failures or ['see above'])[0]}; "
             "nothing was published. Full log: logs/dbt.log"
         )
+    if not request.select and any(each["resource_type"] == "unit_test" for each in outcome.results):
+        with open_database(target) as database:
+            ledger.note_unit_tested(database, code)
     number = 0
     if request.select:
         run.outcome = "selected"
@@ -125,8 +131,12 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     return number
 
 
-def _command(request: Request) -> list[str]:
+def _command(request: Request, are_unit_tested: bool) -> list[str]:
     command = ["build"]
+    if are_unit_tested:
+        # The flag takes the place of what the environment says.
+        excluded = {"unit_test", *os.environ.get("DBT_EXCLUDE_RESOURCE_TYPES", "").split()}
+        command += ["--exclude-resource-types", *sorted(excluded)]
     if request.full:
         command.append("--full-refresh")
     if request.select:

@@ -12,7 +12,8 @@ from typing import Any
 from dbt.cli.main import dbtRunner
 
 from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import Target
+from ingestion.destination import Target, libpq
+from ingestion.environment import variables
 from warehouse.errors import BuildError
 
 FAILED = ("error", "fail", "runtime error")
@@ -71,6 +72,11 @@ def target_path(target: Target, published: bool = False) -> str:
     return str(folder / "published" if published else folder)
 
 
+# What the project says doesn't depend on where the warehouse is, but dbt throws its parse cache away when a variable of
+# profiles.yml changes. A parse connects to nothing; of a Postgres, relations' names hold the database alone.
+_NOWHERE = dict.fromkeys(("WAREHOUSE_DIR", "PGHOST", "PGUSER", "PGPASSWORD"), "nowhere") | {"PGPORT": "5432"}
+
+
 def parse(target: Target, *, published: bool = False) -> Any:
     """Parse the project, where `published` with the names that readers know. Returns dbt's manifest.
 
@@ -79,10 +85,11 @@ def parse(target: Target, *, published: bool = False) -> Any:
     """
     environment(target, published)
     command = _arguments(target, ["parse"], published)
-    result = dbtRunner().invoke(["--quiet", "--log-level", "none", *command])
-    if not result.success:
-        # From its cache dbt 1.12 finds the metrics of a model twice once the model's YAML has changed.
-        result = dbtRunner().invoke(["--quiet", "--no-partial-parse", *command])
+    with variables(_NOWHERE | {"PGDATABASE": libpq()["dbname"]}):
+        result = dbtRunner().invoke(["--quiet", "--log-level", "none", *command])
+        if not result.success:
+            # From its cache dbt 1.12 finds the metrics of a model twice once the model's YAML has changed.
+            result = dbtRunner().invoke(["--quiet", "--no-partial-parse", *command])
     if not result.success:
         raise BuildError(f"dbt can't parse the project: {_first_lines(result.exception)}")
     return result.result

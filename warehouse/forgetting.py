@@ -50,7 +50,7 @@ def forget(target: Target, asked: Sequence[str], dry: bool, say: Say) -> None:
         if dry:
             return
         done = apply_tombstones(target, say)
-    if not done:
+    if done is None:
         say("nobody is to be forgotten: the warehouse knows nobody whom the ledger of tombstones names")
         return
     build_both_generations(target, say)

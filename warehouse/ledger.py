@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -40,6 +41,8 @@ def ensure_tables(database: Database) -> None:
     )
     database.run(f"create table if not exists {database.granary('code')} (relation_name varchar, fingerprint varchar)")
     database.run(f"create schema if not exists {database.next_schema('ops')}")
+    if database.target.engine == "postgres":
+        database.run(f"create schema if not exists {database.target.schema('partitions')}")
     for name, columns in SEEN_TABLES.items():
         database.run(f"create table if not exists {database.granary(name)} ({columns})")
         database.run(f"create table if not exists {database.next('ops', name)} ({columns})")
@@ -50,11 +53,15 @@ def ensure_tables(database: Database) -> None:
     database.run(f"create table if not exists {database.granary('generations')} (generation_number bigint not null)")
     # How often what relations were built from was changed beside their code: fingerprints count it in.
     database.run(f"create table if not exists {database.granary('outdated')} (outdated_at timestamp not null)")
+    # The code whose unit tests passed: they know nothing of the data, so once is enough.
+    database.run(f"create table if not exists {database.granary('unit_tested')} (fingerprint varchar not null)")
     # What retention took out of raw, by load: its counts add up with these.
     database.run(
         f"create table if not exists {database.granary('archived')} (source_name varchar, resource_name varchar, "
         "load_id varchar, archived_count bigint, file_name varchar, archived_at timestamp)"
     )
+    # A row while raw is redacted: where that was cut short, marts may still know what raw knows no more.
+    database.run(f"create table if not exists {database.granary('redacting')} (since timestamp not null)")
     # A row where the next generation is built, tested and held back from readers.
     database.run(f"create table if not exists {database.granary('held')} (tested_at timestamp not null)")
 
@@ -161,6 +168,24 @@ def write_code(database: Database, code: dict[str, str]) -> None:
     rows = ", ".join(f"('{name}', '{fingerprint}{mark}')" for name, fingerprint in sorted(code.items()))
     if rows:
         database.run(f"insert into {database.granary('code')} (relation_name, fingerprint) values {rows}")
+
+
+def unit_tested_code(manifest: Any) -> str:
+    """A fingerprint of all that unit tests depend on: the code, they themselves, dbt and its adapters."""
+    versions = [version(package) for package in ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")]
+    given = [f"{each.unique_id} {each.checksum}" for each in manifest.unit_tests.values()]
+    return _digest([*sorted(fingerprints(manifest).values()), *sorted(given), *versions])
+
+
+def are_unit_tested(database: Database, code: str) -> bool:
+    """Whether the unit tests of this code passed in a build of this warehouse."""
+    return bool(database.run(f"select 1 from {database.granary('unit_tested')} where fingerprint = %s", [code]))
+
+
+def note_unit_tested(database: Database, code: str) -> None:
+    """The unit tests of this code passed."""
+    database.run(f"delete from {database.granary('unit_tested')}")
+    database.run(f"insert into {database.granary('unit_tested')} (fingerprint) values (%s)", [code])
 
 
 def outdate_everything(database: Database) -> None:

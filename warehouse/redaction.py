@@ -19,6 +19,7 @@ from ingestion.tombstones import forgotten_of, read_tombstones
 from warehouse import ledger
 from warehouse.access import audited
 from warehouse.database import Database, open_database
+from warehouse.publish import prepare_next
 
 Person = tuple[str, str]
 Say = Callable[[str], None]
@@ -29,15 +30,20 @@ def tables_of_persons() -> list[Table]:
     return [table for source in source_names() for table in read_contract(source).tables if person_column(table)]
 
 
-def apply_tombstones(target: Target, say: Say) -> int:
+def apply_tombstones(target: Target, say: Say) -> int | None:
     """Redact what raw, rejects and the crosswalk still know of persons in the ledger. The caller has the lock.
 
     Returns:
-        How many persons the warehouse still knew.
+        How many persons the warehouse still knew; None where there is nothing to build anew.
     """
     tombstones = read_tombstones(target)
     if not tombstones:
-        return 0
+        return None
+    prepare_next(target)
+    with open_database(target) as database:
+        ledger.ensure_tables(database)
+        was_cut_short = bool(database.run(f"select 1 from {database.granary('redacting')}"))
+        database.run(f"insert into {database.granary('redacting')} values (current_timestamp)")
     with acting_as_loader(), open_database(target) as database:
         _fill(database, "forgotten", [(each.source, each.person, each.replacement) for each in tombstones])
         known: set[Person] = set()
@@ -50,12 +56,14 @@ def apply_tombstones(target: Target, say: Say) -> int:
                     tokens |= found
         gone = tokens - _still_used(database, tokens)
         drop_identifiers(target, gone)
-    if not known:
-        return 0
+    if not known and not was_cut_short:
+        with open_database(target) as database:
+            database.run(f"delete from {database.granary('redacting')}")
+        return None
     shred(target.folder)
     with open_database(target) as database:
-        ledger.ensure_tables(database)
         ledger.outdate_everything(database)
+        database.run(f"delete from {database.granary('redacting')}")
         audited(database, "forget", json.dumps({"persons": len(known), "identifiers": len(gone)}))
     say(f"{_counted(known, 'person')} gone from raw, {_counted(gone, 'identifier')} from the crosswalk")
     return len(known)

@@ -25,6 +25,7 @@ from warehouse import ledger
 from warehouse.build import build_both_generations
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
+from warehouse.publish import prepare_next
 from warehouse.redaction import archive_of
 
 Say = Callable[[str], None]
@@ -45,8 +46,17 @@ def retain(target: Target, dry: bool, say: Say) -> int:
         BuildError: a file doesn't have what was to go; nothing of that table was deleted.
     """
     now = observation_time().astimezone(UTC).replace(tzinfo=None)
+    with build_lock(target):
+        prepare_next(target)
+        gone = _archived(target, now, dry, say)
+    if gone and not dry:
+        build_both_generations(target, say)
+    return gone
+
+
+def _archived(target: Target, now: datetime, dry: bool, say: Say) -> int:
     gone = 0
-    with build_lock(target), open_database(target) as database:
+    with open_database(target) as database:
         ledger.ensure_tables(database)
         for table in _limited():
             horizon = now - timedelta(days=kept_days(table) or 0)
@@ -58,8 +68,6 @@ def retain(target: Target, dry: bool, say: Say) -> int:
             gone += count
         if gone and not dry:
             ledger.outdate_everything(database)
-    if gone and not dry:
-        build_both_generations(target, say)
     return gone
 
 

@@ -447,6 +447,16 @@ def test_postgres_types(database: Shop, warehouse: Target) -> None:
     assert (again.loaded, again.rejected) == (1, 0)
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_a_role_of_the_warehouse_is_none_of_the_shop(
+    database: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.create(changes=False)
+    monkeypatch.setenv("PGOPTIONS", "-c role=granary_nobody")
+    assert load_source(shop, warehouse, at(1))["users"].source_count == 0
+
+
 @pytest.mark.parametrize("database", ["mysql"], indirect=True)
 def test_mysql_timestamps_are_read_in_utc(database: Shop, warehouse: Target) -> None:
     database.create(changes=False)

@@ -11,7 +11,7 @@ from ingestion.demo import next_day, serving, simulate
 from tests.warehouse.warehouses import build_from, build_from_demo, differences, opened
 from warehouse.build import Request
 
-START, STEPS, DAYS_A_STEP = 40, 5, 4
+START, STEPS, DAYS_A_STEP = 40, 3, 6
 
 
 def without_accounts(systems: dict[str, str]) -> dict[str, str]:
@@ -28,8 +28,8 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Path]:
     for step in range(STEPS + 1):
         if step:
             next_day(company, DAYS_A_STEP)
-        build_from_demo(everything, company)
         with serving(company, faults=[]) as systems:
+            build_from(everything, systems, tested=step == STEPS, unit_tested=step == STEPS)
             build_from(logged, without_accounts(systems), tested=False)
     return company, everything, logged
 

@@ -33,12 +33,13 @@ def test_both_engines_publish_the_same_rows_build_after_build(
             next_day(company_copy, 2)
         with serving(company_copy, faults=[]) as systems:
             build_from(duck, systems, tested=False)
-            build_from(folder, {**systems, **postgres_database, "TARGET": "prod"})
+            prod = {**systems, **postgres_database, "TARGET": "prod"}
+            build_from(folder, prod, tested=step == 2, unit_tested=step == 2)
         assert differences(duck, postgres_database) == {}, f"after build {step + 1}"
     with serving(company_copy, faults=[]) as systems:
         lines = build_from(folder, {**systems, **postgres_database, "TARGET": "prod"})
         assert "nothing to build" in lines[-1]
-        build_from(folder, {**systems, **postgres_database, "TARGET": "prod"}, Request(full=True))
+        build_from(folder, {**systems, **postgres_database, "TARGET": "prod"}, Request(full=True), tested=False)
     assert differences(duck, postgres_database) == {}, "after a full build"
     readers_keep_their_rights(company_copy, postgres_database, folder)
 
@@ -49,7 +50,7 @@ def readers_keep_their_rights(company: Path, server: dict[str, str], folder: Pat
         cursor.execute("create role granary_test_reader; grant usage on schema commerce to granary_test_reader")
         next_day(company, 1)
         with serving(company, faults=[]) as systems:
-            build_from(folder, {**systems, **server, "TARGET": "prod"})
+            build_from(folder, {**systems, **server, "TARGET": "prod"}, tested=False)
         cursor.execute("""
             select has_schema_privilege('granary_test_reader', 'commerce', 'usage'),
                 has_schema_privilege('granary_test_reader', 'commerce__next', 'usage')""")
@@ -60,7 +61,7 @@ def readers_keep_their_rights(company: Path, server: dict[str, str], folder: Pat
 def test_a_sandbox_has_schemas_of_its_own(postgres_database: dict[str, str], company: Path, tmp_path: Path) -> None:
     sandbox = {**postgres_database, "TARGET": "sandbox", "SANDBOX_NAME": "sandbox_ana"}
     with serving(company, faults=[]) as systems:
-        build_from(tmp_path, {**systems, **sandbox})
+        build_from(tmp_path, {**systems, **sandbox}, tested=False)
     with closing(connected(postgres_database)) as connection, connection.cursor() as cursor:
         cursor.execute("select nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public)'")
         names = {row[0] for row in cursor.fetchall()}

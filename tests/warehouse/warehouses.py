@@ -40,16 +40,18 @@ def build_from(
     request: Request = Request(),  # noqa: B008
     *,
     tested: bool = True,
+    unit_tested: bool = False,
 ) -> list[str]:
     """Build the warehouse in `folder` from these sources. Returns the lines that a person would have read.
 
     `tested` is whether dbt's own tests run: they take two thirds of a small build, and what compares the tables
-    with others does without.
+    with others does without. Unit tests know nothing of the data, so they run where `unit_tested` asks for them.
 
     On Postgres where `sources` holds TARGET=prod and libpq's variables. Errors are the build's own.
     """
     lines: list[str] = []
-    untested = {} if tested else {"DBT_EXCLUDE_RESOURCE_TYPES": "test unit_test"}
+    left_out = ["unit_test"] * (not unit_tested) + ["test"] * (not tested)
+    untested = {"DBT_EXCLUDE_RESOURCE_TYPES": " ".join(left_out)} if left_out else {}
     with settings({"TARGET": "dev", **sources, **untested, "WAREHOUSE_DIR": str(folder)}):
         build(current_target(), request, lines.append)
     return lines

@@ -151,6 +151,9 @@ def attach(
                 # A TIMESTAMP is told in the session's time zone, and arrives without it.
                 connection.execute("set mysql_session_time_zone = '+00:00'")
             settings = dict(parse_qsl(parts.query))
+            if dialect == "postgres":
+                # What PGOPTIONS asks is asked of the warehouse's server, such as a role that only that has.
+                settings.setdefault("options", "")
             database = unquote(parts.path.lstrip("/"))
             # In a secret, and not in the connection string: DuckDB quotes that in its errors.
             secret = {

@@ -21,8 +21,9 @@ _PATIENCE_SECONDS = 20.0
 
 
 def dsn(url: str) -> str:
-    """The shop's URL as libpq takes it."""
-    return "postgresql://" + url.split("://", 1)[1]
+    """The shop's URL as libpq takes it, which leaves what PGOPTIONS asks of the warehouse's server to that."""
+    found = "postgresql://" + url.split("://", 1)[1]
+    return found if "options=" in found else f"{found}{'&' if '?' in found else '?'}options="
 
 
 def rows(connection: Any, query: str, values: list[Any] | None = None) -> list[tuple[Any, ...]]:
