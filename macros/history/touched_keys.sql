@@ -31,6 +31,7 @@
     {{ keep_rows_before(target_relation, is_touched) }}
     delete from {{ target_relation }} as target
     where {{ is_touched }};
+    {{ month_partitions(target_relation, arg_dict['temp_relation']) }}
     insert into {{ target_relation }} ({{ columns }})
     select {{ columns }}
     from {{ arg_dict['temp_relation'] }};

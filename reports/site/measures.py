@@ -50,7 +50,8 @@ class Measures:
         for schema, name in tables:
             full = f"{self.target.schema(schema)}.{name}"
             if self.target.engine == "postgres":
-                sql = f"select pg_total_relation_size('{full}')"
+                parts = f"select relid from pg_partition_tree('{full}') union select '{full}'::regclass"
+                sql = f"select sum(pg_total_relation_size(relid)) from ({parts}) as parts"
             else:
                 sql = f"select count(distinct block_id) * {BLOCK_BYTES} from pragma_storage_info('{full}')"
             found[name] = int(self.rows(sql)[0][0])

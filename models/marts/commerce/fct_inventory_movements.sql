@@ -2,9 +2,12 @@
     materialized='incremental',
     incremental_strategy='touched_keys',
     unique_key='product_key',
-    meta={'touched_from': 'business_date'},
+    meta={'touched_from': 'business_date', 'partition_by_month': 'business_date'},
     pre_hook="{{ remember_touched(ref('int_inventory__touched'), 'int_inventory__touched') }}",
-    indexes=[{'columns': ['inventory_movement_key'], 'unique': true}, {'columns': ['product_key', 'business_date']}],
+    indexes=[
+        {'columns': ['inventory_movement_key', 'business_date'], 'unique': true},
+        {'columns': ['product_key', 'business_date']},
+    ],
 ) }}
 -- noqa: disable=LT02
 -- depends_on: {{ ref('int_inventory__touched') }}

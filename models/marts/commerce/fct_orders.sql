@@ -2,8 +2,9 @@
     materialized='incremental',
     incremental_strategy='touched_keys',
     unique_key='order_key',
+    meta={'partition_by_month': 'placed_date'},
     pre_hook="{{ remember_touched(order_keys_of('int_orders__touched'), 'int_orders__touched') }}",
-    indexes=[{'columns': ['order_key'], 'unique': true}, {'columns': ['placed_date']}],
+    indexes=[{'columns': ['order_key', 'placed_date'], 'unique': true}, {'columns': ['placed_date'], 'type': 'brin'}],
 ) }}
 -- depends_on: {{ ref('int_orders__touched') }}
 

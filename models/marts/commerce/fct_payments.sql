@@ -2,8 +2,13 @@
     materialized='incremental',
     incremental_strategy='touched_keys',
     unique_key='order_key',
+    meta={'partition_by_month': 'paid_date'},
     pre_hook="{{ remember_touched(order_keys_of('int_orders__touched'), 'int_orders__touched') }}",
-    indexes=[{'columns': ['payment_key'], 'unique': true}, {'columns': ['order_key']}, {'columns': ['paid_date']}],
+    indexes=[
+        {'columns': ['payment_key', 'paid_date'], 'unique': true},
+        {'columns': ['order_key']},
+        {'columns': ['paid_date'], 'type': 'brin'},
+    ],
 ) }}
 -- depends_on: {{ ref('int_orders__touched') }}
 

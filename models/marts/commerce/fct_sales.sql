@@ -2,8 +2,9 @@
     materialized='incremental',
     incremental_strategy='touched_keys',
     unique_key='sales_document_key',
+    meta={'partition_by_month': 'business_date'},
     pre_hook="{{ remember_touched(ref('int_sales_documents__touched'), 'int_sales_documents__touched') }}",
-    indexes=[{'columns': ['sales_document_key']}, {'columns': ['business_date']}],
+    indexes=[{'columns': ['sales_document_key']}, {'columns': ['business_date'], 'type': 'brin'}],
 ) }}
 -- depends_on: {{ ref('int_sales_documents__touched') }}
 
