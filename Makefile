@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -174,6 +174,9 @@ rejoin: setup ## Have the former primary follow again, wound back
 
 erasure-drill: setup ## Forget somebody, restore to before that, see that they are forgotten again
 	@$(BIN)/python -m infra erasure-drill
+
+following-drill: setup ## Follow a shop's log while somebody works with it, kill loads, compare; then the lag of micro-batches
+	@$(BIN)/python -m infra following-drill
 
 drill: setup ## All drills, one after the other
 	@$(BIN)/python -m infra drill

@@ -10,6 +10,7 @@ from pathlib import Path
 from infra.cluster import Cluster, bring_down, bring_up, is_running, primary_of
 from infra.drills import backup, failover_drill, promote, rejoin, restore_drill
 from infra.erasure import erasure_drill
+from infra.following import following_drill
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
 from infra.rotation import rotate
@@ -39,6 +40,8 @@ def _on_cluster(arguments: argparse.Namespace) -> None:
         rotate(cluster, arguments.key, _say)
     elif arguments.command == "erasure-drill":
         erasure_drill(cluster, _say)
+    elif arguments.command == "following-drill":
+        following_drill(cluster, _say, arguments.kills, arguments.batches, arguments.seed)
     elif arguments.command in ("promote", "rejoin"):
         primary = primary_of(cluster)
         other = cluster.other(primary)
@@ -62,6 +65,7 @@ def _on_cluster(arguments: argparse.Namespace) -> None:
         backup(cluster, "incr", _say)
         restore_drill(cluster, "", _say)
         erasure_drill(cluster, _say)
+        following_drill(cluster, _say)
 
 
 def _say(line: str) -> None:
@@ -81,6 +85,12 @@ def main() -> int:
     commands.add_parser("up", help="primary, synchronous replica, pooler, backup repository, on this machine")
     commands.add_parser("down", help="stop them; the data stay")
     commands.add_parser("erasure-drill", help="forget somebody, restore to before that, forget again")
+    following = commands.add_parser(
+        "following-drill", help="follow a shop's log, kill loads, compare with what was done"
+    )
+    following.add_argument("--kills", type=int, default=10, help="how many loads are killed (default: %(default)s)")
+    following.add_argument("--batches", type=int, default=5, help="micro-batches whose lag is measured afterwards")
+    following.add_argument("--seed", type=int, default=11, help="of the work and of the moments")
     rotating = commands.add_parser("rotate", help="new secrets in the place of old ones, while everything runs")
     rotating.add_argument("key", help="passwords, certificates or repository")
     commands.add_parser("env", help="what an administrator exports to reach the primary")
@@ -91,7 +101,7 @@ def main() -> int:
     commands.add_parser("failover-drill", help="kill the primary under writes, promote the replica, rejoin")
     commands.add_parser("promote", help="the primary is gone: have the replica take writes")
     commands.add_parser("rejoin", help="have the former primary follow, wound back")
-    commands.add_parser("drill", help="backup, restore drill, failover drill, and a restore drill after it")
+    commands.add_parser("drill", help="backup, restore, failover, restore, erasure, following, one after the other")
     arguments = parser.parse_args()
     try:
         if arguments.command not in ("migrate", "login"):

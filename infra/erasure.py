@@ -5,23 +5,13 @@ It works in a database of its own on the cluster, with a few days of the simulat
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Mapping
-from pathlib import Path
 
 from infra.cluster import Cluster, primary_of, run_sql
 from infra.drills import Say, backup, noted, restored
-from infra.migrate import HEAD, migrate
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.environment import variables
+from infra.scratch import DATABASE, scratch
 from warehouse.errors import BuildError
 
-DATABASE = "granary_drill"
 _MONEY = "select coalesce(sum(net_amount), 0) from commerce.fct_sales"
 
 
@@ -35,19 +25,14 @@ def erasure_drill(cluster: Cluster, say: Say) -> float:
         BuildError: something of the person is left, or the money isn't what it was.
     """
     primary = primary_of(cluster)
-    folder = Path(tempfile.mkdtemp(prefix="granary_drill_"))
-    server = cluster.environment(primary) | {"PGDATABASE": DATABASE, "TARGET": "prod"}
-    tested = {"DBT_EXCLUDE_RESOURCE_TYPES": "test unit_test"}
-    run_sql(cluster, primary, f"drop database if exists {DATABASE}")
-    run_sql(cluster, primary, f"create database {DATABASE}")
-    try:
-        with variables(server):
-            migrate(HEAD, lambda line: None)
-        _run("ingestion.demo", "simulate", "--folder", str(folder / "company"), "--days", "5", "--scale", "0.1")
-        shop = {"SOURCES__SHOP__CREDENTIALS": f"sqlite:///{folder}/company/shop.sqlite"}
-        settings = {**server, **shop, **tested, "WAREHOUSE_DIR": str(folder / "warehouse")}
+    with scratch(cluster) as own:
+        own.settings |= {
+            "SOURCES__SHOP__CREDENTIALS": f"sqlite:///{own.folder}/company/shop.sqlite",
+            "DBT_EXCLUDE_RESOURCE_TYPES": "test unit_test",
+        }
+        own.run("ingestion.demo", "simulate", "--folder", str(own.folder / "company"), "--days", "5", "--scale", "0.1")
         say("building a few days of the simulated company")
-        _run("warehouse", "build", **settings)
+        own.run("warehouse", "build")
         stands_for = (
             "select u.id || ' ' || i.value from raw_shop.users as u join privacy.identifiers as i on i.token = u.email "
             "order by u.id limit 1"
@@ -57,7 +42,7 @@ def erasure_drill(cluster: Cluster, say: Say) -> float:
         backup(cluster, "incr", say)
         before = run_sql(cluster, primary, "select clock_timestamp()")
         time.sleep(1)
-        _run("warehouse", "forget", f"shop:{person}", **settings)
+        own.run("warehouse", "forget", f"shop:{person}")
         _expect_gone(cluster, primary, person, address, money)
         say("forgotten on the running server; the money is what it was")
         with restored(cluster, before, say) as (port, _):
@@ -66,12 +51,9 @@ def erasure_drill(cluster: Cluster, say: Say) -> float:
                     "the restored server should know who was forgotten since, and doesn't: it proves nothing"
                 )
             started = time.monotonic()
-            _run("warehouse", "forget", **{**settings, "PGPORT": str(port)})
+            own.run("warehouse", "forget", PGPORT=str(port))
             seconds = time.monotonic() - started
             _expect_gone(cluster, port, person, address, money)
-    finally:
-        run_sql(cluster, primary, f"drop database if exists {DATABASE} with (force)")
-        shutil.rmtree(folder, ignore_errors=True)
     say(f"forgotten again on the restored server after {seconds:.0f} s; the money is what it was")
     noted(cluster, primary, "erasure drill", {"seconds": round(seconds, 1)})
     return seconds
@@ -93,15 +75,3 @@ def _expect_gone(cluster: Cluster, node: str | int, person: str, address: str, m
         raise BuildError(f"{left} places still know who was forgotten")
     if (now := run_sql(cluster, node, _MONEY, DATABASE)) != money:
         raise BuildError(f"sales were {money} and are {now}: forgetting somebody changed the money")
-
-
-def _run(module: str, *arguments: str, **settings: str) -> None:
-    plain: Mapping[str, str] = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PG", "SOURCES__", "PRIVACY__"))
-    }
-    ended = subprocess.run(
-        [sys.executable, "-m", module, *arguments], cwd=PROJECT_ROOT, env={**plain, **settings},
-        capture_output=True, text=True,
-    )  # fmt: skip
-    if ended.returncode:
-        raise BuildError(f"{module} {arguments[0]} failed: {(ended.stderr or ended.stdout).strip().splitlines()[-1]}")

@@ -1,4 +1,4 @@
-"""The command: python -m ingestion.demo simulate | next-day | serve."""
+"""The command: python -m ingestion.demo simulate | next-day | serve | schema."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import DemoError, next_day, serving, simulate
+from .shop_schema import create_shop
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -36,9 +37,22 @@ def _parser() -> argparse.ArgumentParser:
         description="Serve the accounts API on 127.0.0.1 until standard input closes or SIGTERM. The first line of "
         "output is JSON: the environment variables that point the sources at the company's systems.",
     )
+    schema = commands.add_parser(
+        "schema",
+        help="print the shop's tables as SQL",
+        description="Print the statements that make the shop's tables, change tables and triggers, empty.",
+    )
+    schema.add_argument("--dialect", choices=["sqlite", "postgres", "mysql"], default="postgres")
     for command in (new, more, serve):
         command.add_argument("--folder", type=Path, required=True, help="the company's folder")
     return parser
+
+
+class _Printed:
+    """A cursor that prints what it is to run."""
+
+    def execute(self, statement: str) -> None:
+        print(f"{statement};")
 
 
 def _serve(folder: Path) -> None:
@@ -65,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             simulate(options.folder, options.days, seed=options.seed, scale=options.scale)
         elif options.command == "next-day":
             next_day(options.folder, options.days)
+        elif options.command == "schema":
+            create_shop(_Printed(), options.dialect)
         else:
             _serve(options.folder)
     except DemoError as error:

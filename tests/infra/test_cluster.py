@@ -15,6 +15,7 @@ import pytest
 
 from infra.cluster import Cluster, bring_down, bring_up, primary_of, run_sql, start_node
 from infra.drills import backup, failover_drill, restore_drill
+from infra.following import following_drill
 from infra.logins import make_login
 from infra.machine import as_server, binary, require_tools, wait_for
 from infra.migrate import migrate
@@ -151,6 +152,13 @@ def test_backup_restore_and_failover(production: Production) -> None:
     assert restore_drill(cluster, "", said.append).tables == restored.tables
     events = run_sql(cluster, "two", "select distinct event_name from audit.events", "granary").splitlines()
     assert {"restore drill", "failover drill", "publish"} <= set(events)
+
+
+def test_a_log_is_followed_through_kills(production: Production) -> None:
+    said: list[str] = []
+    outcome = following_drill(production.cluster, said.append, kills=3, batches=0)
+    assert outcome.kills == 3 and outcome.versions > 100
+    assert said[-1].endswith("versions: 0 lost, 0 doubled")
 
 
 def test_the_log_says_who_looked_at_identifiers_and_not_at_whose(production: Production) -> None:

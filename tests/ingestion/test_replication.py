@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -24,6 +23,7 @@ from urllib.parse import quote
 import psycopg2
 import pytest
 
+from infra.following import LOADED, MADE, Worker
 from infra.machine import as_server, binary, own
 from ingestion.contracts import PROJECT_ROOT, read_contract
 from ingestion.demo.shop_schema import create_shop
@@ -256,42 +256,6 @@ def test_what_keeps_a_log_from_being_followed(
     assert latest == [(3,), (4,), (5,), (6,)]
 
 
-class Writer(threading.Thread):
-    """Somebody who works with the shop all the while: transactions of several kinds, some undone."""
-
-    def __init__(self, database: Shop, seed: int):
-        super().__init__()
-        self.database, self.random, self.done = database, random.Random(seed), threading.Event()
-        self.commits = 0
-
-    def run(self) -> None:
-        with closing(self.database.connect()) as one, closing(self.database.connect()) as other:
-            while not self.done.is_set():
-                connection = self.random.choice((one, other))
-                with connection.cursor() as cursor:
-                    for _ in range(self.random.randint(1, 4)):
-                        self._change(cursor)
-                if self.random.random() < 0.2:
-                    connection.rollback()
-                else:
-                    connection.commit()
-                    self.commits += 1
-                time.sleep(0.002)
-
-    def _change(self, cursor: Any) -> None:
-        number, what = self.random.randint(1, 30), self.random.random()
-        if what < 0.7:
-            cursor.execute(f"update users set version = version + 1, status = '{self.random.choice(STATES)}' "
-                           f"where id = '{user_id(number)}'")  # fmt: skip
-        elif what < 0.85:
-            cursor.execute(f"{insert_user(number)} on conflict do nothing")
-        else:
-            cursor.execute(f"delete from users where id = '{user_id(number)}'")
-
-
-STATES = ("active", "inactive", "suspended")
-
-
 def test_killed_again_and_again_nothing_is_lost_or_doubled(
     followed: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,8 +283,7 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
     started = time.monotonic()
     assert load(None)
     usual = time.monotonic() - started
-    begun = followed.run("select max(position) from users_changes")[0][0]
-    writer = Writer(followed, seed)
+    writer = Worker(followed.connect, seed)
     writer.start()
     kills = ends = 0
     try:
@@ -332,23 +295,9 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
         writer.done.set()
         writer.join()
     assert load(None)
-    true = followed.run(
-        "select id::text, case operation when 'D' then 'D' else 'U' end, status, version from users_changes "
-        f"where position > {begun} order by id::text, position"
-    )
-    ours = versions(warehouse, "users", "status, version")
-    snapshot = ask(warehouse, "select min(_revision) from raw_shop.users")[0][0]
-    first = ask(warehouse, f"select count(*) from raw_shop.users where _revision = {snapshot}")[0][0]
-    assert first == 5
-    by_key: dict[str, list[tuple[Any, ...]]] = {}
-    for row in ours:
-        by_key.setdefault(row[0], []).append(row[1:])
-    for number in range(1, 6):
-        by_key[user_id(number)].pop(0)  # of the snapshot
-    expected: dict[str, list[tuple[Any, ...]]] = {}
-    for row in true:
-        expected.setdefault(row[0], []).append(row[1:])
-    assert {key: rows for key, rows in by_key.items() if rows} == expected
+    made, loaded = dict(followed.run(MADE)), dict(ask(warehouse, LOADED))
+    assert made == loaded
     with capsys.disabled():
-        print(f"\n{kills} kills, {ends + 2} loads that ended, {writer.commits:,} commits, {len(true):,} changes: "
+        count = sum(map(len, made.values()))
+        print(f"\n{kills} kills, {ends + 2} loads that ended, {writer.commits:,} commits, {count:,} versions: "
               f"0 lost, 0 doubled (seed {seed})")  # fmt: skip

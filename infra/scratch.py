@@ -1,0 +1,77 @@
+"""A warehouse of its own on the cluster, in which a drill may do what it likes; it is gone afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.cluster import Cluster, primary_of, run_sql
+from infra.migrate import HEAD, migrate
+from ingestion.contracts import PROJECT_ROOT
+from ingestion.environment import variables
+from warehouse.errors import BuildError
+
+DATABASE, SHOP = "granary_drill", "granary_drill_shop"
+
+
+@dataclass
+class Scratch:
+    """A migrated warehouse and an empty database for a source beside it.
+
+    folder: for files, gone afterwards.
+    settings: the environment of commands that work on the warehouse; a drill adds its sources.
+    """
+
+    folder: Path
+    settings: dict[str, str]
+
+    def begin(self, module: str, *arguments: str, **more: str) -> subprocess.Popen[str]:
+        """Start a command of the project, in a session of its own."""
+        plain = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PG", "SOURCES__", "PRIVACY__"))
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments], cwd=PROJECT_ROOT, env={**plain, **self.settings, **more},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def run(self, module: str, *arguments: str, **more: str) -> str:
+        """Run a command of the project. Returns what it said.
+
+        Raises:
+            BuildError: it failed, with its last line.
+        """
+        process = self.begin(module, *arguments, **more)
+        said, _ = process.communicate()
+        if process.returncode:
+            last = (said.strip().splitlines() or ["it said nothing"])[-1]
+            raise BuildError(f"{module} {' '.join(arguments[:1])} failed: {last}")
+        return said
+
+
+@contextmanager
+def scratch(cluster: Cluster) -> Iterator[Scratch]:
+    """Make both databases on the primary, and take them away at the end."""
+    primary = primary_of(cluster)
+    folder = Path(tempfile.mkdtemp(prefix="granary_drill_"))
+    server = cluster.environment(primary) | {"PGDATABASE": DATABASE, "TARGET": "prod"}
+    for name in (DATABASE, SHOP):
+        run_sql(cluster, primary, f"drop database if exists {name} with (force)")
+        run_sql(cluster, primary, f"create database {name}")
+    try:
+        with variables(server):
+            migrate(HEAD, lambda line: None)
+        yield Scratch(folder, {**server, "WAREHOUSE_DIR": str(folder / "warehouse")})
+    finally:
+        slots = f"select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = '{SHOP}'"
+        run_sql(cluster, primary, slots)
+        for name in (DATABASE, SHOP):
+            run_sql(cluster, primary, f"drop database if exists {name} with (force)")
+        shutil.rmtree(folder, ignore_errors=True)
