@@ -225,8 +225,13 @@ docs: setup ## dbt's own docs as one static page
 freshness: setup ## How old each source's newest record is
 	@$(BIN)/python -m warehouse freshness
 
-bench: setup-dev ## Measure against the engines themselves (takes its time, see bench/README.md)
+bench: setup-dev ## Measure against the engines themselves; TARGET=prod: dashboards on Postgres, 6 and 60 million lines (see bench/README.md)
+ifeq ($(TARGET),prod)
+	@$(BIN)/python -m bench queries --engine postgres --scale 1 --write --section production-6M
+	@$(BIN)/python -m bench queries --engine postgres --scale 10 --write --section production-60M
+else
 	@$(BIN)/python -m bench
+endif
 
 lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra dev pyproject.toml -o requirements/dev.txt

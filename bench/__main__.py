@@ -36,6 +36,7 @@ def main() -> int:
         "--folder", type=Path, default=PROJECT_ROOT / "data" / "bench", help="for everything that is made"
     )
     parser.add_argument("--write", action="store_true", help="put the results into bench/README.md")
+    parser.add_argument("--section", choices=report.SECTIONS, default=report.SECTIONS[0], help="into which part of it")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
     if unknown:
@@ -54,24 +55,28 @@ def main() -> int:
         environment(ENVIRONMENT),
         postgres_server(settings.folder / "postgres") if with_server else nullcontext() as server,
     ):
-        found = _measure(settings, server, parts)
+        plans: dict[str, list[str]] = {}
+        found = _measure(settings, server, parts, plans)
         about = machine(server.version if server else "", load)
     minutes = (time.monotonic() - started) / 60
-    path = report.write_json(settings, found, about, minutes)
+    path = report.write_json(settings, found, about, minutes, plans)
     print(report.table(found))
     missed = [each for each in found if each.verdict == "MISSED"]
     print(f"\n{len(missed)} targets missed, {sum(each.verdict == 'ok' for each in found)} met")
-    if settings.scale != 1:
+    if settings.scale < 1:
         print(f"at {settings.scale:g} of the full sizes: a sample, no result")
     print(f"{minutes:.1f} minutes; {path}")
     if arguments.write:
         # The folder is this machine's own.
         words = ["DIR" if word == str(arguments.folder) else word for word in sys.argv[1:]]
-        report.write_readme(settings, found, about, " ".join(["python -m bench", *words]), minutes)
+        command = " ".join(["python -m bench", *words])
+        report.write_readme(arguments.section, settings, found, about, command, minutes, plans)
     return 0
 
 
-def _measure(settings: Settings, server: Server | None, parts: set[str]) -> list[Measurement]:
+def _measure(
+    settings: Settings, server: Server | None, parts: set[str], plans: dict[str, list[str]]
+) -> list[Measurement]:
     found: list[Measurement] = []
     if "loads" in parts:
         found += loads.measure(settings, server)
@@ -95,7 +100,7 @@ def _measure(settings: Settings, server: Server | None, parts: set[str]) -> list
                 note = f"failed: {str(error)[:200]}"
                 found.append(Measurement("build", engine, "a build", None, at_most=builds.DAG_AT_MOST, note=note))
             if "queries" in parts:
-                found += queries.measure(warehouse.target)
+                found += queries.measure(warehouse.target, plans)
     return found
 
 

@@ -18,8 +18,11 @@ import duckdb
 from psycopg2 import sql
 
 from bench.company import Company
+from bench.logins import LOGINS
 from bench.measuring import Measurement, Settings, say, timed
 from bench.server import Server
+from infra.logins import make_login
+from infra.migrate import HEAD, migrate
 from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import Target
 from warehouse import dbt, ledger
@@ -73,15 +76,21 @@ class Warehouse:
         self.target = Target("dev" if engine == "duckdb" else "prod", engine, self.folder)
         self.template = settings.folder / "template.duckdb"
 
-    def prepare(self) -> None:
-        """Write the company's first two years into raw, and keep that to start from again and again."""
+    def prepare(self, keep: bool = True) -> None:
+        """Write the company's first two years into raw; `keep` that to start from again and again."""
         self._clear()
         if self.server:
             self.server.fresh(DATABASE)
+            # Readers come as in production: by logins, with row security on.
+            migrate(HEAD, lambda line: None)
+            for login, (role, tenants) in LOGINS.items():
+                make_login(login, role, tenants, "bench", lambda line: None)
         self.company.write(self.target, 0)
         prepare_runs(self.target)
         self.settle()
-        if self.server:
+        if not keep:
+            self._begin()
+        elif self.server:
             self.server.fresh(TEMPLATE)
             self._replace(TEMPLATE, DATABASE)
         else:
@@ -94,6 +103,9 @@ class Warehouse:
             self._replace(DATABASE, TEMPLATE)
         else:
             shutil.copyfile(self.template, self.target.build_file)
+        self._begin()
+
+    def _begin(self) -> None:
         with open_database(self.target) as database:
             ledger.ensure_tables(database)
             ledger.register_loads(database)
@@ -256,6 +268,11 @@ def measure(warehouse: Warehouse, runs: int, parts: set[str]) -> Iterator[Measur
     """
     engine = warehouse.engine
     say(f"{engine}: writing raw")
+    if not parts & {"build", "day"}:
+        warehouse.prepare(keep=False)
+        say(f"  {engine}: full build: {warehouse.build(full=True)}")
+        warehouse.settle()
+        return
     warehouse.prepare()
     fresh: list[Built] = []
     raw: list[float] = []

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import duckdb
 import psycopg2
 
+from bench.logins import LOGINS
 from bench.measuring import Measurement, percentile, say
 from ingestion.destination import Target, libpq
 
 RUNS = 30  # of each query, in turns
 P95_AT_MOST = 0.1  # seconds, over all runs of all queries on aggregates
+PLANS = 3
 
 AGGREGATES = {
     "last 30 days by channel": """
@@ -45,12 +47,14 @@ AGGREGATES = {
     "one product over the months": """
         select month_start_date, sold_quantity, net_sales_amount, sales_rank from commerce.agg_products__monthly
         where product_key = (
-            select product_key from commerce.agg_products__monthly order by sales_rank, product_key limit 1
+            select product_key from commerce.agg_products__monthly
+            where month_start_date = (select max(month_start_date) from commerce.agg_products__monthly)
+            order by sales_rank limit 1
         )
         order by month_start_date""",
     "customers by segment": """
-        select segment, count(*), sum(lifetime_value_amount) from commerce.agg_customers__lifetime
-        group by segment order by segment""",
+        select segment, customer_count, lifetime_value_amount from commerce.agg_customers__segments
+        order by segment""",
     "the hundred best customers": """
         select customer_key, lifetime_value_amount, last_order_date from commerce.agg_customers__lifetime
         order by lifetime_value_amount desc, customer_key limit 100""",
@@ -76,21 +80,58 @@ ON_FACTS = {
 }
 
 
-def measure(target: Target) -> list[Measurement]:
-    """Ask the published marts of one engine what a dashboard asks, many times, over one open connection."""
+def measure(target: Target, plans: dict[str, list[str]]) -> list[Measurement]:
+    """Ask the published marts of one engine what a dashboard asks, many times, over one open connection.
+
+    On Postgres as a reporter and as a tenant, with row security on; a tenant asks what its rights allow.
+
+    Args:
+        target: the warehouse.
+        plans: gets the plans of the slowest queries (Postgres).
+    """
     say(f"{target.engine}: queries")
-    with closing(_connect(target)) as connection:
-        found = _ask(connection, target.engine, "aggregates", AGGREGATES, P95_AT_MOST)
-        return found + _ask(connection, target.engine, "fct_sales, one month", ON_FACTS, None)
-
-
-def _connect(target: Target) -> Any:
     if target.engine == "duckdb":
-        return duckdb.connect(str(target.published_file), read_only=True)
-    return psycopg2.connect(**{key: value for key, value in libpq().items() if value})  # type: ignore[call-overload]
+        with closing(duckdb.connect(str(target.published_file), read_only=True)) as connection:
+            found = _ask(connection, target.engine, "aggregates", AGGREGATES, P95_AT_MOST)
+            return found + _ask(connection, target.engine, "fct_sales, one month", ON_FACTS, None)
+    found = []
+    for login, (role, _) in LOGINS.items():
+        settings: Any = {key: value for key, value in libpq().items() if value} | {"user": login}
+        with closing(psycopg2.connect(**settings)) as connection:
+            connection.autocommit = True
+            aggregates, facts = (_allowed(connection, queries) for queries in (AGGREGATES, ON_FACTS))
+            found += _ask(connection, target.engine, "aggregates", aggregates, P95_AT_MOST, f"{role}: ")
+            found += _ask(connection, target.engine, "fct_sales, one month", facts, None, f"{role}: ")
+            if role == "reporter":
+                plans |= _plans(connection, found, aggregates | facts)
+    return found
 
 
-def _ask(connection: Any, engine: str, what: str, queries: dict[str, str], at_most: float | None) -> list[Measurement]:
+def _allowed(connection: Any, queries: dict[str, str]) -> dict[str, str]:
+    """The queries that this login may ask."""
+    allowed = {}
+    for name, query in queries.items():
+        with suppress(psycopg2.errors.InsufficientPrivilege), connection.cursor() as cursor:
+            cursor.execute(f"explain {query}")
+            allowed[name] = query
+    return allowed
+
+
+def _plans(connection: Any, found: list[Measurement], queries: dict[str, str]) -> dict[str, list[str]]:
+    """The plans of the slowest queries, by p95."""
+    seconds = {each.what: each.seconds or 0.0 for each in found}
+    slowest = sorted(queries, key=lambda name: -seconds.get(f"reporter: {name}: p95", 0.0))[:PLANS]
+    plans = {}
+    for name in slowest:
+        with connection.cursor() as cursor:
+            cursor.execute(f"explain (analyze, buffers, costs off, timing off, summary on) {queries[name]}")
+            plans[name] = [str(row[0]) for row in cursor.fetchall()]
+    return plans
+
+
+def _ask(
+    connection: Any, engine: str, what: str, queries: dict[str, str], at_most: float | None, who: str = ""
+) -> list[Measurement]:
     cursor = connection.cursor()
     found: list[Measurement] = []
     answered = {}
@@ -99,10 +140,8 @@ def _ask(connection: Any, engine: str, what: str, queries: dict[str, str], at_mo
             cursor.execute(query)
             rows = len(cursor.fetchall())
         except (duckdb.Error, psycopg2.Error) as error:
-            if engine == "postgres":
-                connection.rollback()
             note = f"fails: {str(error).strip().splitlines()[0]}"
-            found.append(Measurement("queries", engine, name, None, note=note, at_most=at_most))
+            found.append(Measurement("queries", engine, f"{who}{name}", None, note=note, at_most=at_most))
         else:
             answered[name] = query
             say(f"  {engine}: {name}: {rows:,} rows")
@@ -115,9 +154,9 @@ def _ask(connection: Any, engine: str, what: str, queries: dict[str, str], at_mo
             seconds[name].append(time.perf_counter() - started)
     every = [each for values in seconds.values() for each in values]
     for name, values in seconds.items():
-        found.append(Measurement("queries", engine, f"{name}: p95", percentile(values, 0.95)))
+        found.append(Measurement("queries", engine, f"{who}{name}: p95", percentile(values, 0.95)))
     if every:
-        label = f"{what}: {len(every)} runs of {len(answered)} queries"
+        label = f"{who}{what}: {len(every)} runs of {len(answered)} queries"
         found.append(Measurement("queries", engine, f"{label}: p50", percentile(every, 0.5)))
         p95 = percentile(every, 0.95)
         found.append(Measurement("queries", engine, f"{label}: p95", p95, "seconds", None, p95, at_most=at_most))

@@ -13,7 +13,8 @@ from bench.measuring import Measurement, Settings
 from bench.server import SETTINGS
 
 README = Path(__file__).resolve().parent / "README.md"
-BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+# Each stands in README.md between two markers; beside the usual sizes, dashboards on a production Postgres.
+SECTIONS = ("results", "production-6M", "production-60M")
 HEADER = ["part", "engine", "what", "Granary", "compared with", "its time", "ratio", "target", ""]
 
 
@@ -58,7 +59,13 @@ def table(measurements: list[Measurement]) -> str:
     )
 
 
-def write_json(settings: Settings, measurements: list[Measurement], machine: dict[str, str], minutes: float) -> Path:
+def write_json(
+    settings: Settings,
+    measurements: list[Measurement],
+    machine: dict[str, str],
+    minutes: float,
+    plans: dict[str, list[str]],
+) -> Path:
     """Write everything that was measured into the folder. Returns the file."""
     path = settings.folder / "results.json"
     document: dict[str, Any] = {
@@ -69,23 +76,29 @@ def write_json(settings: Settings, measurements: list[Measurement], machine: dic
         "machine": machine,
         "postgres_settings": SETTINGS,
         "measurements": [each.document() for each in measurements],
+        "plans": plans,
     }
     path.write_text(json.dumps(document, indent=1), encoding="utf-8")
     return path
 
 
 def write_readme(
-    settings: Settings, measurements: list[Measurement], machine: dict[str, str], command: str, minutes: float
+    section: str,
+    settings: Settings,
+    measurements: list[Measurement],
+    machine: dict[str, str],
+    command: str,
+    minutes: float,
+    plans: dict[str, list[str]],
 ) -> None:
-    """Put the results between the markers of README.md."""
+    """Put the results, with the plans of the slowest queries, between a section's markers of README.md."""
     text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    size = (
-        "the full sizes"
-        if settings.scale == 1
-        else f"**{settings.scale:g} of the full sizes: no result, only a sample**"
-    )
+    begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
+    before, rest = text.split(begin)
+    after = rest.split(end)[1]
+    size = "the full sizes" if settings.scale == 1 else f"{settings.scale:g} times the full sizes"
+    if settings.scale < 1:
+        size = f"**{settings.scale:g} of the full sizes: no result, only a sample**"
     missed = [each for each in measurements if each.verdict == "MISSED"]
     met = [each for each in measurements if each.verdict == "ok"]
     lines = [
@@ -101,8 +114,9 @@ def write_readme(
         "| " + " | ".join(HEADER) + " |",
         "| " + " | ".join("---" for _ in HEADER) + " |",
         *("| " + " | ".join(row) + " |" for row in rows(measurements)),
+        *(line for name, plan in plans.items() for line in ("", f'The plan of "{name}":', "", "```", *plan, "```")),
     ]
-    README.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}", encoding="utf-8")
+    README.write_text(f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{after}", encoding="utf-8")
 
 
 def sizes(settings: Settings) -> str:

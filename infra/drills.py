@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,7 +28,11 @@ from infra.cluster import (
     start_node,
 )
 from infra.machine import as_server, binary, own, wait_for, write
+from ingestion.destination import current_target
+from ingestion.environment import variables
+from ingestion.lock import LockError, build_lock
 from warehouse.errors import BuildError
+from warehouse.runs import Run, recorded
 
 Say = Callable[[str], None]
 DATABASE = "granary"
@@ -131,7 +135,7 @@ def restore_drill(cluster: Cluster, to: str, say: Say) -> Restored:
     Raises:
         BuildError: the restore failed, or something is not as it has to be.
     """
-    primary = primary_of(cluster)
+    primary, run = primary_of(cluster), Run("restore drill", "prod")
     marker, wanted = secrets.token_hex(8), None
     if not to:
         run_sql(cluster, primary, _MARKERS, DATABASE)
@@ -154,7 +158,7 @@ def restore_drill(cluster: Cluster, to: str, say: Say) -> Restored:
                 raise BuildError(f"restored tables differ from the running ones: {', '.join(differing)}")
     compared = f"{len(found)} published tables" + (" equal to the running ones" if wanted is not None else "")
     say(f"restored {megabytes:,.0f} MB in {seconds:.1f} s ({seconds / megabytes * 1000:.0f} s a GB); {compared}")
-    noted(cluster, primary, "restore drill", {"seconds": round(seconds, 1), "megabytes": round(megabytes), "to": to})
+    noted(cluster, primary, run, {"restoring": seconds}, {"megabytes": round(megabytes), "to": to}, say)
     return Restored(seconds, megabytes, len(found))
 
 
@@ -180,7 +184,7 @@ def failover_drill(cluster: Cluster, say: Say, before_seconds: float = 3.0) -> F
         raise BuildError(f"node {new} does not follow as a synchronous replica: `make infra-up` first")
     password = secrets.token_urlsafe(24)
     run_sql(cluster, old, _LEDGER.format(password=password), DATABASE)
-    outcome, done = Failover(), threading.Event()
+    outcome, done, run = Failover(), threading.Event(), Run("failover drill", "prod")
     writer = threading.Thread(target=_write_on, args=(cluster, password, outcome.times, done), daemon=True)
     writer.start()
     try:
@@ -213,12 +217,7 @@ def failover_drill(cluster: Cluster, say: Say, before_seconds: float = 3.0) -> F
         raise BuildError(f"{outcome.lost} acknowledged writes are lost")
     rejoin(cluster, old, new)
     say(f"node {old} follows, synchronous")
-    noted(
-        cluster,
-        new,
-        "failover drill",
-        {"gap_seconds": round(outcome.gap_seconds, 1), "acknowledged": outcome.acknowledged},
-    )
+    noted(cluster, new, run, {"without writes": outcome.gap_seconds}, {"acknowledged": outcome.acknowledged}, say)
     return outcome
 
 
@@ -283,10 +282,30 @@ def _hashes(cluster: Cluster, node: str | int) -> dict[str, str]:
     return {table: run_sql(cluster, node, _HASH.format(table=table), DATABASE) for table in tables}
 
 
-def noted(cluster: Cluster, primary: str, event: str, details: dict[str, object]) -> None:
-    """Enter in the audit what a drill measured, where the migrations are done."""
+def noted(
+    cluster: Cluster, primary: str, run: Run, seconds: Mapping[str, float], details: Mapping[str, object], say: Say
+) -> None:
+    """Enter what a drill measured in the audit and among the runs, where the one and the other are there.
+
+    Args:
+        cluster: which one.
+        primary: the node that takes writes now.
+        run: the drill, which began when this was made.
+        seconds: what took how long.
+        details: what else there is to know.
+        say: takes a line where it could not be entered.
+    """
+    text = json.dumps({**details, "seconds": {name: round(value, 1) for name, value in seconds.items()}})
     if run_sql(cluster, primary, "select to_regclass('audit.events')", DATABASE):
-        text = json.dumps(details).replace("'", "''")
-        run_sql(
-            cluster, primary, f"insert into audit.events (event_name, details) values ('{event}', '{text}')", DATABASE
-        )
+        values = f"'{run.command}', '{text.replace(chr(39), chr(39) * 2)}'"
+        run_sql(cluster, primary, f"insert into audit.events (event_name, details) values ({values})", DATABASE)
+    if not run_sql(cluster, primary, "select to_regclass('raw_runs.runs')", DATABASE):
+        return
+    run.seconds, run.outcome = dict(seconds), "measured"
+    try:
+        with variables(cluster.environment(primary) | {"TARGET": "prod"}):
+            target = current_target()
+            with build_lock(target), recorded(target, run, say):
+                pass
+    except LockError as error:
+        say(f"note: what was measured is not among the runs: {error}")

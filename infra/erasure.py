@@ -11,6 +11,7 @@ from infra.cluster import Cluster, primary_of, run_sql
 from infra.drills import Say, backup, noted, restored
 from infra.scratch import DATABASE, scratch
 from warehouse.errors import BuildError
+from warehouse.runs import Run
 
 _MONEY = "select coalesce(sum(net_amount), 0) from commerce.fct_sales"
 
@@ -24,7 +25,7 @@ def erasure_drill(cluster: Cluster, say: Say) -> float:
     Raises:
         BuildError: something of the person is left, or the money isn't what it was.
     """
-    primary = primary_of(cluster)
+    primary, run = primary_of(cluster), Run("erasure drill", "prod")
     with scratch(cluster) as own:
         own.settings |= {
             "SOURCES__SHOP__CREDENTIALS": f"sqlite:///{own.folder}/company/shop.sqlite",
@@ -55,7 +56,7 @@ def erasure_drill(cluster: Cluster, say: Say) -> float:
             seconds = time.monotonic() - started
             _expect_gone(cluster, port, person, address, money)
     say(f"forgotten again on the restored server after {seconds:.0f} s; the money is what it was")
-    noted(cluster, primary, "erasure drill", {"seconds": round(seconds, 1)})
+    noted(cluster, primary, run, {"forgetting again": seconds}, {}, say)
     return seconds
 
 

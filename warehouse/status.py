@@ -66,7 +66,7 @@ def _print_runs(database: Database, say: Callable[[str], None]) -> None:
         select test_name, status, failure_count, quality_dimension, source_ids
         from {tests}
         where
-            run_id = (select run_id from {runs} order by started_at desc limit 1)
+            run_id = (select run_id from {runs} where outcome <> 'measured' order by started_at desc limit 1)
             and status not in ('pass', 'skipped')
         order by status, test_name""")
     if rows:

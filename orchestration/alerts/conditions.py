@@ -55,7 +55,7 @@ def _failed_run(rows: Rows) -> Iterator[Alert]:
     """The last run failed; since the first one that did after the last that didn't."""
     found = rows("""
         select started_at, command_name, outcome, failure_message from {runs}.ops_runs
-        where outcome <> 'running' order by started_at desc""")
+        where outcome not in ('running', 'measured') order by started_at desc""")
     failed = []
     for row in found:
         if row[2] not in ("failed", "interrupted", "killed"):

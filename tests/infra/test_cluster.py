@@ -150,6 +150,11 @@ def test_backup_restore_and_failover(production: Production) -> None:
         assert ask(reader, "select max(generation_number) from ops.generation") == [(before + 1,)]
     backup(cluster, "incr", said.append)
     assert restore_drill(cluster, "", said.append).tables == restored.tables
+    drills = "select command_name, step_name from runs.ops_runs join runs.ops_run_steps using (run_id) " \
+             "where outcome = 'measured' and duration_seconds > 0 order by 1"  # fmt: skip
+    assert run_sql(cluster, "two", drills, "granary").splitlines() == [
+        "failover drill|without writes", "restore drill|restoring", "restore drill|restoring",
+    ]  # fmt: skip
     events = run_sql(cluster, "two", "select distinct event_name from audit.events", "granary").splitlines()
     assert {"restore drill", "failover drill", "publish"} <= set(events)
 

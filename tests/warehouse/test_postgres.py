@@ -36,12 +36,33 @@ def test_both_engines_publish_the_same_rows_build_after_build(
             prod = {**systems, **postgres_database, "TARGET": "prod"}
             build_from(folder, prod, tested=step == 2, unit_tested=step == 2)
         assert differences(duck, postgres_database) == {}, f"after build {step + 1}"
+    facts_lie_in_months(postgres_database)
     with serving(company_copy, faults=[]) as systems:
         lines = build_from(folder, {**systems, **postgres_database, "TARGET": "prod"})
         assert "nothing to build" in lines[-1]
         build_from(folder, {**systems, **postgres_database, "TARGET": "prod"}, Request(full=True), tested=False)
     assert differences(duck, postgres_database) == {}, "after a full build"
     readers_keep_their_rights(company_copy, postgres_database, folder)
+
+
+def facts_lie_in_months(server: dict[str, str]) -> None:
+    """Each month has its rows, all of them and no other's; a question about a month reads that month."""
+    with closing(connected(server)) as connection, connection.cursor() as cursor:
+        for fact, day in (("fct_sales", "business_date"), ("fct_orders", "placed_date"), ("fct_payments", "paid_date")):
+            cursor.execute(f"""
+                select to_char({day}, 'YYYY_MM'), count(distinct tableoid), min(tableoid::regclass::text)
+                from commerce.{fact} group by 1 order by 1""")
+            months = cursor.fetchall()
+            assert len(months) > 3
+            for month, tables, name in months:
+                assert tables == 1 and name.startswith(f"partitions.{fact}_{month or 'undated'}_")
+        cursor.execute("explain select count(*) from commerce.fct_sales "
+                       "where business_date >= '2024-02-01' and business_date < '2024-03-01'")  # fmt: skip
+        plan = " ".join(row[0] for row in cursor.fetchall())
+        assert "fct_sales_2024_02_" in plan and "fct_sales_2024_01_" not in plan
+        cursor.execute("select count(*) from information_schema.role_table_grants "
+                       "where table_schema = 'partitions' and grantee <> current_user")  # fmt: skip
+        assert cursor.fetchone() == (0,)
 
 
 def readers_keep_their_rights(company: Path, server: dict[str, str], folder: Path) -> None:

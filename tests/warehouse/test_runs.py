@@ -20,7 +20,6 @@ from ingestion.contracts import PROJECT_ROOT
 from ingestion.destination import current_target
 from ingestion.run import load_all
 from tests.warehouse.warehouses import build_from, connected, settings
-from warehouse.build import Request
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.status import print_status
@@ -70,8 +69,8 @@ class Shop:
             self.load(day)
         return days
 
-    def build(self, day: date, request: Request = Request()) -> list[str]:  # noqa: B008
-        return build_from(self.warehouse, self.environment(day), request)
+    def build(self, day: date, *, tested: bool = True) -> list[str]:
+        return build_from(self.warehouse, self.environment(day), tested=tested)
 
     @contextmanager
     def database(self) -> Iterator[Database]:
@@ -171,7 +170,7 @@ def test_a_killed_run_is_recorded_by_the_next(tmp_path: Path) -> None:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    shop.build(FIRST_DAY)
+    shop.build(FIRST_DAY, tested=False)
     rows = shop.runs("select outcome, finished_at is null from ops_runs order by started_at")
     assert rows == [("killed", True), ("published", False)]
 

@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['customer_key']}, {'columns': ['lifetime_value_amount']}]) }}
+
 with documents as (
     select * from {{ ref('agg_sales__documents') }}
 ),

@@ -9,6 +9,7 @@
             'customer_key', 'customer_version_key', 'product_version_key', 'country_key', 'channel_key', 'sold_at',
         ],
     }},
+    indexes=[{'columns': ['month_start_date', 'sales_rank']}, {'columns': ['product_key']}],
     pre_hook="{{ remember_touched(pending_keys('month_start_date', month_start('cast(followed_key as date)'))) }}",
 ) }}
 

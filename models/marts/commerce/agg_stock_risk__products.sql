@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['risk_class']}]) }}
+
 {%- set window_days = 28 -%}
 
 with daily as (

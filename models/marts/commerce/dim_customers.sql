@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['customer_key']}, {'columns': ['customer_version_key']}]) }}
+
 with shop as (
     select * from {{ ref('int_shop_customers__versions') }}
 ),

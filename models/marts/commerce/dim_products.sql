@@ -1,3 +1,5 @@
+{{ config(indexes=[{'columns': ['product_key']}, {'columns': ['product_version_key']}]) }}
+
 with shop as (
     select * from {{ ref('int_shop_products__versions') }}
 ),
