@@ -77,14 +77,14 @@ $(BIN)/uv:
 		|| { echo "FAILED: uv could not be installed by pip: is there a network, and does 'pip download uv' work?"; exit 1; }
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
-	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python $<
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
 	@rm -f $(VENV)/.default $(VENV)/.site $(VENV)/.serve $(VENV)/.dev && touch $@
 
 # Superset pins what Granary needs newer.
 $(BI_VENV)/.bi: requirements/bi.txt | $(BIN)/uv
 	@echo "setting up $(BI_VENV)"
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(BI_VENV)
-	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BI_VENV)/bin/python $<
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BI_VENV)/bin/python $<
 	@touch $@
 
 build: setup ## Load the sources, build and test, publish

@@ -14,7 +14,7 @@ from ingestion.tombstones import read_tombstones
 from tests.crosswalks import identifiers
 from tests.warehouse.conftest import as_environment
 from tests.warehouse.small_shop import SmallShop, account, user_id
-from tests.warehouse.test_history_builds import ENGINES
+from tests.warehouse.test_history_builds import ENGINES_OF_BATTERY
 from warehouse.backup import back_up, restore
 from warehouse.errors import BuildError
 from warehouse.forgetting import forget
@@ -25,7 +25,7 @@ EVE = {"email": "eve@example.com", "first_name": "Evelyn", "last_name": "Poe"}
 DOT = {"email": "dot@example.com", "first_name": "Dorothy", "last_name": "Poe"}
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ENGINES_OF_BATTERY)
 def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallShop:
     """Two people with the same family name, each with an order, an account and a reject; built and published twice."""
     monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "test unit_test")

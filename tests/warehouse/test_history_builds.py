@@ -22,6 +22,8 @@ from warehouse.database import Database
 pytestmark = pytest.mark.slow
 
 ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
+# Where another test does the same in production, with its roles.
+ENGINES_OF_BATTERY = ["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.battery])]
 FACTS = "+agg_sales__documents +fct_orders +fct_payments +fct_refunds +fct_inventory_daily"
 
 

@@ -46,7 +46,7 @@ class Copy:
             return list(cursor.fetchall())
 
 
-@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.battery])])
 def copy(request: pytest.FixtureRequest, project: Path, tmp_path: Path) -> Copy:
     simulate(tmp_path / "company", 4, scale=0.05)
     engine = {} if request.param == "duckdb" else {**request.getfixturevalue("postgres_database"), "TARGET": "prod"}

@@ -78,6 +78,7 @@ def test_a_changed_rule_rebuilds_what_it_concerns_in_either_generation(
     assert differences(logged, folder) == {}
 
 
+@pytest.mark.battery
 def test_select_publishes_nothing(grown: tuple[Path, Path, Path], tmp_path: Path) -> None:
     company, _, logged = grown
     folder = tmp_path / "selected"

@@ -13,7 +13,7 @@ from ingestion.contracts import ContractError, Table, read_contract
 from ingestion.destination import current_target
 from tests.warehouse.conftest import as_environment
 from tests.warehouse.small_shop import SmallShop, user_id
-from tests.warehouse.test_history_builds import ENGINES
+from tests.warehouse.test_history_builds import ENGINES_OF_BATTERY
 from warehouse.forgetting import forget
 from warehouse.history import rebuild_history
 from warehouse.retention import kept_days, retain
@@ -21,7 +21,7 @@ from warehouse.retention import kept_days, retain
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ENGINES_OF_BATTERY)
 def shop(request: pytest.FixtureRequest, tmp_path: Path) -> SmallShop:
     """Users with versions on days of June 2025, in two loads, published."""
     engine: dict[str, str] = {}
