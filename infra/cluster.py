@@ -86,15 +86,19 @@ def bring_up(cluster: Cluster, say: Callable[[str], None]) -> None:
     if not (cluster.data(primary) / "PG_VERSION").exists():
         say("making the primary")
         _make_primary(cluster, primary)
-    start_node(cluster, primary)
-    say(f"primary: node {primary}, port {cluster.node_port(primary)}")
     replica = cluster.other(primary)
-    if (cluster.data(replica) / "PG_VERSION").exists():
+    is_copied = (cluster.data(replica) / "PG_VERSION").exists()
+    if not is_copied:  # a primary that was restored would wait for a replica that is no more
+        write(cluster.root / "conf" / f"{primary}.follows.conf", "")
+    start_node(cluster, primary)
+    run_sql(cluster, primary, "select pg_reload_conf()")
+    say(f"primary: node {primary}, port {cluster.node_port(primary)}")
+    if is_copied:
         start_node(cluster, replica)  # before anything is written: the primary waits for it
     _make_roles(cluster, primary)
     pgbackrest(cluster, "stanza-create")
     say(f"backup repository: {cluster.root / 'repository'}, encrypted")
-    if not (cluster.data(replica) / "PG_VERSION").exists():
+    if not is_copied:
         say("copying the primary to the replica")
         make_replica(cluster, primary, replica)
     start_node(cluster, replica)

@@ -91,6 +91,8 @@ def test_down_and_up(production: Production) -> None:
     bring_down(cluster, said.append)
     with pytest.raises(psycopg2.OperationalError):
         production.reader()
+    # As after a restore into the primary's place: nobody is there whom it could wait for.
+    shutil.rmtree(cluster.data(cluster.other(primary_of(cluster))))
     bring_up(cluster, said.append)
     assert run_sql(cluster, primary_of(cluster), "select sync_state from pg_stat_replication") == "sync"
     with closing(production.reader()) as reader:
