@@ -18,9 +18,8 @@ import duckdb
 from psycopg2 import sql
 
 from bench.company import Company
-from bench.logins import LOGINS
 from bench.measuring import Measurement, Settings, say, timed
-from bench.server import Server
+from bench.server import LOGINS, Server
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
 from ingestion.contracts import PROJECT_ROOT

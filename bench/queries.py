@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 import psycopg2
 
-from bench.logins import LOGINS
 from bench.measuring import Measurement, percentile, say
+from bench.server import LOGINS
 from ingestion.destination import Target, libpq
 
 RUNS = 30  # of each query, in turns

@@ -23,6 +23,10 @@ SETTINGS = {
 }
 
 
+# Who asks in the measurements, as in production: its role, and whose rows it sees. Row security is on for both.
+LOGINS: dict[str, tuple[str, list[str]]] = {"bench_reporter": ("reporter", []), "bench_tenant": ("tenant", ["shop"])}
+
+
 class Server:
     """A running Postgres: databases on it, and what libpq must be told to reach them."""
 

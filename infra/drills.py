@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -28,14 +28,9 @@ from infra.cluster import (
     start_node,
 )
 from infra.machine import as_server, binary, own, wait_for, write
-from ingestion.destination import current_target
-from ingestion.environment import variables
-from ingestion.lock import LockError, build_lock
+from infra.records import DATABASE, Say, noted
 from warehouse.errors import BuildError
-from warehouse.runs import Run, recorded
-
-Say = Callable[[str], None]
-DATABASE = "granary"
+from warehouse.runs import Run
 
 # One number for a table's rows, in whatever order they lie.
 _HASH = "select count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) from {table} as t"
@@ -280,32 +275,3 @@ def _hashes(cluster: Cluster, node: str | int) -> dict[str, str]:
     """A number for the rows of each published table, of a node or of the server at a port."""
     tables = run_sql(cluster, node, _PUBLISHED, DATABASE).splitlines()
     return {table: run_sql(cluster, node, _HASH.format(table=table), DATABASE) for table in tables}
-
-
-def noted(
-    cluster: Cluster, primary: str, run: Run, seconds: Mapping[str, float], details: Mapping[str, object], say: Say
-) -> None:
-    """Enter what a drill measured in the audit and among the runs, where the one and the other are there.
-
-    Args:
-        cluster: which one.
-        primary: the node that takes writes now.
-        run: the drill, which began when this was made.
-        seconds: what took how long.
-        details: what else there is to know.
-        say: takes a line where it could not be entered.
-    """
-    text = json.dumps({**details, "seconds": {name: round(value, 1) for name, value in seconds.items()}})
-    if run_sql(cluster, primary, "select to_regclass('audit.events')", DATABASE):
-        values = f"'{run.command}', '{text.replace(chr(39), chr(39) * 2)}'"
-        run_sql(cluster, primary, f"insert into audit.events (event_name, details) values ({values})", DATABASE)
-    if not run_sql(cluster, primary, "select to_regclass('raw_runs.runs')", DATABASE):
-        return
-    run.seconds, run.outcome = dict(seconds), "measured"
-    try:
-        with variables(cluster.environment(primary) | {"TARGET": "prod"}):
-            target = current_target()
-            with build_lock(target), recorded(target, run, say):
-                pass
-    except LockError as error:
-        say(f"note: what was measured is not among the runs: {error}")

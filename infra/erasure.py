@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 
 from infra.cluster import Cluster, primary_of, run_sql
-from infra.drills import Say, backup, noted, restored
+from infra.drills import backup, restored
+from infra.records import Say, noted
 from infra.scratch import DATABASE, scratch
 from warehouse.errors import BuildError
 from warehouse.runs import Run

@@ -22,8 +22,8 @@ from urllib.parse import quote
 import psycopg2
 
 from infra.cluster import Cluster, primary_of
-from infra.drills import Say, noted
-from infra.scratch import DATABASE, SHOP, Scratch, scratch
+from infra.records import Say, noted
+from infra.scratch import DATABASE, SHOP, Scratch, last_line, scratch
 from ingestion.contracts import read_contract
 from warehouse.errors import BuildError
 from warehouse.runs import Run
@@ -139,7 +139,7 @@ def following_drill(cluster: Cluster, say: Say, kills: int = 10, batches: int = 
         usual = time.monotonic() - started
         worker.start()
         try:
-            outcome = _killed(own, kills, usual, random.Random(seed), say)
+            outcome = load_through_kills(own, kills, usual, random.Random(seed), say)
             if batches:
                 outcome.lag = _published(own, batches, say)
         finally:
@@ -165,21 +165,25 @@ def following_drill(cluster: Cluster, say: Say, kills: int = 10, batches: int = 
     return outcome
 
 
-def _killed(own: Scratch, kills: int, usual: float, moments: random.Random, say: Say) -> Followed:
-    """Load again and again, until so many loads were killed."""
+def load_through_kills(own: Scratch, kills: int, usual: float, moments: random.Random, say: Say) -> Followed:
+    """Load again and again, until so many loads were killed; one that nobody kills takes `usual` seconds.
+
+    Raises:
+        BuildError: a load that nobody killed failed.
+    """
     outcome = Followed(0, 0, 0, 0)
     while outcome.kills < kills:
         process = own.begin("ingestion", "shop")
         try:
             # Mostly in the second half: the first is Python that starts.
-            said, _ = process.communicate(timeout=usual * moments.uniform(0.4, 1.1))
+            said, errors = process.communicate(timeout=usual * moments.uniform(0.4, 1.1))
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             outcome.kills += 1
             continue
         if process.returncode:
-            raise BuildError(f"a load that nobody killed failed: {said.strip().splitlines()[-1]}")
+            raise BuildError(f"a load that nobody killed failed: {last_line(said, errors)}")
         outcome.ends += 1
     say(f"{outcome.kills} loads killed, {outcome.ends} came to their end meanwhile")
     return outcome

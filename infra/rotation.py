@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import shutil
 from collections.abc import Callable
@@ -18,8 +17,9 @@ from infra.cluster import (
     run_sql,
     write_configuration,
 )
-from infra.drills import DATABASE, Say, backup
+from infra.drills import backup
 from infra.machine import own, wait_for, write
+from infra.records import Say, audited
 from warehouse.errors import BuildError
 
 
@@ -37,12 +37,7 @@ def rotate(cluster: Cluster, what: str, say: Say) -> None:
     if what not in ROTATED:
         raise BuildError(f"there is no key {what}: say KEY={', KEY='.join(ROTATED)}")
     ROTATED[what](cluster, say)
-    details = json.dumps({"rotated": what}).replace("'", "''")
-    if run_sql(cluster, primary_of(cluster), "select to_regclass('audit.events')", DATABASE):
-        run_sql(
-            cluster, primary_of(cluster),
-            f"insert into audit.events (event_name, details) values ('rotation', '{details}')", DATABASE,
-        )  # fmt: skip
+    audited(cluster, primary_of(cluster), "rotation", {"rotated": what})
 
 
 def _passwords(cluster: Cluster, say: Say) -> None:

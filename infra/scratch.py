@@ -39,21 +39,25 @@ class Scratch:
         }
         return subprocess.Popen(
             [sys.executable, "-m", module, *arguments], cwd=PROJECT_ROOT, env={**plain, **self.settings, **more},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         )  # fmt: skip
 
     def run(self, module: str, *arguments: str, **more: str) -> str:
-        """Run a command of the project. Returns what it said.
+        """Run a command of the project. Returns its output, without what it said of errors.
 
         Raises:
             BuildError: it failed, with its last line.
         """
         process = self.begin(module, *arguments, **more)
-        said, _ = process.communicate()
+        said, errors = process.communicate()
         if process.returncode:
-            last = (said.strip().splitlines() or ["it said nothing"])[-1]
-            raise BuildError(f"{module} {' '.join(arguments[:1])} failed: {last}")
+            raise BuildError(f"{module} {' '.join(arguments[:1])} failed: {last_line(said, errors)}")
         return said
+
+
+def last_line(said: str, errors: str) -> str:
+    """The last thing that a command told of what went wrong."""
+    return ((errors.strip() or said.strip()).splitlines() or ["it said nothing"])[-1]
 
 
 @contextmanager

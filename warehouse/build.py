@@ -74,8 +74,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     manifest = dbt.parse(target)
     models, declared = published_models(manifest, target), declared_access(manifest, target)
     with open_database(target) as database:
-        ledger.begin(database, manifest)
-        code = ledger.unit_tested_code(manifest)
+        code = ledger.unit_tested_code(manifest, ledger.begin(database, manifest))
         are_unit_tested = ledger.are_unit_tested(database, code)
         forced = request.full or request.select or request.backfill
         if not forced and ledger.is_up_to_date(database, list(models)):

@@ -26,11 +26,17 @@ GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp 
 GENERATION_LOAD_COLUMNS = "load_id varchar not null, source_name varchar not null"
 
 
-def begin(database: Database, manifest: Any) -> None:
-    """Write down what the build that starts now is about: the loads that it sees, the code that it has."""
+def begin(database: Database, manifest: Any) -> dict[str, str]:
+    """Write down what the build that starts now is about: the loads that it sees, the code that it has.
+
+    Returns:
+        The fingerprint of each relation's code.
+    """
     ensure_tables(database)
     register_loads(database)
-    write_code(database, fingerprints(manifest))
+    code = fingerprints(manifest)
+    write_code(database, code)
+    return code
 
 
 def ensure_tables(database: Database) -> None:
@@ -170,11 +176,11 @@ def write_code(database: Database, code: dict[str, str]) -> None:
         database.run(f"insert into {database.granary('code')} (relation_name, fingerprint) values {rows}")
 
 
-def unit_tested_code(manifest: Any) -> str:
-    """A fingerprint of all that unit tests depend on: the code, they themselves, dbt and its adapters."""
+def unit_tested_code(manifest: Any, code: dict[str, str]) -> str:
+    """A fingerprint of all that unit tests depend on: the relations' code, they themselves, dbt and its adapters."""
     versions = [version(package) for package in ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")]
     given = [f"{each.unique_id} {each.checksum}" for each in manifest.unit_tests.values()]
-    return _digest([*sorted(fingerprints(manifest).values()), *sorted(given), *versions])
+    return _digest([*sorted(code.values()), *sorted(given), *versions])
 
 
 def are_unit_tested(database: Database, code: str) -> bool:

@@ -56,15 +56,16 @@ def apply_tombstones(target: Target, say: Say) -> int | None:
                     tokens |= found
         gone = tokens - _still_used(database, tokens)
         drop_identifiers(target, gone)
-    if not known and not was_cut_short:
-        with open_database(target) as database:
-            database.run(f"delete from {database.granary('redacting')}")
-        return None
-    shred(target.folder)
+    is_changed = bool(known) or was_cut_short
+    if is_changed:
+        shred(target.folder)
     with open_database(target) as database:
-        ledger.outdate_everything(database)
+        if is_changed:
+            ledger.outdate_everything(database)
+            audited(database, "forget", json.dumps({"persons": len(known), "identifiers": len(gone)}))
         database.run(f"delete from {database.granary('redacting')}")
-        audited(database, "forget", json.dumps({"persons": len(known), "identifiers": len(gone)}))
+    if not is_changed:
+        return None
     say(f"{_counted(known, 'person')} gone from raw, {_counted(gone, 'identifier')} from the crosswalk")
     return len(known)
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,15 +20,16 @@ from urllib.parse import quote
 import psycopg2
 import pytest
 
-from infra.following import LOADED, MADE, Worker
+from infra.following import LOADED, MADE, Worker, load_through_kills
 from infra.machine import as_server, binary, own
-from ingestion.contracts import PROJECT_ROOT, read_contract
+from infra.scratch import Scratch
+from ingestion.contracts import read_contract
 from ingestion.demo.shop_schema import create_shop
 from ingestion.destination import Target
 from ingestion.extracts import SourceError
 from ingestion.sources import shop
 from tests.absent import absent
-from tests.crosswalks import identifiers
+from tests.crosswalks import VARIABLE, identifiers
 from tests.ingestion.loads import ask, load_source
 from tests.ingestion.test_shop import insert_address, insert_user, update_user, user_id
 from tests.ports import free_port
@@ -261,43 +259,23 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
 ) -> None:
     complete_rows(followed)
     seed = int(os.environ.get("GRANARY_SEED", "11"))
-    moments = random.Random(seed)
     warehouse = Target("dev", "duckdb", tmp_path / "warehouse")
-    environment = {**os.environ, "TARGET": "dev", "WAREHOUSE_DIR": str(warehouse.folder), **followed.environment}
-
-    def load(seconds: float | None) -> bool:
-        """Load in a process of its own, killed after some seconds. Says whether it came to its end."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ingestion", "shop"], cwd=PROJECT_ROOT, env=environment,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, text=True,
-        )  # fmt: skip
-        try:
-            said, _ = process.communicate(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            return False
-        assert process.returncode == 0, said
-        return True
-
+    place = {"TARGET": "dev", "WAREHOUSE_DIR": str(warehouse.folder), VARIABLE: os.environ[VARIABLE]}
+    loads = Scratch(tmp_path, {**place, **followed.environment})
     started = time.monotonic()
-    assert load(None)
+    loads.run("ingestion", "shop")
     usual = time.monotonic() - started
     writer = Worker(followed.connect, seed)
     writer.start()
-    kills = ends = 0
     try:
-        while kills < 6:
-            # Mostly in the second half: the first is Python that starts.
-            finished = load(usual * moments.uniform(0.4, 1.1))
-            kills, ends = kills + (not finished), ends + finished
+        outcome = load_through_kills(loads, 6, usual, random.Random(seed), print)
     finally:
         writer.done.set()
         writer.join()
-    assert load(None)
+    loads.run("ingestion", "shop")
     made, loaded = dict(followed.run(MADE)), dict(ask(warehouse, LOADED))
     assert made == loaded
     with capsys.disabled():
         count = sum(map(len, made.values()))
-        print(f"\n{kills} kills, {ends + 2} loads that ended, {writer.commits:,} commits, {count:,} versions: "
-              f"0 lost, 0 doubled (seed {seed})")  # fmt: skip
+        print(f"\n{outcome.kills} kills, {outcome.ends + 2} loads that ended, {writer.commits:,} commits, "
+              f"{count:,} versions: 0 lost, 0 doubled (seed {seed})")  # fmt: skip
