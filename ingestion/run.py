@@ -23,6 +23,15 @@ def _package(name: str):  # type: ignore[no-untyped-def]
     return importlib.import_module(f"ingestion.sources.{name}")
 
 
+def kept_logs() -> dict[str, int]:
+    """How much of their logs the servers of sources that are followed keep for it, in bytes, by source.
+
+    A package that follows a log says so with a function `kept_log`.
+    """
+    asked = {name: getattr(_package(name), "kept_log", lambda: None)() for name in configured_sources()}
+    return {name: kept for name, kept in asked.items() if kept is not None}
+
+
 def observation_time() -> datetime:
     """When the sources are looked at: now, or what GRANARY_OBSERVED_AT says (ISO 8601, UTC), for tests and replays."""
     given = os.environ.get("GRANARY_OBSERVED_AT")

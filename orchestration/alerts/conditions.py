@@ -1,4 +1,4 @@
-"""What is wrong with a warehouse, read from its runs and loads."""
+"""What is wrong with a warehouse, read from its runs and loads, its server, and the logs of what it follows."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from ingestion.contracts import read_contract, source_names
 from ingestion.destination import Target
+from ingestion.run import kept_logs
 from warehouse.query import ask, open_published
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
@@ -46,6 +47,7 @@ def what_is_wrong(target: Target, now: datetime) -> list[Alert]:
             return ask(connection, sql.format(runs=target.schema("runs")))[1]
 
         found = [*_failed_run(rows), *_late_sources(rows, now), *_failed_checks(rows), *_rejects(rows), *_unusual(rows)]
+        found += source_logs(now)
         if target.engine == "postgres":
             found += [*_slots(rows, now), *_replicas(rows, now), *_archive(rows)]
     return sorted(found, key=lambda alert: alert.key)
@@ -153,6 +155,16 @@ def _slots(rows: Rows, now: datetime) -> Iterator[Alert]:
             f"slot {name}", f"replication slot {name} keeps {float(kept) / 1e9:.1f} GB of the log", now, PLATFORM,
             "slot-lag.md",
         )  # fmt: skip
+
+
+def source_logs(now: datetime) -> Iterator[Alert]:
+    """A source's own server keeps more of its log for Granary than it should: nobody loads, or not fast enough."""
+    for name, kept in kept_logs().items():
+        if kept > SLOT_BYTES:
+            yield Alert(
+                f"log of {name}", f"the server of {name} keeps {kept / 1e9:.1f} GB of its log until it is loaded",
+                now, read_contract(name).owner or PLATFORM, "slot-lag.md",
+            )  # fmt: skip
 
 
 def _replicas(rows: Rows, now: datetime) -> Iterator[Alert]:

@@ -12,7 +12,8 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,10 +28,13 @@ from ingestion.contracts import read_contract
 from ingestion.demo.shop_schema import create_shop
 from ingestion.destination import Target
 from ingestion.extracts import SourceError
+from ingestion.loading import load
+from ingestion.run import kept_logs
 from ingestion.sources import shop
+from orchestration.alerts import conditions
 from tests.absent import absent
 from tests.crosswalks import VARIABLE, identifiers
-from tests.ingestion.loads import ask, load_source
+from tests.ingestion.loads import NOON, ask, load_source
 from tests.ingestion.test_shop import insert_address, insert_user, update_user, user_id
 from tests.ports import free_port
 
@@ -252,6 +256,53 @@ def test_what_keeps_a_log_from_being_followed(
         "_revision desc) = 1 and _operation <> 'D' order by id",
     )
     assert latest == [(3,), (4,), (5,), (6,)]
+
+
+def test_a_table_that_its_contract_gets_later(
+    followed: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is seen as it is then, and followed from there; the others miss nothing, in small batches either."""
+    complete_rows(followed)
+    whole = read_contract("shop")
+    early = replace(whole, tables=tuple(table for table in whole.tables if table.name != "addresses"))
+    monkeypatch.setenv("SOURCES__SHOP__BATCH", "2")
+    load(early, shop.extracts, warehouse, NOON)
+    followed.run("delete from addresses where id = 5", insert_address(6))
+    for number in range(1, 6):
+        followed.run(update_user(number, "2025-06-02 00:00:00", "suspended", 2))
+    result = load_source(shop, warehouse)
+    assert (result["addresses"].loaded, result["users"].loaded) == (5, 0)
+    followed.run("update addresses set city = 'Leeds' where id = 1")
+    counts = [load_source(shop, warehouse) for _ in range(12)]
+    assert [sum(each[name].loaded for each in counts) for name in ("users", "addresses")] == [5, 1]
+    found = versions(warehouse, "addresses", "city")
+    assert [(row[0], row[2]) for row in found] == [
+        (1, "York"), (1, "Leeds"), (2, "York"), (3, "York"), (4, "York"), (6, "York")
+    ]  # fmt: skip
+
+
+def test_how_much_of_the_log_the_server_keeps(
+    followed: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kept_logs() == {}, "there is no slot yet"
+    complete_rows(followed)
+    load_source(shop, warehouse)
+    load_source(shop, warehouse)
+    before = kept_logs()["shop"]
+    followed.run("create table filler as select repeat('x', 100) as x from generate_series(1, 100000)")
+    assert kept_logs()["shop"] > before + 10_000_000
+    monkeypatch.setattr(conditions, "SLOT_BYTES", 10_000_000)
+    [alert] = conditions.source_logs(datetime(2026, 1, 1))  # noqa: DTZ001
+    assert (alert.key, alert.runbook) == ("log of shop", "slot-lag.md")
+    # With a checkpoint the server notes from where on a reader could begin again.
+    for _ in range(2):
+        followed.run("checkpoint")
+        load_source(shop, warehouse)
+    assert kept_logs()["shop"] < 10_000_000
+    monkeypatch.setenv("SOURCES__SHOP__CREDENTIALS", "postgresql://127.0.0.1:1/nobody")
+    assert kept_logs() == {}, "who can't be asked is another alert's concern"
+    monkeypatch.setenv("SOURCES__SHOP__FOLLOW", "polling")
+    assert kept_logs() == {}
 
 
 def test_killed_again_and_again_nothing_is_lost_or_doubled(

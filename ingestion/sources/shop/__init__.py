@@ -3,6 +3,6 @@
 See README.md beside this file for what it loads, how it is configured, and what polling can't see.
 """
 
-from ingestion.sources.shop.source import extracts, is_configured
+from ingestion.sources.shop.source import extracts, is_configured, kept_log
 
-__all__ = ["extracts", "is_configured"]
+__all__ = ["extracts", "is_configured", "kept_log"]

@@ -65,14 +65,17 @@ def extracts(following: Following) -> Generator[Extract, None, None]:
         SourceError: the server can't be followed, or its slot is gone.
     """
     tables = following.reader.contract.tables
-    cursors = [_cursor(following.reader, table) for table in tables]
+    since = {table.name: _cursor(following.reader, table) for table in tables}
+    unseen = tuple(table for table in tables if since[table.name] is None)
     try:
         with closing(psycopg2.connect(dsn(following.url))) as connection:
             connection.autocommit = True
             require_whole_log(connection, following.database.schema, tables)
             status = slot_status(connection, following.slot)
-            if all(cursor is None for cursor in cursors):
-                yield from _snapshot(following, connection, drop=status is not None)
+            if len(unseen) == len(tables):
+                if status is not None:
+                    patiently(lambda: rows(connection, "select pg_drop_replication_slot(%s)", [following.slot]))
+                yield from _snapshot(following, connection, unseen, quoted(following.slot))
                 return
             if status is None or status == "lost":
                 raise SourceError(
@@ -80,7 +83,10 @@ def extracts(following: Following) -> Generator[Extract, None, None]:
                     "load; nothing was loaded. Load with SOURCES__SHOP__FOLLOW=polling once, which sees what is there "
                     "now and what was deleted; then follow again, from a new snapshot"
                 )
-            yield from _changes(following, connection, max(each or 0 for each in cursors))
+            yield from _changes(following, connection, {name: at for name, at in since.items() if at is not None})
+            # The contract got these later. Their snapshot is younger than where the slot moves on to.
+            if unseen:
+                yield from _snapshot(following, connection, unseen, f"{quoted(f'{following.slot}_new')} TEMPORARY")
     except psycopg2.Error as error:
         raise SourceError(f"shop: the log could not be followed: {first_line(error)}; load again") from error
 
@@ -94,14 +100,14 @@ def _as_text(file: Path, names: Iterable[str]) -> str:
     return copied_csv(file, dict.fromkeys(names, "varchar"))
 
 
-def _snapshot(following: Following, connection: Any, *, drop: bool) -> Generator[Extract, None, None]:
-    """All tables as they were when the slot began, which a load that was never completed may have made already."""
+def _snapshot(
+    following: Following, connection: Any, tables: tuple[Table, ...], slot: str
+) -> Generator[Extract, None, None]:
+    """Tables as they were when a slot began, which is made here: its quoted name, and whether it is temporary."""
     database, reader = following.database, following.reader
-    if drop:
-        patiently(lambda: rows(connection, "select pg_drop_replication_slot(%s)", [following.slot]))
     with closing(psycopg2.connect(dsn(following.url), connection_factory=LogicalReplicationConnection)) as replication:
         with replication.cursor() as cursor:
-            cursor.execute(f"CREATE_REPLICATION_SLOT {quoted(following.slot)} LOGICAL wal2json EXPORT_SNAPSHOT")
+            cursor.execute(f"CREATE_REPLICATION_SLOT {slot} LOGICAL wal2json EXPORT_SNAPSHOT")
             _, start, snapshot, _ = cursor.fetchone() or (None,) * 4
         connection.autocommit = False
         with connection.cursor() as cursor:
@@ -109,7 +115,7 @@ def _snapshot(following: Following, connection: Any, *, drop: bool) -> Generator
             cursor.execute("set transaction snapshot %s", [snapshot])
             cursor.execute("set local timezone = 'UTC'")
         position = int(rows(connection, "select %s::pg_lsn - '0/0'::pg_lsn", [start])[0][0])
-        for table in reader.contract.tables:
+        for table in tables:
             named = sql.Identifier(database.schema, table.name)
             count = int(rows(connection, sql.SQL("select count(*) from {}").format(named))[0][0])  # type: ignore[arg-type]
             columns = sql.SQL(", ").join(map(sql.Identifier, table.column_names))
@@ -146,8 +152,10 @@ def _gone(reader: Reader, table: Table, seen: str, position: int) -> str | None:
     )
 
 
-def _changes(following: Following, connection: Any, since: int) -> Generator[Extract, None, None]:
-    reader, tables = following.reader, following.reader.contract.tables
+def _changes(following: Following, connection: Any, since: Mapping[str, int]) -> Generator[Extract, None, None]:
+    """What the log has of each table since a position of its own: one that came later was seen later."""
+    reader = following.reader
+    tables = tuple(table for table in reader.contract.tables if table.name in since)
     bound = int(rows(connection, "select pg_current_wal_flush_lsn() - '0/0'::pg_lsn")[0][0])
     file = reader.workspace / "log.csv"
     query = decoded(following.slot, following.batch, following.database.schema, tables, bound)
@@ -165,10 +173,12 @@ def _changes(following: Following, connection: Any, since: int) -> Generator[Ext
     row = reader.connection.execute("select count(*), max(committed) from log").fetchone()
     lines, last = row if row else (0, None)
     # The server stops after the commit with which the batch is full; what it counts are lines, commits among them.
-    end = max(since, int(last) if lines >= following.batch else bound)
-    reader.connection.execute(f"delete from log where committed <= {since}")
+    end = max(min(since.values()), int(last) if lines >= following.batch else bound)
     for table in tables:
-        yield _extract(reader, table, end, following.notes[table.name])
+        reader.connection.execute(
+            f"delete from log where table_name = {literal(table.name)} and committed <= {since[table.name]}"
+        )
+        yield _extract(reader, table, max(end, since[table.name]), following.notes[table.name])
     reader.on_complete.append(lambda: move_on(following.url, following.slot, end))
 
 

@@ -55,6 +55,17 @@ def slot_status(connection: Any, slot: str) -> str | None:
     return str(found[0][0]) if found else None
 
 
+def kept_bytes(url: str, slot: str) -> int | None:
+    """How much of its log the server keeps for a slot, in bytes; None where there is none of that name."""
+    with closing(psycopg2.connect(dsn(url))) as connection:
+        found = rows(
+            connection,
+            "select pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) from pg_replication_slots where slot_name = %s",
+            [slot],
+        )
+    return int(found[0][0] or 0) if found else None
+
+
 def to_file(connection: Any, query: sql.Composable, file: Path) -> Path:
     """Write a query's rows to a CSV file with a header, by COPY."""
     with connection.cursor() as cursor, file.open("wb") as target:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import dlt
 import duckdb
+import psycopg2
 
 from ingestion.contracts import Table
 from ingestion.extracts import Extract, Reader, SourceError, first_line
 from ingestion.sources.shop import changes, polling, replication
 from ingestion.sources.shop.database import Database, attach
+from ingestion.sources.shop.slot import kept_bytes
 
 FOLLOW = ("auto", "changes", "polling", "replication")
 
@@ -56,6 +59,19 @@ def settings() -> Settings:
         slot=str(_setting("slot", "granary")),
         batch=int(_setting("batch", 100_000)),
     )
+
+
+def kept_log() -> int | None:
+    """How much of its log the shop's server keeps for what follows it, in bytes.
+
+    None where nobody follows it, and where it can't be asked: then its loads fail and say so.
+    """
+    chosen = settings()
+    if chosen.follow != "replication":
+        return None
+    with suppress(psycopg2.Error):
+        return kept_bytes(chosen.credentials, chosen.slot)
+    return None
 
 
 def extracts(reader: Reader) -> Generator[Extract, None, None]:
