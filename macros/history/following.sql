@@ -13,7 +13,7 @@
 {# The nodes that follow the fact `relation_name`. #}
 {% macro followers_of(relation_name) -%}
     {%- set found = [] -%}
-    {%- for node in (graph.nodes.values() if execute else []) if node.resource_type == 'model' -%}
+    {%- for node in models_of_graph() -%}
         {%- set follows = (node.config.meta or {}).get('follows') -%}
         {%- if follows and follows.relation == relation_name -%}{%- do found.append(node) -%}{%- endif -%}
     {%- endfor -%}

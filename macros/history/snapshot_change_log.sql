@@ -77,7 +77,7 @@
 {% macro keys_touched_by_new_loads(keys, log_sql) -%}
     {%- set touched_by = (config.get('meta') or {}).get('touched_by') -%}
     {%- set source = namespace(sql=none if touched_by else log_sql) -%}
-    {%- for node in graph.nodes.values() if node.resource_type == 'model' and node.name == touched_by -%}
+    {%- for node in models_of_graph() if node.name == touched_by -%}
         {%- set source.sql = node.relation_name -%}
     {%- endfor -%}
     {%- if not source.sql -%}

@@ -6,6 +6,15 @@
         and (node.config.meta or {}).get('published', false)) }}
 {%- endmacro %}
 
+{# The project's models, while something is executed. dbt makes each node anew that is asked for, tests among them. #}
+{% macro models_of_graph() -%}
+    {%- set found = [] -%}
+    {%- for unique_id in (graph.nodes if execute else []) if unique_id.startswith('model.') -%}
+        {%- do found.append(graph.nodes[unique_id]) -%}
+    {%- endfor -%}
+    {{ return(found) }}
+{%- endmacro %}
+
 {% macro schema_prefix() -%}
     {{ return(target.schema ~ '_' if target.name == 'sandbox' else '') }}
 {%- endmacro %}
