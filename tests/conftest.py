@@ -36,6 +36,12 @@ if os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ |= {"DBT_TARGET_PATH": str(own), "DBT_LOG_PATH": str(own)}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files of slow tests come first, and the quick ones fill what is left, so that all processes end together."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads the settings of the person who runs it."""

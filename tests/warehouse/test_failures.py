@@ -19,6 +19,8 @@ from tests.warehouse.warehouses import build_from, differences, opened, settings
 from warehouse.build import Request
 from warehouse.errors import BuildError
 
+pytestmark = pytest.mark.slow
+
 
 def assert_still_published(warehouse: Path, before: os.stat_result) -> None:
     assert (warehouse / "warehouse.duckdb").stat().st_ino == before.st_ino

@@ -16,6 +16,8 @@ from warehouse.database import open_database
 from warehouse.diff import show_difference
 from warehouse.errors import BuildError
 
+pytestmark = pytest.mark.slow
+
 
 class Company:
     """A small company and its warehouse on one engine."""

@@ -11,6 +11,8 @@ from ingestion.demo import next_day, serving, simulate
 from tests.warehouse.warehouses import build_from, build_from_demo, differences, opened
 from warehouse.build import Request
 
+pytestmark = pytest.mark.slow
+
 START, STEPS, DAYS_A_STEP = 40, 3, 6
 
 

@@ -13,7 +13,7 @@ from tests.warehouse.warehouses import build_from, connected, differences
 from warehouse.build import Request
 from warehouse.errors import BuildError
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ from tests.prove.tally import Tally
 from tests.prove.world import World
 from warehouse.database import open_database
 
+pytestmark = pytest.mark.slow
+
 SEED = 20261121
 
 

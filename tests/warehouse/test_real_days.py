@@ -18,6 +18,8 @@ from tests.prove.world import expect_same
 from tests.warehouse.real_days import REAL_DAYS, wrong_figures
 from tests.warehouse.warehouses import attach_published, build_from, differences, opened, settings
 
+pytestmark = pytest.mark.slow
+
 NOT_TESTED = "THE REAL TRADING DAYS ARE NOT HERE: THE WAREHOUSE WAS NOT TESTED ON THEM"
 
 

@@ -14,7 +14,7 @@ from warehouse.build import Request
 from warehouse.database import open_database
 from warehouse.history import rebuild_history
 
-pytestmark = pytest.mark.battery
+pytestmark = [pytest.mark.slow, pytest.mark.battery]
 
 
 @pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])

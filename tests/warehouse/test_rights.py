@@ -13,7 +13,7 @@ from tests.prove.world import World
 from tests.warehouse.conftest import as_environment
 from tests.warehouse.warehouses import connected
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,8 @@ from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.status import print_status
 
+pytestmark = pytest.mark.slow
+
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 FIRST_DAY = date(2024, 3, 4)
 

@@ -19,7 +19,7 @@ from tests.prove.world import World
 from tests.warehouse.test_rights import another_day, ask
 from tests.warehouse.warehouses import connected, opened, settings
 
-pytestmark = pytest.mark.battery
+pytestmark = [pytest.mark.slow, pytest.mark.battery]
 
 
 def mounted(folder: Path, size: str, options: str = "") -> bool:

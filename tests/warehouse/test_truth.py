@@ -11,6 +11,8 @@ import pytest
 from ingestion.duck import load_extension
 from tests.warehouse.warehouses import opened
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def both(built: Path, company: Path) -> Iterator[duckdb.DuckDBPyConnection]:
