@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
@@ -84,20 +85,28 @@ def new_postgres_database(postgres_server: dict[str, str]) -> Callable[[], dict[
 
     def make() -> dict[str, str]:
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        connection = psycopg2.connect(**postgres_server)
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(f"create database {name}")
-        connection.close()
+        _on_server(postgres_server, f"create database {name}")
         return postgres_server | {"dbname": name}
 
     return make
 
 
 @pytest.fixture
-def postgres(new_postgres_database: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """A new database on the Postgres server. Returns libpq's settings for it."""
-    return new_postgres_database()
+def postgres(postgres_server: dict[str, str]) -> Iterator[dict[str, str]]:
+    """A new database on the Postgres server, for one test. Yields libpq's settings for it.
+
+    It has the name that the test before gave it: dbt parses the project anew for each name.
+    """
+    name = f"test_{os.getpid()}"
+    _on_server(postgres_server, f"create database {name}")
+    yield postgres_server | {"dbname": name}
+    _on_server(postgres_server, f"drop database {name} with (force)")
+
+
+def _on_server(server: dict[str, str], statement: str) -> None:
+    with closing(psycopg2.connect(**server)) as connection, connection.cursor() as cursor:
+        connection.autocommit = True
+        cursor.execute(statement)
 
 
 @pytest.fixture(scope="session")

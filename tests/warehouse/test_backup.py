@@ -51,14 +51,14 @@ def test_there_and_back(running: tuple[Path, Path], built: Path, monkeypatch: py
     with reading(warehouse / "warehouse.duckdb"):
         backup, said = backed_up(warehouse)
     assert said[0].startswith(f"backup {backup}: ") and "checked" in said[0]
-    build_from_demo(warehouse, company, DBT_EXCLUDE_RESOURCE_TYPES="test unit_test")
+    build_from_demo(warehouse, company)
     assert differences(built, warehouse), "a day has passed since"
     lines = restored(warehouse)
     assert lines[-1].startswith(f"restored {backup} of ")
     assert differences(built, warehouse) == {}
     # It goes on from there: what came since is loaded again, and nothing twice.
     aside = next(warehouse.glob("before_restore_*"))
-    build_from_demo(warehouse, company, DBT_EXCLUDE_RESOURCE_TYPES="test unit_test")
+    build_from_demo(warehouse, company)
     shutil.rmtree(warehouse / "backups")
     assert differences(aside, warehouse) == {}
 

@@ -12,7 +12,6 @@ import pytest
 from ingestion.destination import current_target
 from ingestion.tombstones import read_tombstones
 from tests.crosswalks import identifiers
-from tests.warehouse.conftest import as_environment
 from tests.warehouse.small_shop import SmallShop, account, user_id
 from tests.warehouse.test_history_builds import ENGINES_OF_BATTERY
 from warehouse import redaction
@@ -32,7 +31,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "test unit_test")
     engine: dict[str, str] = {}
     if request.param == "postgres":
-        engine = {"TARGET": "prod", **as_environment(request.getfixturevalue("new_postgres_database")())}
+        engine = {"TARGET": "prod", **request.getfixturevalue("postgres_database")}
     shop = SmallShop(tmp_path, {**engine, "DBT_EXCLUDE_RESOURCE_TYPES": "test unit_test"})
     shop.log("categories", "06-01 00:00:00", id=1, name="Tea")
     shop.log("products", "06-01 00:00:00", id=1, sku="P1", name="Mug", category_id=1)

@@ -77,6 +77,7 @@ def test_a_day_at_a_time_is_all_at_once(real_days: Path, at_once: Path, tmp_path
     assert differences(at_once, warehouse) == {}
 
 
+@pytest.mark.battery
 def test_late_days_and_a_wrong_file_leave_no_trace(real_days: Path, tmp_path: Path) -> None:
     """Eight days, five of them late, one wrong at first; all 152, and Postgres, are for `make prove`."""
     days, tally = sorted(real_days.iterdir())[:8], Tally()
@@ -91,7 +92,8 @@ def test_late_days_and_a_wrong_file_leave_no_trace(real_days: Path, tmp_path: Pa
 def test_every_figure_on_postgres(
     real_days: Path, at_once: Path, postgres_database: dict[str, str], tmp_path: Path
 ) -> None:
-    build_from(tmp_path, {"SOURCES__RETAIL__BUCKET_URL": str(real_days), "TARGET": "prod", **postgres_database})
+    prod = {"SOURCES__RETAIL__BUCKET_URL": str(real_days), "TARGET": "prod", **postgres_database}
+    build_from(tmp_path, prod, tested=False)
     with connect() as connection:
         attach_published(connection, postgres_database, "pg")
         assert wrong_figures(connection, "pg.commerce.fct_sales") == []

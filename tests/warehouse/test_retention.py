@@ -11,7 +11,6 @@ import pytest
 
 from ingestion.contracts import ContractError, Table, read_contract
 from ingestion.destination import current_target
-from tests.warehouse.conftest import as_environment
 from tests.warehouse.small_shop import SmallShop, user_id
 from tests.warehouse.test_history_builds import ENGINES_OF_BATTERY
 from warehouse.forgetting import forget
@@ -26,7 +25,7 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> SmallShop:
     """Users with versions on days of June 2025, in two loads, published."""
     engine: dict[str, str] = {}
     if request.param == "postgres":
-        engine = {"TARGET": "prod", **as_environment(request.getfixturevalue("new_postgres_database")())}
+        engine = {"TARGET": "prod", **request.getfixturevalue("postgres_database")}
     shop = SmallShop(tmp_path, engine)
     shop.log("users", "06-01 00:00:00", id=user_id(1), email="a@example.com", status="active")
     shop.log("users", "06-02 00:00:00", id=user_id(1), email="a@example.com", status="inactive")
