@@ -15,11 +15,16 @@ from ingestion.duck import connect
 VARIABLE = "PRIVACY__CROSSWALK"
 
 
-def share_crosswalk() -> None:
-    """Have every warehouse of this process and those that it starts, on either engine, take tokens from one file."""
+def share_crosswalk() -> str:
+    """Have every warehouse of this process and those that it starts, on either engine, take tokens from one file.
+
+    Returns:
+        The file.
+    """
     folder = tempfile.mkdtemp(prefix="granary_crosswalk_")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ[VARIABLE] = str(Path(folder) / "crosswalk.duckdb")
+    return os.environ[VARIABLE]
 
 
 def identifiers() -> dict[str, str]:

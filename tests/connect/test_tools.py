@@ -28,7 +28,6 @@ import sqlalchemy
 from ingestion.destination import current_target
 from ingestion.duck import load_extension
 from tests.absent import package
-from tests.warehouse.conftest import built, company, marts_on_postgres  # noqa: F401 (fixtures)
 from tests.warehouse.warehouses import connected, opened, settings
 from warehouse.export import Wanted, export
 
@@ -57,7 +56,7 @@ class Login:
 
 
 @pytest.fixture(scope="module")
-def login(request: pytest.FixtureRequest, built: Path) -> Iterator[Login]:  # noqa: F811
+def login(request: pytest.FixtureRequest, built: Path) -> Iterator[Login]:
     """The company's published marts on Postgres, a role that may read them, and a port on the loopback."""
     server = request.getfixturevalue("marts_on_postgres")()
     with closing(connected(server)) as owner, owner.cursor() as cursor:
@@ -137,7 +136,7 @@ def by_duckdb(login: Login) -> Any:
 
 
 @pytest.fixture(scope="module")
-def truth(built: Path) -> tuple[int, Decimal]:  # noqa: F811
+def truth(built: Path) -> tuple[int, Decimal]:
     with opened(built) as connection:
         row = connection.execute(QUESTION).fetchone()
     assert row is not None and row[0] > 1000
@@ -156,13 +155,13 @@ def test_a_driver_reads_the_marts(
     assert (int(lines), Decimal(amount)) == truth
 
 
-def test_a_duckdb_client_reads_the_published_file(built: Path, truth: tuple[int, Decimal]) -> None:  # noqa: F811
+def test_a_duckdb_client_reads_the_published_file(built: Path, truth: tuple[int, Decimal]) -> None:
     with closing(duckdb.connect(str(built / "warehouse.duckdb"), read_only=True)) as connection:
         row = connection.execute(QUESTION).fetchone()
     assert row is not None and (row[0], Decimal(row[1])) == truth
 
 
-def test_a_parquet_file_is_read_by_arrow(built: Path, tmp_path: Path, truth: tuple[int, Decimal]) -> None:  # noqa: F811
+def test_a_parquet_file_is_read_by_arrow(built: Path, tmp_path: Path, truth: tuple[int, Decimal]) -> None:
     with settings({"TARGET": "dev", "WAREHOUSE_DIR": str(built)}):
         path = export(current_target(), Wanted("commerce.fct_sales", "parquet", folder=tmp_path), lambda line: None)
     table = pyarrow.parquet.read_table(path)

@@ -8,8 +8,7 @@ import pytest
 
 from infra.migrate import migrate
 from tests.crosswalks import VARIABLE
-from tests.warehouse.conftest import as_environment, built, company, marts_on_postgres  # noqa: F401 (fixtures)
-from tests.warehouse.warehouses import settings
+from tests.warehouse.warehouses import as_environment, settings
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -14,9 +14,8 @@ from alembic.script import ScriptDirectory
 
 from infra.migrate import BASE, HEAD, MIGRATIONS
 from tests.infra.conftest import migrated
-from tests.warehouse.conftest import as_environment
 from tests.warehouse.test_rights import ask
-from tests.warehouse.warehouses import connected
+from tests.warehouse.warehouses import as_environment, connected
 from warehouse.errors import BuildError
 
 pytestmark = pytest.mark.postgres

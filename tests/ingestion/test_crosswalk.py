@@ -25,7 +25,7 @@ from ingestion.destination import Target
 from ingestion.duck import connect
 from ingestion.privacy import as_known, identifier_in, kind_of
 from tests.crosswalks import VARIABLE
-from tests.warehouse.conftest import as_environment
+from tests.warehouse.warehouses import as_environment
 
 PEOPLE = Table(
     "made_up",

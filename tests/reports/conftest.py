@@ -12,12 +12,11 @@ from playwright.sync_api import Browser, sync_playwright
 from ingestion.destination import current_target
 from reports.site.build import build_site
 from tests.absent import absent
-from tests.warehouse.conftest import built, company, marts_on_postgres  # noqa: F401 (fixtures)
 from tests.warehouse.warehouses import settings
 
 
 @pytest.fixture(scope="session")
-def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def site(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `make site` writes."""
     folder = tmp_path_factory.mktemp("reports") / "site"
     with settings({"TARGET": "dev", "WAREHOUSE_DIR": str(built)}):

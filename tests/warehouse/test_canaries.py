@@ -16,9 +16,9 @@ from ingestion.destination import current_target
 from ingestion.duck import connect, load_extension
 from reports.site.build import build_site
 from tests.crosswalks import identifiers
-from tests.warehouse.conftest import as_environment
 from tests.warehouse.small_shop import SmallShop, account, user_id
 from tests.warehouse.test_history_builds import ENGINES
+from tests.warehouse.warehouses import as_environment
 from warehouse.errors import BuildError
 from warehouse.status import print_status
 

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from tests.crosswalks import identifiers
-from tests.warehouse.conftest import as_environment
 from tests.warehouse.made_up_history import said
 from tests.warehouse.small_shop import SmallShop, account, user_id
+from tests.warehouse.warehouses import as_environment
 from warehouse.database import Database
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,7 @@ import psycopg2
 import pytest
 
 from tests.prove.world import World
-from tests.warehouse.conftest import as_environment
-from tests.warehouse.warehouses import connected
+from tests.warehouse.warehouses import as_environment, connected
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 

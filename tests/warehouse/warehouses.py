@@ -62,10 +62,18 @@ def build_from_demo(
     folder: Path,
     company: Path,
     request: Request = Request(),  # noqa: B008
+    *,
+    tested: bool = False,
 ) -> list[str]:
-    """Build from all systems of a simulated company, served for as long as the build takes, without dbt's tests."""
+    """Build from all systems of a simulated company, served for as long as the build takes."""
     with serving(company, faults=[]) as systems:
-        return build_from(folder, systems, request, tested=False)
+        return build_from(folder, systems, request, tested=tested)
+
+
+def as_environment(postgres: dict[str, str]) -> dict[str, str]:
+    """libpq's settings as the environment variables of the same meaning."""
+    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
+    return {names[key]: value for key, value in postgres.items() if key in names}
 
 
 def connected(server: Mapping[str, str], user: str | None = None) -> psycopg2.extensions.connection:
