@@ -186,8 +186,13 @@ def make_synchronous(cluster: Cluster, primary: str, replica: str) -> None:
 
 
 def point_pooler(cluster: Cluster, primary: str) -> None:
-    """Let the pooler lead to this node, and write down that it takes writes. Who is connected stays so, and waits."""
-    write(cluster.root / "conf" / "pgbouncer.ini", _filled("pgbouncer.ini", cluster, primary))
+    """Let the pooler lead writers to this node and readers to its replica, and write down that it takes writes.
+
+    Who is connected stays so, and waits. While no replica follows, readers are led to the primary too.
+    """
+    follows = run_sql(cluster, primary, "select 1 from pg_stat_replication where state = 'streaming'")
+    readers = cluster.other(primary) if follows else primary
+    write(cluster.root / "conf" / "pgbouncer.ini", _filled("pgbouncer.ini", cluster, primary, readers))
     write(cluster.root / "conf" / "primary", primary + "\n")
     if pid := _pooler_pid(cluster):
         os.kill(pid, signal.SIGHUP)
@@ -269,11 +274,11 @@ def _make_roles(cluster: Cluster, node: str) -> None:
     run_sql(cluster, node, (TEMPLATES / "pooler.sql").read_text(encoding="utf-8"), "granary")
 
 
-def _filled(name: str, cluster: Cluster, node: str = NODES[0]) -> str:
+def _filled(name: str, cluster: Cluster, node: str = NODES[0], readers: str = NODES[1]) -> str:
     values = {
         "root": str(cluster.root), "node": node, "port": str(cluster.node_port(node)),
         "pooler_port": str(cluster.pooler_port), "stanza": STANZA, "cipher": cluster.secret("repository"),
-        "data": str(cluster.data(node)),
+        "data": str(cluster.data(node)), "readers_port": str(cluster.node_port(readers)),
     }  # fmt: skip
     return Template((TEMPLATES / name).read_text(encoding="utf-8")).substitute(values)
 

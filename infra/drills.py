@@ -239,6 +239,7 @@ def rejoin(cluster: Cluster, old: str, new: str) -> None:
     follow(cluster, new, old)
     start_node(cluster, old)
     make_synchronous(cluster, new, old)
+    point_pooler(cluster, new)
 
 
 _MARKERS = "create schema if not exists drill; create table if not exists drill.markers (text text)"

@@ -116,6 +116,22 @@ def test_readers_come_by_the_pooler_encrypted(production: Production) -> None:
     assert verifiers == "0"
 
 
+def test_readers_have_the_replica(production: Production) -> None:
+    """What is published on the primary is read on the replica, by the same rights, and nothing can be written there."""
+    number = "select generation_number from ops.generation"
+    with closing(production.reader(dbname="granary_readers")) as reader, closing(production.reader()) as primary:
+        assert (ask(reader, "select pg_is_in_recovery()"), ask(primary, "select pg_is_in_recovery()")) == (
+            [(True,)], [(False,)],
+        )  # fmt: skip
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            ask(reader, "select * from raw_shop.users")
+        another_day(production.world)
+        published = ask(primary, number)
+        wait_for(lambda: ask(reader, number) == published, "the replica doesn't show what is published")
+        sums = "select count(*), sum(net_amount) from commerce.fct_sales"
+        assert ask(reader, sums) == ask(primary, sums)
+
+
 def test_settings_of_one_session_are_not_the_next_ones(production: Production) -> None:
     with closing(production.reader()) as one:
         ask(one, "set application_name = 'left behind'; set search_path = core")
@@ -144,6 +160,8 @@ def test_backup_restore_and_failover(production: Production) -> None:
     outcome = failover_drill(cluster, said.append)
     assert outcome.lost == 0 and outcome.acknowledged > 100
     assert primary_of(cluster) == "two"
+    with closing(production.reader(dbname="granary_readers")) as reader:
+        assert ask(reader, "select pg_is_in_recovery()") == [(True,)], "readers have the replica again"
     with closing(production.reader()) as reader:
         before = ask(reader, "select max(generation_number) from ops.generation")[0][0]
     world.engine |= {"PGPORT": str(cluster.node_port("two"))}
