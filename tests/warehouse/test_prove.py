@@ -21,7 +21,6 @@ pytestmark = pytest.mark.slow
 SEED = 20261121
 
 
-@pytest.mark.battery
 def test_late_corrected_and_rolled_back_comes_out_the_same(tmp_path: Path) -> None:
     tally = Tally()
     follow([(str(step), int(number)) for step, number in PLAN], World(tmp_path), tally)
@@ -58,8 +57,9 @@ def test_a_late_original_does_not_win(tmp_path: Path) -> None:
     world.expect_same_as_all_at_once("a late original", Tally())
 
 
-@pytest.mark.battery
-@pytest.mark.parametrize("engine", ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.mark.parametrize(
+    "engine", ["duckdb", pytest.param("postgres", marks=[pytest.mark.postgres, pytest.mark.battery])]
+)
 def test_killed_builds_leave_whole_generations(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     settings = None if engine == "duckdb" else {**request.getfixturevalue("postgres_database"), "TARGET": "prod"}
     tally = Tally()
