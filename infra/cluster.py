@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
+from infra.certificates import make_certificates
 from infra.machine import SERVER_USER, as_server, as_user, binary, own, require_tools, wait_for, write
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -80,7 +81,7 @@ def bring_up(cluster: Cluster, say: Callable[[str], None]) -> None:
     started = time.monotonic()
     _make_folders(cluster)
     _make_secrets(cluster)
-    make_certificates(cluster)
+    make_certificates(cluster.root / "tls")
     write_configuration(cluster)
     primary = primary_of(cluster)
     if not (cluster.data(primary) / "PG_VERSION").exists():
@@ -227,22 +228,6 @@ def _make_secrets(cluster: Cluster) -> None:
     for name in SECRETS:
         if not (cluster.root / "secrets" / name).exists():
             write(cluster.root / "secrets" / name, secrets.token_urlsafe(32) + "\n")
-
-
-def make_certificates(cluster: Cluster) -> None:
-    """A certificate authority of the cluster's own, and a server certificate by it, for the loopback's names."""
-    folder = cluster.root / "tls"
-    if (folder / "server.crt").exists():
-        return
-    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc"]
-    as_server(["openssl", "req", "-x509", *curve, "-days", "3650", "-subj", "/CN=granary ca",
-               "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.crt"])  # fmt: skip
-    as_server(["openssl", "req", "-x509", *curve, "-days", "825", "-subj", "/CN=localhost",
-               "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE",
-               "-CA", f"{folder}/ca.crt", "-CAkey", f"{folder}/ca.key",
-               "-keyout", f"{folder}/server.key", "-out", f"{folder}/server.crt"])  # fmt: skip
-    for name in ("ca.key", "server.key"):
-        (folder / name).chmod(0o600)
 
 
 def write_configuration(cluster: Cluster) -> None:

@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from infra.certificates import make_certificates
 from infra.cluster import (
     Cluster,
     follow_by,
-    make_certificates,
     pgbackrest,
     point_pooler,
     primary_of,
@@ -58,7 +58,7 @@ def _certificates(cluster: Cluster, say: Say) -> None:
     before.chmod(0o700)
     for file in (cluster.root / "tls").iterdir():
         file.unlink()
-    make_certificates(cluster)
+    make_certificates(cluster.root / "tls")
     _reconnect(cluster)
     say(f"the authority and the server's certificate are new; give clients {cluster.root}/tls/ca.crt")
     say(f"the old ones are in {before}: delete them")

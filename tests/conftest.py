@@ -95,21 +95,19 @@ def new_postgres_database(postgres_server: dict[str, str]) -> Callable[[], dict[
 
 
 @pytest.fixture
-def postgres(postgres_server: dict[str, str]) -> Iterator[dict[str, str]]:
-    """A new database on the Postgres server, for one test. Yields libpq's settings for it.
+def postgres(postgres_server: dict[str, str]) -> dict[str, str]:
+    """A new database on the Postgres server, for one test. Returns libpq's settings for it.
 
     It has the name that the test before gave it: dbt parses the project anew for each name.
     """
     name = f"test_{os.getpid()}"
     _on_server(postgres_server, f"drop database if exists {name} with (force)")
     _on_server(postgres_server, f"create database {name}")
-    yield postgres_server | {"dbname": name}
-    _on_server(postgres_server, f"drop database {name} with (force)")
+    return postgres_server | {"dbname": name}
 
 
 def _on_server(server: dict[str, str], statement: str) -> None:
-    # Without the PGOPTIONS of a test, which are still set when its database goes.
-    with closing(psycopg2.connect(**server, options="")) as connection, connection.cursor() as cursor:
+    with closing(psycopg2.connect(**server)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
         cursor.execute(statement)
 
