@@ -225,9 +225,10 @@ docs: setup ## dbt's own docs as one static page
 freshness: setup ## How old each source's newest record is
 	@$(BIN)/python -m warehouse freshness
 
-bench: setup-dev ## Measure against the engines themselves; TARGET=prod: dashboards on Postgres, 6 and 60 million lines (see bench/README.md)
+bench: setup-dev ## Measure against the engines themselves; TARGET=prod: dashboards on Postgres at 6 and 60 million lines, and drills (see bench/README.md)
 ifeq ($(TARGET),prod)
 	@$(BIN)/python -m bench queries --engine postgres --scale 1 --write --section production-6M
+	@$(BIN)/python -m bench drills --write --section production-cluster
 	@$(BIN)/python -m bench queries --engine postgres --scale 10 --write --section production-60M
 else
 	@$(BIN)/python -m bench

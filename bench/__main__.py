@@ -10,14 +10,15 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import builds, loads, queries, report, snapshots
+from bench import builds, drills, loads, queries, report, snapshots
 from bench.company import Company
 from bench.measuring import Measurement, Settings, machine, say
-from bench.server import Server, environment, postgres_server
+from bench.server import SETTINGS, Server, environment, postgres_server
 from ingestion.contracts import PROJECT_ROOT
 from warehouse.errors import BuildError
 
 PARTS = ("loads", "snapshots", "build", "day", "queries")
+DRILLS = "drills"  # alone: on a cluster of Debian's packages, where the parts have a Postgres of their own
 ENGINES = ("duckdb", "postgres")
 BUSY = 0.5  # load average above which a machine does something else already
 # Rows from a person's own settings would end up in what is measured; telemetry would be timed.
@@ -29,7 +30,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m bench", description="Measure Granary against the engines themselves."
     )
-    parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all unless named")
+    parser.add_argument(
+        "parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all of these unless named; or {DRILLS}, alone"
+    )
     parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes; results count at 1.0 only")
     parser.add_argument(
@@ -39,8 +42,9 @@ def main() -> int:
     parser.add_argument("--section", choices=report.SECTIONS, default=report.SECTIONS[0], help="into which part of it")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
-    if unknown:
-        parser.error(f"unknown part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}")
+    if unknown and arguments.parts != [DRILLS]:
+        choice = f"choose from {', '.join(PARTS)}, or {DRILLS} alone"
+        parser.error(f"unknown part {', '.join(sorted(unknown))}: {choice}")
     parts = set(arguments.parts) or set(PARTS)
     engines = ENGINES if arguments.engine == "both" else (arguments.engine,)
     settings = Settings(engines, arguments.scale, arguments.folder.resolve())
@@ -49,15 +53,19 @@ def main() -> int:
     started, load = time.monotonic(), os.getloadavg()[0]
     if load > BUSY:
         say(f"the machine is busy (load average {load:.1f}): its figures will say little")
-    # The shop's database of the loads may be a Postgres even where none is measured as warehouse.
-    with_server = "postgres" in engines or "loads" in parts
-    with (
-        environment(ENVIRONMENT),
-        postgres_server(settings.folder / "postgres") if with_server else nullcontext() as server,
-    ):
-        plans: dict[str, list[str]] = {}
-        found = _measure(settings, server, parts, plans)
-        about = machine(server.version if server else "", load)
+    plans: dict[str, list[str]] = {}
+    with environment(ENVIRONMENT):
+        if DRILLS in parts:
+            found, version = drills.measure(settings, plans)
+            configured = "as `infra/templates` has it"
+        else:
+            # The shop's database of the loads may be a Postgres even where none is measured as warehouse.
+            with_server = "postgres" in engines or "loads" in parts
+            with postgres_server(settings.folder / "postgres") if with_server else nullcontext() as server:
+                found = _measure(settings, server, parts, plans)
+                version = server.version if server else ""
+            configured = ", ".join(f"`{name} = {value}`" for name, value in SETTINGS.items()) + "; the rest as it comes"
+    about = machine(version, load) | {"Postgres is set": configured}
     minutes = (time.monotonic() - started) / 60
     path = report.write_json(settings, found, about, minutes, plans)
     print(report.table(found))
@@ -84,7 +92,7 @@ def _measure(
     if "snapshots" in parts:
         found += snapshots.measure(settings, server)
     if parts & {"build", "day", "queries"}:
-        company = Company(settings, builds.DAYS)
+        company = Company(settings, builds.DAYS if "day" in parts else 0)
         say("making the company")
         company.make()
         for engine in settings.engines:

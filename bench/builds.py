@@ -19,7 +19,7 @@ from psycopg2 import sql
 
 from bench.company import Company
 from bench.measuring import Measurement, Settings, say, timed
-from bench.server import LOGINS, Server
+from bench.server import LOGINS, PASSWORD, Server
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
 from ingestion.contracts import PROJECT_ROOT
@@ -33,6 +33,7 @@ from warehouse.publish import exchange_files, exchange_schemas, exchangeable_sch
 from warehouse.runs import prepare_runs
 
 DATABASE, TEMPLATE = "bench_warehouse", "bench_template"
+BUILD_WORK_MEM = "256MB"
 THREADS = int(os.environ.get("DBT_THREADS", "2"))
 DAG_AT_MOST = 1.15
 DAY_AT_MOST = {"duckdb": 0.15, "postgres": 0.20}
@@ -67,8 +68,10 @@ class Statement:
 class Warehouse:
     """A company's warehouse on one engine, built as `warehouse.build` builds, but for ingestion and tests."""
 
-    def __init__(self, engine: str, settings: Settings, server: Server | None, company: Company):
-        self.engine = engine
+    def __init__(
+        self, engine: str, settings: Settings, server: Server | None, company: Company, database: str = DATABASE
+    ):
+        self.engine, self.database = engine, database
         self.server = server if engine == "postgres" else None
         self.company = company
         self.folder = settings.folder / f"warehouse_{engine}"
@@ -79,11 +82,13 @@ class Warehouse:
         """Write the company's first two years into raw; `keep` that to start from again and again."""
         self._clear()
         if self.server:
-            self.server.fresh(DATABASE)
+            self.server.fresh(self.database)
+            # A build sorts whole facts and has two sessions; readers are many, and keep the server's.
+            self.server.run(self.database, f"alter role postgres set work_mem = '{BUILD_WORK_MEM}'")
             # Readers come as in production: by logins, with row security on.
             migrate(HEAD, lambda line: None)
             for login, (role, tenants) in LOGINS.items():
-                make_login(login, role, tenants, "bench", lambda line: None)
+                make_login(login, role, tenants, PASSWORD, lambda line: None)
         self.company.write(self.target, 0)
         prepare_runs(self.target)
         self.settle()
@@ -91,7 +96,7 @@ class Warehouse:
             self._begin()
         elif self.server:
             self.server.fresh(TEMPLATE)
-            self._replace(TEMPLATE, DATABASE)
+            self._replace(TEMPLATE, self.database)
         else:
             shutil.copyfile(self.target.build_file, self.template)
 
@@ -99,7 +104,7 @@ class Warehouse:
         """Back to raw alone. dlt's own folder goes too; it finds its state again in raw."""
         self._clear()
         if self.server:
-            self._replace(DATABASE, TEMPLATE)
+            self._replace(self.database, TEMPLATE)
         else:
             shutil.copyfile(self.template, self.target.build_file)
         self._begin()
@@ -123,8 +128,8 @@ class Warehouse:
     def settle(self) -> None:
         """What the server does by itself in the hours between two builds; the disk gets what it is owed."""
         if self.server:
-            self.server.run(DATABASE, "vacuum analyze")
-            self.server.run(DATABASE, "checkpoint")
+            self.server.run(self.database, "vacuum analyze")
+            self.server.run(self.database, "checkpoint")
         os.sync()
 
     def build(self, full: bool = False) -> Built:
@@ -225,7 +230,7 @@ class Warehouse:
 
     def _connect(self) -> Any:
         if self.server:
-            return self.server.connect(DATABASE)
+            return self.server.connect(self.database)
         connection = duckdb.connect(str(self.target.build_file))
         connection.execute("load icu")
         connection.execute("set timezone = 'UTC'")

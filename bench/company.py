@@ -31,6 +31,8 @@ SIZES = {
     "customers": 4_000,
     "accounts": 100_000,  # six in ten with the address of a user of the shop
 }
+# A company that sells ten times as much hasn't ten times as many products: above the full sizes they grow by the root.
+CATALOGUE = ("products", "codes")
 CATEGORIES = 200
 DAY_SHARE = 0.01
 
@@ -40,13 +42,20 @@ def load_id(number: int) -> str:
     return f"{1_700_000_000 + number}.0"
 
 
+def sizes(settings: Settings) -> dict[str, int]:
+    """How many there are of each at this run's scale."""
+    root = max(1.0, settings.scale) ** 0.5
+    return {name: round(settings.size(rows) / root) if name in CATALOGUE else settings.size(rows)
+            for name, rows in SIZES.items()}  # fmt: skip
+
+
 class Company:
     """A DuckDB file that holds every load of every source, to be copied into the raw of a warehouse."""
 
     def __init__(self, settings: Settings, days: int):
         self.path = settings.folder / "company.duckdb"
         self.days = days
-        self.sizes = {name: settings.size(rows) for name, rows in SIZES.items()}
+        self.sizes = sizes(settings)
 
     def make(self) -> None:
         """Write the file anew."""

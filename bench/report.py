@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.company import CATEGORIES, DAYS, SIZES
+from bench import company
+from bench.company import CATEGORIES, DAYS
 from bench.loads import ROWS
 from bench.measuring import Measurement, Settings
-from bench.server import SETTINGS
 
 README = Path(__file__).resolve().parent / "README.md"
 # Each stands in README.md between two markers; beside the usual sizes, dashboards on a production Postgres.
-SECTIONS = ("results", "production-6M", "production-60M")
+SECTIONS = ("results", "production-6M", "production-60M", "production-cluster")
 HEADER = ["part", "engine", "what", "Granary", "compared with", "its time", "ratio", "target", ""]
 
 
@@ -74,7 +74,6 @@ def write_json(
         "scale": settings.scale,
         "runs": settings.runs,
         "machine": machine,
-        "postgres_settings": SETTINGS,
         "measurements": [each.document() for each in measurements],
         "plans": plans,
     }
@@ -107,8 +106,6 @@ def write_readme(
         "",
         f"Machine: {', '.join(f'{name} {value}' for name, value in machine.items())}.",
         "",
-        f"Postgres: {', '.join(f'`{name} = {value}`' for name, value in SETTINGS.items())}; the rest as it comes.",
-        "",
         f"Targets met: {len(met)}; missed: {len(missed)}.",
         "",
         "| " + " | ".join(HEADER) + " |",
@@ -121,5 +118,5 @@ def write_readme(
 
 def sizes(settings: Settings) -> str:
     """What is loaded and built, in numbers."""
-    parts = ", ".join(f"{settings.size(rows):,} {name.replace('_', ' ')}" for name, rows in SIZES.items())
+    parts = ", ".join(f"{rows:,} {name.replace('_', ' ')}" for name, rows in company.sizes(settings).items())
     return f"loads {settings.size(ROWS):,} rows; build {parts}, {CATEGORIES} categories, {DAYS} days"

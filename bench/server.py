@@ -24,6 +24,7 @@ SETTINGS = {
 
 
 # Who asks in the measurements, as in production: its role, and whose rows it sees. Row security is on for both.
+PASSWORD = "bench"
 LOGINS: dict[str, tuple[str, list[str]]] = {"bench_reporter": ("reporter", []), "bench_tenant": ("tenant", ["shop"])}
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from string import Template
 
 from infra.certificates import make_certificates
-from infra.machine import SERVER_USER, as_server, as_user, binary, own, require_tools, wait_for, write
+from infra.machine import LIMIT, NO_LIMIT, SERVER_USER, as_server, as_user, binary, own, require_tools, wait_for, write
 
 TEMPLATES = Path(__file__).parent / "templates"
 STANZA = "granary"
@@ -151,6 +151,7 @@ def make_replica(cluster: Cluster, primary: str, replica: str) -> None:
             binary("pg_basebackup"), "-D", str(cluster.data(replica)), "-X", "stream", "-c", "fast",
             "-d", _conninfo(cluster, primary, "replicator"),
         ],
+        seconds=NO_LIMIT,
         PGPASSWORD=cluster.secret("replicator"),
     )  # fmt: skip
     follow(cluster, primary, replica)
@@ -201,19 +202,21 @@ def point_pooler(cluster: Cluster, primary: str) -> None:
         as_server(["pgbouncer", "-q", "-d", str(cluster.root / "conf" / "pgbouncer.ini")])
 
 
-def run_sql(cluster: Cluster, node: str | int, statement: str, database: str = "postgres") -> str:
+def run_sql(
+    cluster: Cluster, node: str | int, statement: str, database: str = "postgres", seconds: float | None = LIMIT
+) -> str:
     """Run a statement as the superuser, over the socket of a node or of a port. Returns what psql prints, by line."""
     port = node if isinstance(node, int) else cluster.node_port(node)
     return as_server([
         binary("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", str(cluster.root / "run"),
         "-p", str(port), "-d", database, "-f", "-",
-    ], said=statement)  # fmt: skip
+    ], said=statement, seconds=seconds)  # fmt: skip
 
 
 def pgbackrest(cluster: Cluster, *arguments: str) -> str:
     """Run pgBackRest with the settings of the node that takes writes. Returns what it printed."""
     settings = f"{cluster.root}/conf/{primary_of(cluster)}.backup.conf"
-    return as_server(["pgbackrest", f"--config={settings}", f"--stanza={STANZA}", *arguments])
+    return as_server(["pgbackrest", f"--config={settings}", f"--stanza={STANZA}", *arguments], seconds=NO_LIMIT)
 
 
 def _make_folders(cluster: Cluster) -> None:

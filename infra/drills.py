@@ -27,7 +27,7 @@ from infra.cluster import (
     run_sql,
     start_node,
 )
-from infra.machine import as_server, binary, own, wait_for, write
+from infra.machine import LIMIT, NO_LIMIT, REPLAY_SECONDS, as_server, binary, own, wait_for, write
 from infra.records import DATABASE, Say, noted
 from warehouse.errors import BuildError
 from warehouse.runs import Run
@@ -80,6 +80,7 @@ def restored(cluster: Cluster, to: str, say: Say) -> Iterator[tuple[int, float]]
     wait_for(
         lambda: run_sql(cluster, primary, "select last_archived_wal from pg_stat_archiver") >= segment,
         f"the log {segment} is not archived; see {cluster.root / 'log'}",
+        LIMIT,
     )
     folder, port = cluster.root / "restored", cluster.port + 3
     shutil.rmtree(folder, ignore_errors=True)
@@ -94,11 +95,12 @@ def restored(cluster: Cluster, to: str, say: Say) -> Iterator[tuple[int, float]]
         settings = f"-c config_file={cluster.root}/conf/{primary}.conf -c data_directory={folder} -c port={port} " \
                    f"-c archive_mode=off -c synchronous_standby_names= -c shared_buffers=128MB"  # fmt: skip
         log = str(cluster.root / "log" / "restored.log")
-        as_server([binary("pg_ctl"), "-D", str(folder), "-w", "-t", "600", "-l", log, "-o", settings, "start"])
+        control = [binary("pg_ctl"), "-D", str(folder), "-w", "-t", str(REPLAY_SECONDS), "-l", log, "-o", settings]
+        as_server([*control, "start"], seconds=NO_LIMIT)
         wait_for(
             lambda: run_sql(cluster, port, "select pg_is_in_recovery()") == "f",
             f"the restored server stands still: {log}",
-            600,
+            REPLAY_SECONDS,
         )
         yield port, time.monotonic() - started
     finally:
@@ -235,7 +237,7 @@ def rejoin(cluster: Cluster, old: str, new: str) -> None:
     settings = str(cluster.root / "conf" / f"{old}.conf")
     # What it needs of its own log and has let go of is in the archive.
     as_server([binary("pg_rewind"), "--target-pgdata", str(cluster.data(old)), "--source-server", source,
-               "--config-file", settings, "--restore-target-wal", "--no-sync"])  # fmt: skip
+               "--config-file", settings, "--restore-target-wal", "--no-sync"], seconds=NO_LIMIT)  # fmt: skip
     follow(cluster, new, old)
     start_node(cluster, old)
     make_synchronous(cluster, new, old)
@@ -275,4 +277,4 @@ def _write_on(cluster: Cluster, password: str, times: list[tuple[int, float]], d
 def _hashes(cluster: Cluster, node: str | int) -> dict[str, str]:
     """A number for the rows of each published table, of a node or of the server at a port."""
     tables = run_sql(cluster, node, _PUBLISHED, DATABASE).splitlines()
-    return {table: run_sql(cluster, node, _HASH.format(table=table), DATABASE) for table in tables}
+    return {table: run_sql(cluster, node, _HASH.format(table=table), DATABASE, NO_LIMIT) for table in tables}

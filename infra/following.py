@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -50,14 +50,14 @@ class Followed:
 
     kills, ends: loads that were killed, and that came to their end.
     commits, versions: what was written at the source meanwhile.
-    lag: seconds from a change to the published mart, from the quickest to the slowest of the drill's batches.
+    ways: seconds from a change to the published mart, for each batch those of its last and of its first change.
     """
 
     kills: int
     ends: int
     commits: int
     versions: int
-    lag: tuple[float, float] | None = None
+    ways: list[tuple[float, float]] = field(default_factory=list)
 
 
 class Worker(threading.Thread):
@@ -141,7 +141,7 @@ def following_drill(cluster: Cluster, say: Say, kills: int = 10, batches: int = 
         try:
             outcome = load_through_kills(own, kills, usual, random.Random(seed), say)
             if batches:
-                outcome.lag = _published(own, batches, say)
+                outcome.ways = _published(own, batches, say)
         finally:
             worker.done.set()
             worker.join(timeout=60)
@@ -160,7 +160,7 @@ def following_drill(cluster: Cluster, say: Say, kills: int = 10, batches: int = 
         f"{outcome.kills} loads killed, {outcome.ends} ended; {outcome.commits:,} commits, "
         f"{outcome.versions:,} versions: 0 lost, 0 doubled"
     )
-    seconds = {"longest way to the mart": outcome.lag[1]} if outcome.lag else {}
+    seconds = {"longest way to the mart": max(last for _, last in outcome.ways)} if outcome.ways else {}
     noted(cluster, primary, run, seconds, {"kills": outcome.kills, "versions": outcome.versions}, say)
     return outcome
 
@@ -189,17 +189,16 @@ def load_through_kills(own: Scratch, kills: int, usual: float, moments: random.R
     return outcome
 
 
-def _published(own: Scratch, batches: int, say: Say) -> tuple[float, float]:
-    """Build and publish micro-batches, all tests among them. Returns the shortest and the longest way of a change.
+def _published(own: Scratch, batches: int, say: Say) -> list[tuple[float, float]]:
+    """Build and publish micro-batches, all tests among them. Returns the shortest and longest way of a change for each.
 
     The first catches up with all that was made before, and the second builds its generation anew: they don't count.
     """
     said = own.run("warehouse", "follow", "shop", "--batches", str(batches + 2), "--seconds", "0")
     published = [line for line in said.splitlines() if line.startswith("generation ")][2:]
-    ways = [tuple(map(float, found.groups())) for line in published if (found := _LAG.search(line))]
     for line in published:
         say(f"  {line}")
-    return min(first for first, _ in ways), max(last for _, last in ways)
+    return [(float(found[1]), float(found[2])) for line in published if (found := _LAG.search(line))]
 
 
 _LAG = re.compile(r"; (\d+) to (\d+) s after they were made$")

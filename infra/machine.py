@@ -20,6 +20,9 @@ TOOLS = {
 }  # fmt: skip
 LIBRARIES = {"pgaudit.so": "postgresql-15-pgaudit", "wal2json.so": "postgresql-15-wal2json"}
 SECONDS = 60.0
+LIMIT = 600.0  # seconds for a command; what copies the warehouse or reads it whole has none
+NO_LIMIT = None
+REPLAY_SECONDS = 86_400  # of a restored server, until it has all of the log
 
 
 def require_tools() -> None:
@@ -31,16 +34,17 @@ def require_tools() -> None:
         raise BuildError(f"this machine lacks packages: apt-get install {' '.join(sorted(missing))}")
 
 
-def as_server(command: list[str], said: str = "", **environment: str) -> str:
+def as_server(command: list[str], said: str = "", seconds: float | None = LIMIT, **environment: str) -> str:
     """Run a command as the server's user. Returns what it printed.
 
     Args:
         command: the command; everybody on the machine can read it.
         said: what it reads, which nobody else can.
+        seconds: how long it may take; `NO_LIMIT` for what has no limit.
         environment: variables for it.
 
     Raises:
-        BuildError: it ended with an error.
+        BuildError: it ended with an error, or not in time.
     """
     plain = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     try:
@@ -51,10 +55,10 @@ def as_server(command: list[str], said: str = "", **environment: str) -> str:
             capture_output=True,
             text=True,
             cwd="/",
-            timeout=600,
+            timeout=seconds,
         )
     except subprocess.TimeoutExpired as error:
-        raise BuildError(f"{Path(command[0]).name} did not end within ten minutes") from error
+        raise BuildError(f"{Path(command[0]).name} did not end within {seconds:.0f} s") from error
     if ended.returncode:
         last = (ended.stderr or ended.stdout).strip().splitlines()[-3:]
         raise BuildError(f"{Path(command[0]).name} failed: {' '.join(last)}")

@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['risk_class']}]) }}
+{{ config(indexes=[{'columns': ['days_of_cover', 'product_key']}]) }}
 
 {%- set window_days = 28 -%}
 
