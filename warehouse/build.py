@@ -15,7 +15,7 @@ from ingestion.extracts import Loaded
 from ingestion.lock import build_lock
 from ingestion.run import load_all
 from warehouse import dbt, ledger
-from warehouse.access import declared_access
+from warehouse.access import audited, declared_access
 from warehouse.database import open_database
 from warehouse.demo import demo_if_unconfigured
 from warehouse.errors import BuildError
@@ -89,6 +89,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
             )
             return 0
         ledger.begin_generation(database)
+        asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
+        audited(database, run.command, json.dumps(asked))
     if request.backfill:
         first, last = (day.isoformat() for day in request.backfill)
         say(f"computing the facts of {first} to {last} again")

@@ -8,6 +8,7 @@ counts still add up.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,7 @@ from ingestion.lock import build_lock
 from ingestion.roles import has_roles
 from ingestion.run import observation_time
 from warehouse import ledger
+from warehouse.access import audited
 from warehouse.build import build_both_generations
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
@@ -68,6 +70,7 @@ def _archived(target: Target, now: datetime, dry: bool, say: Say) -> int:
             gone += count
         if gone and not dry:
             ledger.outdate_everything(database)
+            audited(database, "retention", json.dumps({"versions": gone}))
     return gone
 
 

@@ -7,5 +7,3 @@ language sql stable security definer set search_path = pg_catalog
 as $$ select rolname, rolpassword from pg_authid where rolname = $1 and rolcanlogin and not rolsuper $$;
 revoke all on function pooler.login(text) from public;
 grant execute on function pooler.login(text) to pooler;
-create extension if not exists pgaudit;
-create extension if not exists pg_stat_statements;

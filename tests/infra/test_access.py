@@ -285,7 +285,9 @@ def test_a_relation_that_somebody_adds_is_closed(warehouse: Warehouse) -> None:
 def test_events_are_written_once(warehouse: Warehouse) -> None:
     with closing(connected(warehouse.admin, "t_auditor")) as auditor:
         events = ask(auditor, "select event_name, login_name, details from audit.events order by event_number")
-    assert {"login", "publish", "rollback"} <= {name for name, _, _ in events}
+    assert {"login", "build", "publish", "rollback"} <= {name for name, _, _ in events}
+    asked = [details for name, _, details in events if name == "build"]
+    assert len({each["run"] for each in asked}) == len(asked) and "+dim_products" in {each["select"] for each in asked}
     published = [details["generation"] for name, _, details in events if name == "publish"]
     assert published == sorted(set(published))
     assert {login for name, login, _ in events if name == "publish"} == {"t_builder"}
@@ -339,6 +341,8 @@ def test_old_versions_are_archived_in_production(warehouse: Warehouse) -> None:
         assert gone > 0
         archived = ask(admin, "select sum(archived_count) from granary.archived where resource_name = 'users'")[0][0]
         assert ask(admin, count) == [(before - (archived or 0),)] and archived
+        told = ask(admin, "select details from audit.events where event_name = 'retention'")
+        assert told == [({"versions": gone},)]
     check(warehouse)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from infra.cluster import Cluster, bring_down, bring_up, primary_of, run_sql, start_node
 from infra.drills import backup, failover_drill, restore_drill
+from infra.erasure import erasure_drill
 from infra.following import following_drill
 from infra.logins import make_login
 from infra.machine import as_server, binary, require_tools, wait_for
@@ -184,6 +185,37 @@ def test_a_log_is_followed_through_kills(production: Production) -> None:
     outcome = following_drill(production.cluster, said.append, kills=3, batches=0)
     assert outcome.kills == 3 and outcome.versions > 100
     assert said[-1].endswith("versions: 0 lost, 0 doubled")
+
+
+def test_a_person_is_forgotten_again_after_a_restore(production: Production) -> None:
+    said: list[str] = []
+    backup(production.cluster, "incr", said.append)
+    assert erasure_drill(production.cluster, said.append) > 0
+    assert said[-1].startswith("forgotten again on the restored server")
+
+
+def test_extensions_are_the_monitors(production: Production) -> None:
+    """The migration that has them goes down and up again here, where there are any; the rest is test_migrations'."""
+    cluster, said = production.cluster, []
+    primary = primary_of(cluster)
+    extensions = "select extname, extnamespace::regnamespace from pg_extension where extname ~ '^pg' order by 1"
+    with settings(cluster.environment(primary)):
+        make_login("mona", "monitor", [], PASSWORD, said.append)
+        there = run_sql(cluster, primary, extensions, "granary")
+        assert there == "pg_stat_statements|extensions\npgaudit|extensions"
+        migrate("0004", said.append)
+        assert run_sql(cluster, primary, extensions, "granary") == ""
+        migrate("head", said.append)
+        assert run_sql(cluster, primary, extensions, "granary") == there
+    slowest = "select query from extensions.pg_stat_statements where dbid is not null"
+    with closing(production.reader()) as reader:
+        assert ask(reader, "select count(*) from commerce.fct_orders where order_key is not null") != [(0,)]
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            ask(reader, slowest)
+    with closing(production.reader(user="mona")) as monitor:
+        statements = " ".join(row[0] for row in ask(monitor, slowest))
+    assert "count(*) from commerce.fct_orders" in statements
+    assert "SCRAM-SHA-256$" not in statements and PASSWORD not in statements
 
 
 def test_the_log_says_who_looked_at_identifiers_and_not_at_whose(production: Production) -> None:
