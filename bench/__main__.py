@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, default=PROJECT_ROOT / "data" / "bench", help="for everything that is made"
     )
+    parser.add_argument("--reuse", action="store_true", help="queries: ask what an earlier run built in the folder")
     parser.add_argument("--write", action="store_true", help="put the results into bench/README.md")
     parser.add_argument("--section", choices=report.SECTIONS, default=report.SECTIONS[0], help="into which part of it")
     arguments = parser.parse_args()
@@ -45,6 +46,8 @@ def main() -> int:
     if unknown and arguments.parts != [DRILLS]:
         choice = f"choose from {', '.join(PARTS)}, or {DRILLS} alone"
         parser.error(f"unknown part {', '.join(sorted(unknown))}: {choice}")
+    if arguments.reuse and arguments.parts != ["queries"]:
+        parser.error("--reuse goes with queries alone: the other parts build")
     parts = set(arguments.parts) or set(PARTS)
     engines = ENGINES if arguments.engine == "both" else (arguments.engine,)
     settings = Settings(engines, arguments.scale, arguments.folder.resolve())
@@ -62,7 +65,7 @@ def main() -> int:
             # The shop's database of the loads may be a Postgres even where none is measured as warehouse.
             with_server = "postgres" in engines or "loads" in parts
             with postgres_server(settings.folder / "postgres") if with_server else nullcontext() as server:
-                found = _measure(settings, server, parts, plans)
+                found = _measure(settings, server, parts, plans, arguments.reuse)
                 version = server.version if server else ""
             configured = ", ".join(f"`{name} = {value}`" for name, value in SETTINGS.items()) + "; the rest as it comes"
     about = machine(version, load) | {"Postgres is set": configured}
@@ -83,7 +86,7 @@ def main() -> int:
 
 
 def _measure(
-    settings: Settings, server: Server | None, parts: set[str], plans: dict[str, list[str]]
+    settings: Settings, server: Server | None, parts: set[str], plans: dict[str, list[str]], reuse: bool
 ) -> list[Measurement]:
     found: list[Measurement] = []
     if "loads" in parts:
@@ -93,14 +96,15 @@ def _measure(
         found += snapshots.measure(settings, server)
     if parts & {"build", "day", "queries"}:
         company = Company(settings, builds.DAYS if "day" in parts else 0)
-        say("making the company")
-        company.make()
+        if not reuse:
+            say("making the company")
+            company.make()
         for engine in settings.engines:
             values = server.settings(builds.DATABASE) if server and engine == "postgres" else {}
             os.environ.update(values)
             warehouse = builds.Warehouse(engine, settings, server, company)
             try:
-                for each in builds.measure(warehouse, settings.runs, parts):
+                for each in () if reuse else builds.measure(warehouse, settings.runs, parts):
                     found.append(each)
             except BuildError as error:
                 # What is left is measured all the same; a build that fails is never a target met.
