@@ -85,15 +85,24 @@
     {{ return(none) }}
 {%- endmacro %}
 
-{# The loads that at least one of these relations has not seen yet. #}
+{# The loads that at least one of these relations has not seen yet; none where this run builds all of them in full, since
+   they ask for no list then, and to list every key there is takes as long as a fact. #}
 {% macro loads_new_to(relation_names) -%}
     select completed.load_id
     from {{ granary_table('loads') }} as completed
-    where (
+    where {% if are_built_in_full(relation_names) %}false and {% endif %}(
         select count(distinct seen.relation_name)
         from {{ ledger_table('seen_loads', true) }} as seen
         where seen.load_id = completed.load_id and seen.relation_name in ('{{ relation_names | join("', '") }}')
     ) < {{ relation_names | length }}
+{%- endmacro %}
+
+{# Whether this run builds each of these relations in full. #}
+{% macro are_built_in_full(relation_names) -%}
+    {%- for name in relation_names if 'model.' ~ project_name ~ '.' ~ name not in selected_resources -%}
+        {{ return(false) }}
+    {%- endfor -%}
+    {{ return(flags.FULL_REFRESH) }}
 {%- endmacro %}
 
 {#  `make backfill`: a condition for the lists of touched keys, true for what happened on the days that are computed again

@@ -50,6 +50,14 @@ def test_a_forced_build_changes_nothing(grown: tuple[Path, Path, Path], tmp_path
     shutil.copyfile(everything / "warehouse.duckdb", before / "warehouse.duckdb")
     build_from_demo(everything, company, Request(full=True))
     assert differences(before, everything) == {}
+    assert listed_orders(everything) == 0, "facts that are built in full ask for no list"
+
+
+def listed_orders(folder: Path) -> int:
+    """How many orders the facts were told to compute again."""
+    with opened(folder) as connection:
+        rows = connection.execute("select count(*) from build.intermediate.int_orders__touched").fetchall()
+    return int(rows[0][0])
 
 
 def test_nothing_new_builds_nothing(grown: tuple[Path, Path, Path]) -> None:
@@ -95,6 +103,8 @@ def test_select_publishes_nothing(grown: tuple[Path, Path, Path], tmp_path: Path
         )
         assert any("nothing is published" in line for line in lines)
         assert (folder / "warehouse.duckdb").stat().st_ino == inode
+        build_from(folder, without_accounts(systems), Request(select="int_orders__touched", full=True), tested=False)
+        assert listed_orders(folder) > 0, "a list that is built in full alone is whole"
         build_from(folder, without_accounts(systems), tested=False)
         whole = tmp_path / "whole"
         build_from(whole, without_accounts(systems), tested=False)
