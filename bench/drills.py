@@ -23,6 +23,7 @@ from infra.following import following_drill
 from infra.machine import LIMIT, wait_for
 from infra.records import DATABASE
 from ingestion.environment import variables
+from warehouse.errors import BuildError
 
 PORT = 54320  # and three above
 BATCHES = 10
@@ -77,7 +78,15 @@ def measure(settings: Settings, plans: dict[str, list[str]]) -> tuple[list[Measu
         }  # fmt: skip
         with variables(by_pooler):
             found = queries.measure(warehouse.target, plans)
-        return found + list(_drills(cluster)), f"{primary.version}, primary and replica"
+        version = f"{primary.version}, primary and replica"
+        try:
+            for each in _drills(cluster):
+                found.append(each)
+        except BuildError as error:
+            # What was measured before stays.
+            say(f"  {error}")
+            found.append(Measurement("drills", "postgres", "a drill", None, note=f"failed: {str(error)[:200]}"))
+        return found, version
 
 
 def _own(cluster: Cluster, settings: Settings) -> dict[str, str]:

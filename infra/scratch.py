@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -56,8 +57,12 @@ class Scratch:
 
 
 def last_line(said: str, errors: str) -> str:
-    """The last thing that a command told of what went wrong."""
-    return ((errors.strip() or said.strip()).splitlines() or ["it said nothing"])[-1]
+    """The last thing that a command told of what went wrong; of an error its own line, not the hints below it."""
+    lines = (errors.strip() or said.strip()).splitlines() or ["it said nothing"]
+    return next((line for line in reversed(lines) if _ERROR.match(line)), lines[-1])
+
+
+_ERROR = re.compile(r"(FAILED|[a-z_]\w*(\.\w+)+|\w+(Error|Exception)): ")
 
 
 @contextmanager

@@ -31,6 +31,9 @@ LONG_SECONDS = 2
 QUEUE_WAIT = "2s"  # should this process be killed, its sessions end themselves
 PAUSE_SECONDS, POLL_SECONDS = 0.05, 0.002
 
+# What a lock may end with on a machine so busy that an attempt takes longer than it should.
+_NOT_NOW = (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected)
+
 _LOCK_WHAT_IS_IDLE = """
     do $$
     declare name text;
@@ -92,7 +95,7 @@ class Exchange:
                 try:
                     if self._attempted():
                         return True
-                except (psycopg2.errors.LockNotAvailable, psycopg2.errors.DeadlockDetected):
+                except _NOT_NOW:
                     pass
                 finally:
                     self._open()
@@ -146,7 +149,7 @@ class Exchange:
         for queue in self.queues.values():
             if queue.connection.isexecuting():
                 queue.connection.cancel()
-                with suppress(psycopg2.errors.QueryCanceled, psycopg2.errors.LockNotAvailable):
+                with suppress(*_NOT_NOW, psycopg2.errors.QueryCanceled):
                     wait_select(queue.connection)
             queue.execute("rollback")
             wait_select(queue.connection)
