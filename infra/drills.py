@@ -34,10 +34,19 @@ from warehouse.runs import Run
 
 # One number for a table's rows, in whatever order they lie.
 _HASH = "select count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) from {table} as t"
+# The first generation has no other beside it: what readers may enter is published too.
 _PUBLISHED = """
     select quote_ident(n.nspname) || '.' || quote_ident(c.relname)
     from pg_class as c join pg_namespace as n on n.oid = c.relnamespace
-    where c.relkind in ('r', 'p') and exists (select 1 from pg_namespace as b where b.nspname = n.nspname || '__next')
+    where
+        c.relkind in ('r', 'p') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+        and (
+            exists (select 1 from pg_namespace as b where b.nspname = n.nspname || '__next')
+            or exists (
+                select 1 from pg_roles as r
+                where r.rolname = 'granary_reporter' and has_schema_privilege(r.oid, n.oid, 'usage')
+            )
+        )
     order by 1"""
 
 
@@ -154,6 +163,8 @@ def restore_drill(cluster: Cluster, to: str, say: Say) -> Restored:
                 differing = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
                 raise BuildError(f"restored tables differ from the running ones: {', '.join(differing)}")
     compared = f"{len(found)} published tables" + (" equal to the running ones" if wanted is not None else "")
+    if not found:
+        compared = "nothing is published yet, so no table was compared"
     say(f"restored {megabytes:,.0f} MB in {seconds:.1f} s ({seconds / megabytes * 1000:.0f} s a GB); {compared}")
     noted(cluster, primary, run, {"restoring": seconds}, {"megabytes": round(megabytes), "to": to}, say)
     return Restored(seconds, megabytes, len(found))

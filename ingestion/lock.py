@@ -10,7 +10,9 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
 
 import psycopg2
 
@@ -43,11 +45,30 @@ def build_lock(target: Target) -> Iterator[None]:
                 yield
 
 
+def lock_holder(target: Target) -> str | None:
+    """Who holds the warehouse's lock and since when, in words; None where nobody does."""
+    with suppress(OSError), _lock_file(target).open(encoding="utf-8") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            since = datetime.fromtimestamp(_lock_file(target).stat().st_mtime, UTC)
+            return f"process {handle.read().strip() or 'unknown'} since {since:%Y-%m-%d %H:%M:%S} UTC"
+    if target.engine == "duckdb":
+        return None
+    with closing(psycopg2.connect("")) as connection, connection.cursor() as cursor:
+        cursor.execute("set timezone to 'UTC'")
+        return _database_holder(cursor, session_name(target))
+
+
+def _lock_file(target: Target) -> Path:
+    return target.folder / f"{target.name}.lock"
+
+
 @contextmanager
 def _folder_lock(target: Target) -> Iterator[None]:
     try:
         target.folder.mkdir(parents=True, exist_ok=True)
-        handle = (target.folder / f"{target.name}.lock").open("a+", encoding="utf-8")
+        handle = _lock_file(target).open("a+", encoding="utf-8")
     except OSError as error:
         raise LockError(
             f"the folder {target.folder} can't be written ({error.strerror}): make it writable or set WAREHOUSE_DIR"
@@ -105,17 +126,25 @@ def _take(cursor: psycopg2.extensions.cursor, name: str) -> None:
         if row and row[0]:
             return
         if time.monotonic() > until:
-            cursor.execute(
-                "select a.pid, coalesce(host(a.client_addr), 'the server itself'), a.backend_start from pg_locks as l "
-                "join pg_stat_activity as a on a.pid = l.pid where l.locktype = 'advisory' and l.granted "
-                "and l.classid = hashtext('granary')::bit(32)::bigint::oid "
-                "and l.objid = hashtext(%s)::bit(32)::bigint::oid",
-                [name],
-            )
-            holder = cursor.fetchone()
-            who = f"from {holder[1]} since {holder[2]:%Y-%m-%d %H:%M}, backend {holder[0]}" if holder else "elsewhere"
+            who = _database_holder(cursor, name) or "elsewhere"
             raise LockError(f"another build of this warehouse is running ({who}): wait for it to end, then build again")
         time.sleep(0.2)
+
+
+def _database_holder(cursor: psycopg2.extensions.cursor, name: str) -> str | None:
+    cursor.execute(
+        "select a.pid, coalesce(host(a.client_addr), 'the server itself'), a.backend_start from pg_locks as l "
+        "join pg_stat_activity as a on a.pid = l.pid where l.locktype = 'advisory' and l.granted "
+        "and l.classid = hashtext('granary')::bit(32)::bigint::oid "
+        "and l.objid = hashtext(%s)::bit(32)::bigint::oid",
+        [name],
+    )
+    row = cursor.fetchone()
+    if row is None:
+        return None
+    # Since when is told to who may see others' sessions.
+    since = f" since {row[2]:%Y-%m-%d %H:%M:%S}" if row[2] else ""
+    return f"from {row[1]}{since}, backend {row[0]}"
 
 
 def _end_orphans(cursor: psycopg2.extensions.cursor, name: str) -> None:

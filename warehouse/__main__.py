@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from datetime import date
 from pathlib import Path
@@ -155,6 +156,10 @@ def main() -> int:
         return 2
     except (BuildError, LockError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read, such as `head`, has seen enough; Python would tell of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 

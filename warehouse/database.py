@@ -72,7 +72,7 @@ def open_database(target: Target) -> Iterator[Database]:
     """Open the warehouse; on DuckDB the generation to build is attached as `marts`, the published one as `published`.
 
     Raises:
-        BuildError: the engine refuses.
+        BuildError: the engine refuses, when it is opened or what it is asked then.
     """
     connection: Any
     try:
@@ -97,5 +97,7 @@ def open_database(target: Target) -> Iterator[Database]:
         raise BuildError(f"the warehouse can't be opened: {first}; {hint}") from error
     try:
         yield Database(target, connection)
+    except (duckdb.Error, psycopg2.Error) as error:
+        raise BuildError(f"the warehouse says: {str(error).strip().splitlines()[0]}") from error
     finally:
         connection.close()

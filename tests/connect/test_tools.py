@@ -21,7 +21,6 @@ import duckdb
 import jaydebeapi
 import pyarrow.compute
 import pyarrow.parquet
-import pyodbc
 import pytest
 import sqlalchemy
 
@@ -36,12 +35,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 QUESTION = "select count(*) as lines, sum(net_reporting_amount) as net_sales from commerce.fct_sales"
 PSQL, JAVA = "/usr/bin/psql", "/usr/bin/java"
 JDBC = "/usr/share/java/postgresql.jar"
-ODBC = "/usr/lib/x86_64-linux-gnu/odbc/psqlodbcw.so"
+ODBC, ODBC_MANAGER = "/usr/lib/x86_64-linux-gnu/odbc/psqlodbcw.so", "/usr/lib/x86_64-linux-gnu/libodbc.so.2"
 # What a driver needs of the machine: the files, and Debian's packages.
 NEEDS = {
     "by_psql": [(PSQL, "postgresql-client")],
     "by_jdbc": [(JAVA, "default-jre-headless"), (JDBC, "libpostgresql-jdbc-java")],
-    "by_odbc": [(ODBC, "odbc-postgresql")],
+    "by_odbc": [(ODBC, "odbc-postgresql"), (ODBC_MANAGER, "libodbc2")],
 }
 
 
@@ -122,6 +121,8 @@ def by_jdbc(login: Login) -> Any:
 
 
 def by_odbc(login: Login) -> Any:
+    import pyodbc  # fails without the driver manager, which Debian has and the wheel has not
+
     words = f"Driver={ODBC};Server={login.host};Port={login.port};Database={login.database};Uid={login.user}"
     with closing(pyodbc.connect(words, readonly=True)) as connection:
         return connection.execute(QUESTION).fetchone()

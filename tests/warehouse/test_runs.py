@@ -147,6 +147,10 @@ def test_every_run_is_recorded_the_failed_one_with_its_failing_test(shop: Shop) 
     with settings({"TARGET": "dev", **shop.engine, "WAREHOUSE_DIR": str(shop.warehouse)}):
         print_status(current_target(), lines.append)
     assert any("failed" in line and "loads__every_record_is_accounted_for" in line for line in lines)
+    assert not any("at work" in line for line in lines)
+
+    with pytest.raises(BuildError, match=r"the warehouse says: .*nothing_there"), shop.database() as database:
+        database.run("select * from granary.nothing_there")
 
 
 def test_a_first_build_that_can_not_read_its_source_is_recorded(tmp_path: Path) -> None:
@@ -170,6 +174,11 @@ def test_a_killed_run_is_recorded_by_the_next(tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     while not list((shop.warehouse / "runs").glob("*.json")) and time.monotonic() < deadline:
         time.sleep(0.02)
+    said: list[str] = []
+    here = {"TARGET": "dev", "WAREHOUSE_DIR": str(shop.warehouse)}
+    with settings(here), pytest.raises(BuildError, match="nothing is published"):
+        print_status(current_target(), said.append)
+    assert said[0].startswith(f"a build is at work: process {process.pid} since 2")
     process.send_signal(signal.SIGKILL)
     process.wait()
     shop.build(FIRST_DAY, tested=False)
