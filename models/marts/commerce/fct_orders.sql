@@ -56,6 +56,7 @@ keyed as (
         {{ surrogate_key(["'shop'", 'orders.user_id']) }} as customer_key,
         {{ business_date('orders.placed_at') }} as placed_date
     from orders
+    {{ computed_once() }}
 )
 
 select

@@ -35,6 +35,7 @@ keyed as (
         {{ business_date('coalesce(payments.paid_at, payments.created_at, payments.updated_at)') }} as event_date
     from payments
     left join orders on payments.order_id = orders.order_id
+    {{ computed_once() }}
 )
 
 select

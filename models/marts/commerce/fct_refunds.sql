@@ -29,6 +29,7 @@ keyed as (
         {{ business_date('refunds.refunded_at') }} as refunded_date
     from refunds
     left join orders on refunds.order_id = orders.order_id
+    {{ computed_once() }}
 )
 
 select

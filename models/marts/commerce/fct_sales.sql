@@ -92,6 +92,7 @@ dated as (
         {{ business_date('sold_at') }} as business_date,
         cast(quantity * unit_price_amount as numeric(18, 4)) as gross_amount
     from lines
+    {{ computed_once() }}
 )
 
 select
