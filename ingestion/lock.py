@@ -46,7 +46,11 @@ def build_lock(target: Target) -> Iterator[None]:
 
 
 def lock_holder(target: Target) -> str | None:
-    """Who holds the warehouse's lock and since when, in words; None where nobody does."""
+    """Who holds the warehouse's lock and since when, in words; None where nobody does.
+
+    Raises:
+        LockError: the warehouse can't be asked.
+    """
     with suppress(OSError), _lock_file(target).open(encoding="utf-8") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -55,7 +59,7 @@ def lock_holder(target: Target) -> str | None:
             return f"process {handle.read().strip() or 'unknown'} since {since:%Y-%m-%d %H:%M:%S} UTC"
     if target.engine == "duckdb":
         return None
-    with closing(psycopg2.connect("")) as connection, connection.cursor() as cursor:
+    with closing(_connect()) as connection, connection.cursor() as cursor:
         cursor.execute("set timezone to 'UTC'")
         return _database_holder(cursor, session_name(target))
 
@@ -99,23 +103,25 @@ def session_name(target: Target) -> str:
 def _database_lock(target: Target) -> Iterator[None]:
     """Hold Postgres's advisory lock of this warehouse, and name every session that the build opens meanwhile."""
     options = f"{os.environ.get('PGOPTIONS', '')} -c lock_timeout={LOCK_TIMEOUT}".strip()
-    with variables({"PGAPPNAME": session_name(target), "PGOPTIONS": options}):
-        try:
-            connection = psycopg2.connect("")
-        except psycopg2.Error as error:
-            raise LockError(
-                f"the warehouse can't be opened: {str(error).strip().splitlines()[0]}; check that it runs and that "
-                "PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE name it"
-            ) from error
-        with closing(connection):
-            connection.autocommit = True
-            with connection.cursor() as cursor:
-                _take(cursor, session_name(target))
-                _end_orphans(cursor, session_name(target))
-            if target.name == "prod" and has_roles(connection):
-                options += f" {AS_TRANSFORMER}"
-            with variables({"PGOPTIONS": options}):
-                yield
+    with variables({"PGAPPNAME": session_name(target), "PGOPTIONS": options}), closing(_connect()) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            _take(cursor, session_name(target))
+            _end_orphans(cursor, session_name(target))
+        if target.name == "prod" and has_roles(connection):
+            options += f" {AS_TRANSFORMER}"
+        with variables({"PGOPTIONS": options}):
+            yield
+
+
+def _connect() -> psycopg2.extensions.connection:
+    try:
+        return psycopg2.connect("")
+    except psycopg2.Error as error:
+        raise LockError(
+            f"the warehouse can't be opened: {str(error).strip().splitlines()[0]}; check that it runs and that "
+            "PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE name it"
+        ) from error
 
 
 def _take(cursor: psycopg2.extensions.cursor, name: str) -> None:

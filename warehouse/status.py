@@ -22,6 +22,7 @@ def print_status(target: Target, say: Callable[[str], None]) -> None:
 
     Raises:
         BuildError: nothing is published yet.
+        LockError: the warehouse can't be asked.
     """
     if who := lock_holder(target):
         say(f"a build is at work: {who}")
