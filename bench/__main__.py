@@ -14,7 +14,7 @@ from bench import builds, drills, loads, queries, report, snapshots
 from bench.company import Company
 from bench.measuring import Measurement, Settings, machine, say
 from bench.server import SETTINGS, Server, environment, postgres_server
-from ingestion.contracts import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
 PARTS = ("loads", "snapshots", "build", "day", "queries")

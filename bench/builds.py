@@ -22,15 +22,15 @@ from bench.measuring import Measurement, Settings, say, timed
 from bench.server import LOGINS, PASSWORD, Server
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import Target
+from ingestion.destination.target import Target
+from ingestion.project import PROJECT_ROOT
 from warehouse import dbt, ledger
-from warehouse.access import declared_access
-from warehouse.build import published_models
+from warehouse.build.build import published_models
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
-from warehouse.publish import exchange_files, exchange_schemas, exchangeable_schemas, prepare_next, publish
-from warehouse.runs import prepare_runs
+from warehouse.publish.access import declared_access
+from warehouse.publish.publish import exchange_files, exchange_schemas, exchangeable_schemas, prepare_next, publish
+from warehouse.runs.runs import prepare_runs
 
 DATABASE, TEMPLATE = "bench_warehouse", "bench_template"
 BUILD_WORK_MEM = "256MB"

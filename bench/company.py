@@ -12,10 +12,10 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 
 from bench.measuring import Settings
-from ingestion.contracts import META_COLUMNS, read_contract, source_names
-from ingestion.destination import Target, attach_statement
+from ingestion.contract.contracts import META_COLUMNS, read_contract, source_names
+from ingestion.destination.target import Target, attach_statement
 from ingestion.duck import connect, load_extension
-from ingestion.loading import load
+from ingestion.load.loading import load
 
 FIRST_DAY = date(2024, 1, 1)
 DAYS = 730

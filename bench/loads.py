@@ -16,11 +16,11 @@ import duckdb
 
 from bench.measuring import Measurement, Settings, median_seconds, say
 from bench.server import Server, environment
-from ingestion.contracts import Column, Source, Table, read_contract
-from ingestion.destination import Target
+from ingestion.contract.contracts import Column, Source, Table, read_contract
+from ingestion.destination.target import Target
 from ingestion.duck import connect, load_extension
-from ingestion.extracts import Extract, ExtractFunction, Reader, no_rows
-from ingestion.loading import load
+from ingestion.load.extracts import Extract, ExtractFunction, Reader, no_rows
+from ingestion.load.loading import load
 from ingestion.sources import retail, shop
 from ingestion.sources.retail.source import COLUMNS as RETAIL_COLUMNS
 

@@ -11,7 +11,7 @@ import psycopg2
 
 from bench.measuring import Measurement, percentile, say
 from bench.server import LOGINS
-from ingestion.destination import Target, libpq
+from ingestion.destination.target import Target, libpq
 
 RUNS, RUNS_ON_FACTS = 30, 10  # of each query, in turns
 P95_AT_MOST = 0.1  # seconds, over all runs of all queries on aggregates

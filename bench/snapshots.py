@@ -12,7 +12,7 @@ from dbt.cli.main import dbtRunner
 
 from bench.measuring import Measurement, Settings, say, timed
 from bench.server import Server
-from ingestion.contracts import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT
 from warehouse.dbt import close_connections
 from warehouse.errors import BuildError
 

@@ -30,7 +30,7 @@ from infra.cluster import (
 from infra.machine import LIMIT, NO_LIMIT, REPLAY_SECONDS, as_server, binary, own, wait_for, write
 from infra.records import DATABASE, Say, noted
 from warehouse.errors import BuildError
-from warehouse.runs import Run
+from warehouse.runs.runs import Run
 
 # One number for a table's rows, in whatever order they lie.
 _HASH = "select count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) from {table} as t"

@@ -12,7 +12,7 @@ from infra.drills import backup, restored
 from infra.records import Say, noted
 from infra.scratch import DATABASE, scratch
 from warehouse.errors import BuildError
-from warehouse.runs import Run
+from warehouse.runs.runs import Run
 
 _MONEY = "select coalesce(sum(net_amount), 0) from commerce.fct_sales"
 

@@ -24,9 +24,9 @@ import psycopg2
 from infra.cluster import Cluster, primary_of
 from infra.records import Say, noted
 from infra.scratch import DATABASE, SHOP, Scratch, last_line, scratch
-from ingestion.contracts import read_contract
+from ingestion.contract.contracts import read_contract
 from warehouse.errors import BuildError
-from warehouse.runs import Run
+from warehouse.runs.runs import Run
 
 PEOPLE = 30
 STATES = ("active", "inactive", "suspended")

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import psycopg2
 from psycopg2.extensions import encrypt_password, quote_ident
 
-from warehouse.access import tenant_named
 from warehouse.errors import BuildError
+from warehouse.publish.access import tenant_named
 
 ROLES = ("loader", "transformer", "builder", "reporter", "tenant", "privacy", "auditor", "monitor")
 # A builder loads, transforms, and tells of a replica that is late.

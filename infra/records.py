@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable, Mapping
 
 from infra.cluster import Cluster, run_sql
-from ingestion.destination import current_target
+from ingestion.destination.lock import LockError, build_lock
+from ingestion.destination.target import current_target
 from ingestion.environment import variables
-from ingestion.lock import LockError, build_lock
-from warehouse.runs import Run, recorded
+from warehouse.runs.runs import Run, recorded
 
 Say = Callable[[str], None]
 DATABASE = "granary"

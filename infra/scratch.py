@@ -15,8 +15,8 @@ from pathlib import Path
 
 from infra.cluster import Cluster, primary_of, run_sql
 from infra.migrate import HEAD, migrate
-from ingestion.contracts import PROJECT_ROOT
 from ingestion.environment import variables
+from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
 DATABASE, SHOP = "granary_drill", "granary_drill_shop"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ingestion.contracts import source_names
-from ingestion.destination import ConfigurationError, current_target
-from ingestion.lock import LockError, build_lock
-from ingestion.run import load_all
+from ingestion.contract.contracts import source_names
+from ingestion.destination.lock import LockError, build_lock
+from ingestion.destination.target import ConfigurationError, current_target
+from ingestion.load.run import load_all
 
 
 def main() -> int:

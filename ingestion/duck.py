@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingestion.contract_sql import literal
+from ingestion.sql import literal
 
 
 def connect() -> duckdb.DuckDBPyConnection:

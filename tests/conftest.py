@@ -19,9 +19,9 @@ import pymysql
 import pytest
 from dbt_common.behavior_flags import BehaviorFlagRendered
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.demo import next_day, simulate
-from ingestion.destination import Target
+from ingestion.demo.commerce import next_day, simulate
+from ingestion.destination.target import Target
+from ingestion.project import PROJECT_ROOT
 from tests.absent import absent
 from tests.crosswalks import VARIABLE, share_crosswalk
 from tests.ports import free_port

@@ -9,8 +9,8 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
-from ingestion.crosswalk import SCHEMA
 from ingestion.duck import connect
+from ingestion.privacy.crosswalk import SCHEMA
 
 VARIABLE = "PRIVACY__CROSSWALK"
 

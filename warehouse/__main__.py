@@ -8,23 +8,23 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import ConfigurationError, current_target
-from ingestion.lock import LockError
-from warehouse.backup import KEEP, back_up, restore
-from warehouse.build import Request, build, publish_held_build, roll_back_build
-from warehouse.columns import new_column, take_column
-from warehouse.diff import show_difference
-from warehouse.docs import check_freshness, write_docs
+from ingestion.destination.lock import LockError
+from ingestion.destination.target import ConfigurationError, current_target
+from ingestion.project import PROJECT_ROOT
+from warehouse.build.build import Request, build, publish_held_build, roll_back_build
+from warehouse.build.diff import show_difference
+from warehouse.build.follow import follow
+from warehouse.build.history import rebuild_history
 from warehouse.errors import BuildError
-from warehouse.export import Wanted, export
-from warehouse.extract import extract_tenant
-from warehouse.follow import follow
-from warehouse.forgetting import forget
-from warehouse.history import rebuild_history
-from warehouse.query import query
-from warehouse.retention import retain
-from warehouse.status import print_status
+from warehouse.ops.backup import KEEP, back_up, restore
+from warehouse.ops.status import print_status
+from warehouse.people.extract import extract_tenant
+from warehouse.people.forgetting import forget
+from warehouse.people.retention import retain
+from warehouse.project.columns import new_column, take_column
+from warehouse.reading.docs import check_freshness, write_docs
+from warehouse.reading.export import Wanted, export
+from warehouse.reading.query import query
 
 
 def _say(line: str) -> None:
@@ -146,7 +146,7 @@ def main() -> int:
         elif arguments.command == "forget":
             forget(target, arguments.persons, arguments.dry, _say)
         elif arguments.command == "metric":
-            from warehouse.metrics import answer_question  # MetricFlow takes its time to import
+            from warehouse.reading.metrics import answer_question  # MetricFlow takes its time to import
 
             answer_question(target, arguments.question, _say)
         else:

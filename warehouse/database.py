@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import psycopg2
 
-from ingestion.destination import Target
+from ingestion.destination.target import Target
 from warehouse.errors import BuildError
 
 NEXT = "__next"

@@ -11,9 +11,9 @@ from typing import Any
 
 from dbt.cli.main import dbtRunner
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import Target, libpq
+from ingestion.destination.target import Target, libpq
 from ingestion.environment import variables
+from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
 FAILED = ("error", "fail", "runtime error")

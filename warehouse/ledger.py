@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-from ingestion.contracts import PROJECT_ROOT, source_names
+from ingestion.contract.contracts import source_names
+from ingestion.project import PROJECT_ROOT
 from warehouse.database import Database
 
 SEEN_TABLES = {

@@ -1,9 +1,21 @@
-"""Granary's demo: a simulated company whose three systems the embedded default build reads. See README.md.
+"""Granary's demo: for each domain that has one, a simulated company whose systems the embedded default build reads.
 
-Nothing but this package's own command and the tests imports it.
+A domain's simulator is the package `ingestion.demo.<domain>`. It has `simulate(folder, days, seed, scale)`,
+`next_day(folder, days)` and `serving(folder)`, a context manager that gives the environment variables that point the
+domain's sources at the company's systems. Nothing but this package's own command and the tests imports any of it.
 """
 
-from .folder import DemoError, next_day, simulate
-from .server import Fault, serving
+from __future__ import annotations
 
-__all__ = ["DemoError", "Fault", "next_day", "serving", "simulate"]
+from pathlib import Path
+
+__all__ = ["DemoError", "simulated_domains"]
+
+
+class DemoError(Exception):
+    """The folder can't be used as asked; the message says what to do."""
+
+
+def simulated_domains() -> list[str]:
+    """The domains that have a simulator, in alphabetical order."""
+    return sorted(each.parent.name for each in Path(__file__).parent.glob("*/__init__.py"))

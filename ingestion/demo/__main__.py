@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import signal
@@ -10,9 +11,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from . import DemoError, next_day, serving, simulate
-from .shop_schema import create_shop
+from . import DemoError, simulated_domains
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -43,6 +44,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Print the statements that make the shop's tables, change tables and triggers, empty.",
     )
     schema.add_argument("--dialect", choices=["sqlite", "postgres", "mysql"], default="postgres")
+    domains = simulated_domains()
+    for command in (new, more, serve, schema):
+        command.add_argument(
+            "--domain",
+            choices=domains,
+            default=domains[0] if len(domains) == 1 else None,
+            required=len(domains) > 1,
+            help="whose systems these are",
+        )
     for command in (new, more, serve):
         command.add_argument("--folder", type=Path, required=True, help="the company's folder")
     return parser
@@ -55,7 +65,7 @@ class _Printed:
         print(f"{statement};")
 
 
-def _serve(folder: Path) -> None:
+def _serve(simulator: Any, folder: Path) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
@@ -65,7 +75,7 @@ def _serve(folder: Path) -> None:
             pass
         stop.set()
 
-    with serving(folder) as environment:
+    with simulator.serving(folder) as environment:
         print(json.dumps(environment), flush=True)
         threading.Thread(target=wait_for_input_to_close, daemon=True).start()
         stop.wait()
@@ -74,15 +84,16 @@ def _serve(folder: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code: 0, or 2 when it refuses."""
     options = _parser().parse_args(arguments)
+    simulator: Any = importlib.import_module(f"ingestion.demo.{options.domain}")
     try:
         if options.command == "simulate":
-            simulate(options.folder, options.days, seed=options.seed, scale=options.scale)
+            simulator.simulate(options.folder, options.days, seed=options.seed, scale=options.scale)
         elif options.command == "next-day":
-            next_day(options.folder, options.days)
+            simulator.next_day(options.folder, options.days)
         elif options.command == "schema":
-            create_shop(_Printed(), options.dialect)
+            simulator.create_schema(_Printed(), options.dialect)
         else:
-            _serve(options.folder)
+            _serve(simulator, options.folder)
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ingestion.contracts import read_contract, source_names
-from ingestion.destination import Target
-from ingestion.run import kept_logs
-from warehouse.query import ask, open_published
+from ingestion.contract.contracts import read_contract, source_names
+from ingestion.destination.target import Target
+from ingestion.load.run import kept_logs
+from warehouse.reading.query import ask, open_published
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
-from ingestion.destination import ConfigurationError, Target
+from ingestion.destination.target import ConfigurationError, Target
 from orchestration.alerts.conditions import Alert, as_json, as_text
 
 SECONDS = 20

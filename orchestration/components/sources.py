@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from ingestion.contracts import Source, read_contract, source_names
-from ingestion.destination import current_target
-from ingestion.lock import build_lock
-from ingestion.run import load_all
-from warehouse.demo import demo_if_unconfigured
+from ingestion.contract.contracts import Source, read_contract, source_names
+from ingestion.destination.lock import build_lock
+from ingestion.destination.target import current_target
+from ingestion.load.run import load_all
+from warehouse.build.demo import demo_if_unconfigured
 
 
 class Sources(dg.Component, dg.Model, dg.Resolvable):

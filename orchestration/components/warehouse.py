@@ -14,12 +14,12 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
+from ingestion.project import PROJECT_ROOT
 from warehouse import dbt
-from warehouse.build import Request, build
+from warehouse.build.build import Request, build
 from warehouse.errors import BuildError
-from warehouse.runs import Run
+from warehouse.runs.runs import Run
 
 PASSED = ("pass", "success", "warn")
 

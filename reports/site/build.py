@@ -17,17 +17,17 @@ import markupsafe
 from markdown_it import MarkdownIt
 from plotly.offline import get_plotlyjs
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import Target
+from ingestion.destination.target import Target
+from ingestion.project import PROJECT_ROOT
 from reports.site import operations, pages
 from reports.site.charts import shown
 from reports.site.diagrams import draw, relationships
 from reports.site.measures import Measures
 from reports.site.project import Project, Table, read_project
-from warehouse.docs import make_artifacts
 from warehouse.errors import BuildError
-from warehouse.metrics import Metrics, Question
-from warehouse.query import open_published
+from warehouse.reading.docs import make_artifacts
+from warehouse.reading.metrics import Metrics, Question
+from warehouse.reading.query import open_published
 
 HERE = Path(__file__).resolve().parent
 NAVIGATION = (

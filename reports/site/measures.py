@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ingestion.destination import Target
-from warehouse.metrics import Metrics, Question
-from warehouse.query import ask
+from ingestion.destination.target import Target
+from warehouse.reading.metrics import Metrics, Question
+from warehouse.reading.query import ask
 
 BLOCK_BYTES = 262_144  # of a DuckDB file
 

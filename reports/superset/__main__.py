@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psycopg2
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import ConfigurationError, Target, current_target
+from ingestion.destination.target import ConfigurationError, Target, current_target
+from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 from warehouse.ports import require_free
-from warehouse.query import require_published
+from warehouse.reading.query import require_published
 
 PYTHON = PROJECT_ROOT / os.environ.get("BI_VENV", ".venv-bi") / "bin" / "python"
 HERE = Path(__file__).parent

@@ -24,11 +24,11 @@ import pyarrow.parquet
 import pytest
 import sqlalchemy
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from ingestion.duck import load_extension
 from tests.absent import package
 from tests.warehouse.warehouses import connected, opened, settings
-from warehouse.export import Wanted, export
+from warehouse.reading.export import Wanted, export
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 

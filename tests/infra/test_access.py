@@ -12,17 +12,17 @@ import psycopg2
 import pytest
 
 from infra.logins import make_login
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from ingestion.environment import variables
 from tests.prove.world import World
 from tests.warehouse.test_rights import another_day, ask
 from tests.warehouse.warehouses import connected, settings
 from warehouse import dbt
-from warehouse.access import Declared, declared_access
-from warehouse.build import Request, publish_held_build
+from warehouse.build.build import Request, publish_held_build
 from warehouse.errors import BuildError
-from warehouse.forgetting import forget
-from warehouse.retention import retain
+from warehouse.people.forgetting import forget
+from warehouse.people.retention import retain
+from warehouse.publish.access import Declared, declared_access
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 

@@ -21,7 +21,7 @@ from infra.logins import make_login
 from infra.machine import as_server, binary, require_tools, wait_for
 from infra.migrate import migrate
 from infra.rotation import rotate
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from orchestration.alerts.conditions import Alert, what_is_wrong
 from tests.absent import absent
 from tests.ports import free_port

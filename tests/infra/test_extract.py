@@ -7,11 +7,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from tests.warehouse.test_metrics import ENGINES
 from tests.warehouse.warehouses import settings
 from warehouse.errors import BuildError
-from warehouse.extract import extract_tenant
+from warehouse.people.extract import extract_tenant
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import duckdb
 
-from ingestion.contracts import META_COLUMNS, read_contract
-from ingestion.destination import Target
-from ingestion.extracts import Loaded
-from ingestion.loading import load
+from ingestion.contract.contracts import META_COLUMNS, read_contract
+from ingestion.destination.target import Target
+from ingestion.load.extracts import Loaded
+from ingestion.load.loading import load
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import requests
 
-from ingestion.demo import Fault, next_day, serving, simulate
-from ingestion.destination import Target
-from ingestion.extracts import SourceError
+from ingestion.demo.commerce import Fault, next_day, serving, simulate
+from ingestion.destination.target import Target
+from ingestion.load.extracts import SourceError
 from ingestion.sources import accounts
 from ingestion.sources.accounts import client, listing, source
 from ingestion.sources.accounts.client import Client, Page

@@ -14,16 +14,16 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ingestion.contracts import Column, ContractError, Table, read_contract
-from ingestion.crosswalk import (
+from ingestion.contract.contracts import Column, ContractError, Table, read_contract
+from ingestion.destination.target import Target
+from ingestion.duck import connect
+from ingestion.privacy.crosswalk import (
     crosswalk_file,
     drop_identifiers,
     exchange,
     find_tokens,
 )
-from ingestion.destination import Target
-from ingestion.duck import connect
-from ingestion.privacy import as_known, identifier_in, kind_of
+from ingestion.privacy.identifiers import as_known, identifier_in, kind_of
 from tests.crosswalks import VARIABLE
 from tests.warehouse.warehouses import as_environment
 

@@ -23,11 +23,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from ingestion.demo import DemoError, folder, next_day, simulate
-from ingestion.demo.company import to_state
-from ingestion.demo.folder import last_state
-from ingestion.demo.shop_schema import TABLES
-from ingestion.demo.truth import HISTORY_COLUMNS
+from ingestion.demo.commerce import DemoError, folder, next_day, simulate
+from ingestion.demo.commerce.company import to_state
+from ingestion.demo.commerce.folder import last_state
+from ingestion.demo.commerce.shop_schema import TABLES
+from ingestion.demo.commerce.truth import HISTORY_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[2]
 SCALE = 0.1

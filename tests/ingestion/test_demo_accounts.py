@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 
-from ingestion.demo import Fault, serving, simulate
+from ingestion.demo.commerce import Fault, serving, simulate
 
 ROOT = Path(__file__).resolve().parents[2]
 STATUSES = {

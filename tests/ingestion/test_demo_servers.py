@@ -14,8 +14,8 @@ import psycopg2
 import pymysql
 import pytest
 
-from ingestion.demo import simulate
-from ingestion.demo.shop_schema import TABLES, copy_shop, create_shop
+from ingestion.demo.commerce import simulate
+from ingestion.demo.commerce.shop_schema import TABLES, copy_shop, create_shop
 
 Server = tuple[Literal["postgres", "mysql"], Any]
 

@@ -15,13 +15,13 @@ import duckdb
 import psycopg2
 import pytest
 
-from ingestion.contract_sql import judged, rejected
-from ingestion.contracts import META_COLUMNS, Column, Source, Table, read_contract
-from ingestion.demo import next_day, serving, simulate
-from ingestion.destination import Target
-from ingestion.extracts import Extract, LoadError, Reader
-from ingestion.loading import load
-from ingestion.run import load_all
+from ingestion.contract.contracts import META_COLUMNS, Column, Source, Table, read_contract
+from ingestion.contract.rules import judged, rejected
+from ingestion.demo.commerce import next_day, serving, simulate
+from ingestion.destination.target import Target
+from ingestion.load.extracts import Extract, LoadError, Reader
+from ingestion.load.loading import load
+from ingestion.load.run import load_all
 from tests.ingestion.loads import NOON, ask, check_balance
 
 SOURCES = ("accounts", "retail", "shop")

@@ -24,12 +24,12 @@ import pytest
 from infra.following import LOADED, MADE, Worker, load_through_kills
 from infra.machine import as_server, binary, own
 from infra.scratch import Scratch
-from ingestion.contracts import read_contract
-from ingestion.demo.shop_schema import create_shop
-from ingestion.destination import Target
-from ingestion.extracts import SourceError
-from ingestion.loading import load
-from ingestion.run import kept_logs
+from ingestion.contract.contracts import read_contract
+from ingestion.demo.commerce.shop_schema import create_shop
+from ingestion.destination.target import Target
+from ingestion.load.extracts import SourceError
+from ingestion.load.loading import load
+from ingestion.load.run import kept_logs
 from ingestion.sources import shop
 from orchestration.alerts import conditions
 from tests.absent import absent

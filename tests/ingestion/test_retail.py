@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.contracts import PROJECT_ROOT, Column, read_contract
-from ingestion.destination import Target
-from ingestion.extracts import Loaded, SourceError
-from ingestion.loading import load
+from ingestion.contract.contracts import Column, read_contract
+from ingestion.destination.target import Target
+from ingestion.load.extracts import Loaded, SourceError
+from ingestion.load.loading import load
+from ingestion.project import PROJECT_ROOT
 from ingestion.sources import retail
 from tests.absent import absent
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects

@@ -14,12 +14,12 @@ import psycopg2
 import pymysql
 import pytest
 
-from ingestion.contracts import read_contract
-from ingestion.demo import simulate
-from ingestion.demo.shop_schema import copy_shop, create_shop
-from ingestion.destination import Target
-from ingestion.extracts import Loaded, SourceError
-from ingestion.loading import load
+from ingestion.contract.contracts import read_contract
+from ingestion.demo.commerce import simulate
+from ingestion.demo.commerce.shop_schema import copy_shop, create_shop
+from ingestion.destination.target import Target
+from ingestion.load.extracts import Loaded, SourceError
+from ingestion.load.loading import load
 from ingestion.sources import shop
 from tests.crosswalks import identifiers
 from tests.ingestion.loads import NOON, ask, check_balance, load_source, rejects

@@ -18,9 +18,9 @@ import dagster as dg
 import duckdb
 import pytest
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.demo import serving
-from ingestion.demo.server import Fault
+from ingestion.demo.commerce import serving
+from ingestion.demo.commerce.server import Fault
+from ingestion.project import PROJECT_ROOT
 from tests.ports import free_port
 from tests.warehouse.warehouses import settings
 

@@ -44,10 +44,10 @@ SOUND = {
     "models/ops/_ops__models.yml": "models: [{name: loads, description: Loads.}]",
     "macros/portable/hash.sql": "{% macro duckdb__hash(x) %}md5({{ x }}){% endmacro %}",
     "seeds/core/countries.csv": "country_code\nGB\n",
-    "ingestion/sources/shop/__init__.py": "from ingestion.contracts import Table\nfrom . import database\n",
+    "ingestion/sources/shop/__init__.py": "from ingestion.contract.contracts import Table\nfrom . import database\n",
     "ingestion/sources/retail/__init__.py": "",
     "ingestion/demo/__main__.py": "from ingestion.demo import world\n",
-    "warehouse/build.py": "import ingestion.loading\n",
+    "warehouse/build/build.py": "import ingestion.load.loading\n",
     "tests/ingestion/test_demo.py": "from ingestion.demo import world\n",
 }
 LONG = "select order_id\nfrom {{ source('shop', 'orders') }}\n" + "\n" * 60
@@ -189,11 +189,15 @@ def test_sound_project_passes(rule: Callable[[Path], list[str]], tmp_path: Path)
             "{{ config(\n    meta={'follows': {'relation': 'fct_orders', 'ignores': ['order_key']}},\n"
             "    pre_hook=\"{{ f('order_key') }}\",\n) }}\n\n" + MART,
         ),
-        (layering.imports_against_the_flow, "ingestion/loading.py", "import warehouse.ledger\n"),
-        (layering.imports_against_the_flow, "ingestion/loading.py", "def f():\n    from orchestration import jobs\n"),
-        (layering.imports_against_the_flow, "ingestion/loading.py", "import ingestion.demo\n"),
-        (layering.imports_against_the_flow, "warehouse/build.py", "from ingestion import demo\n"),
-        (layering.imports_against_the_flow, "warehouse/build.py", "from orchestration.jobs import daily\n"),
+        (layering.imports_against_the_flow, "ingestion/load/loading.py", "import warehouse.ledger\n"),
+        (
+            layering.imports_against_the_flow,
+            "ingestion/load/loading.py",
+            "def f():\n    from orchestration import jobs\n",
+        ),
+        (layering.imports_against_the_flow, "ingestion/load/loading.py", "import ingestion.demo\n"),
+        (layering.imports_against_the_flow, "warehouse/build/build.py", "from ingestion import demo\n"),
+        (layering.imports_against_the_flow, "warehouse/build/build.py", "from orchestration.jobs import daily\n"),
         (
             layering.imports_against_the_flow,
             "bench/run.py",

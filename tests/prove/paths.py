@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.prove.tally import Tally
 from tests.prove.world import World
 from tests.warehouse.warehouses import connected
-from warehouse.build import Request
+from warehouse.build.build import Request
 from warehouse.errors import BuildError
 
 # One step: what is done, and a number that decides what it is done with.

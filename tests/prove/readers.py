@@ -11,13 +11,13 @@ from pathlib import Path
 
 import psycopg2
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from tests.prove.kills import LOOK
 from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import World
 from tests.warehouse.warehouses import connected
 from warehouse.database import open_database
-from warehouse.publish import exchange_schemas, exchangeable_schemas
+from warehouse.publish.publish import exchange_schemas, exchangeable_schemas
 
 # The same, having looked its tables up the other way round; and one that has a table for seconds.
 LOOK_BACK = """

@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from ingestion.contracts import AUDIT_TABLES, PROJECT_ROOT, read_contract, source_names
-from ingestion.demo import next_day, serving, simulate
-from ingestion.destination import current_target
-from ingestion.run import load_all
+from ingestion.contract.contracts import AUDIT_TABLES, read_contract, source_names
+from ingestion.demo.commerce import next_day, serving, simulate
+from ingestion.destination.target import current_target
+from ingestion.load.run import load_all
+from ingestion.project import PROJECT_ROOT
 from tests.prove.tally import BrokenPromiseError, Tally
 from tests.warehouse.warehouses import build_from, differences, published_tables, settings
-from warehouse.build import Request, roll_back_build
+from warehouse.build.build import Request, roll_back_build
 from warehouse.database import open_database
 from warehouse.errors import BuildError
 

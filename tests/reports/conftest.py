@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from reports.site.build import build_site
 from tests.absent import absent
 from tests.warehouse.warehouses import settings

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from reports.site.build import build_site
 from tests.prove.world import World
 from tests.warehouse.warehouses import as_environment

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ingestion.contracts import PRIVACY, read_contract
-from ingestion.destination import current_target
+from ingestion.contract.contracts import PRIVACY, read_contract
+from ingestion.destination.target import current_target
 from tests.warehouse.warehouses import settings
-from warehouse.docs import make_artifacts
+from warehouse.reading.docs import make_artifacts
 
 # What is read out of a document's kept part is no identifier, though the document is one.
 KEPT = {

@@ -21,14 +21,14 @@ import pytest
 import yaml
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
+from ingestion.project import PROJECT_ROOT
 from reports.superset.__main__ import BUNDLE
 from tests.ports import free_port
 from tests.warehouse.test_metrics import ENGINES, NET, as_floats, opened_marts
 from tests.warehouse.warehouses import connected, settings
-from warehouse.metrics import Question
-from warehouse.query import ask, open_published
+from warehouse.reading.metrics import Question
+from warehouse.reading.query import ask, open_published
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.contracts import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT
 
 # What a build needs of the project, and the linter of its YAML.
 PARTS = (

@@ -12,7 +12,7 @@ import duckdb
 import psycopg2
 from dbt.cli.main import dbtRunner
 
-from ingestion.contracts import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT
 from warehouse.dbt import close_connections
 from warehouse.ledger import SEEN_TABLES
 

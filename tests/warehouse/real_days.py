@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import duckdb
 
-from ingestion.contracts import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT
 
 # Beside the project and not in it: who has only a clone has no real days.
 REAL_DAYS = PROJECT_ROOT.parent / "shared" / "data" / "online_retail" / "daily"

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from ingestion.demo.shop_schema import TABLES, change_table_ddl, table_ddl
-from ingestion.destination import current_target
-from ingestion.run import load_all
+from ingestion.demo.commerce.shop_schema import TABLES, change_table_ddl, table_ddl
+from ingestion.destination.target import current_target
+from ingestion.load.run import load_all
 from ingestion.sources.accounts.client import Client, Page
 from tests.warehouse.warehouses import build_from, settings
-from warehouse.build import Request
+from warehouse.build.build import Request
 from warehouse.database import Database, open_database
 
 # What a record is but for what a test says of it. Amounts are those of one thing for ten pounds.

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from tests.warehouse.warehouses import build_from_demo, differences, settings
-from warehouse.backup import back_up, restore
 from warehouse.errors import BuildError
+from warehouse.ops.backup import back_up, restore
 
 pytestmark = pytest.mark.slow
 

@@ -11,16 +11,17 @@ from typing import Any
 
 import pytest
 
-from ingestion.contracts import PROJECT_ROOT, Table, read_contract, source_names
-from ingestion.destination import current_target
+from ingestion.contract.contracts import Table, read_contract, source_names
+from ingestion.destination.target import current_target
 from ingestion.duck import connect, load_extension
+from ingestion.project import PROJECT_ROOT
 from reports.site.build import build_site
 from tests.crosswalks import identifiers
 from tests.warehouse.small_shop import SmallShop, account, user_id
 from tests.warehouse.test_history_builds import ENGINES
 from tests.warehouse.warehouses import as_environment
 from warehouse.errors import BuildError
-from warehouse.status import print_status
+from warehouse.ops.status import print_status
 
 pytestmark = pytest.mark.slow
 

@@ -14,11 +14,11 @@ import psycopg2
 import pytest
 import yaml
 
-from ingestion.contracts import Column, read_contract, source_names
+from ingestion.contract.contracts import Column, read_contract, source_names
 from tests.project import layering
-from warehouse.columns import new_column, take_column
-from warehouse.edits import is_reserved
 from warehouse.errors import BuildError
+from warehouse.project.columns import new_column, take_column
+from warehouse.project.edits import is_reserved
 
 TABLES = [
     f"{source}.{table.name}"

@@ -13,11 +13,11 @@ import duckdb
 import openpyxl
 import pytest
 
-from ingestion.destination import Target, current_target
+from ingestion.destination.target import Target, current_target
 from tests.warehouse.warehouses import opened, settings
-from warehouse import export as exporting
 from warehouse.errors import BuildError
-from warehouse.export import Wanted, export
+from warehouse.reading import export as exporting
+from warehouse.reading.export import Wanted, export
 
 pytestmark = pytest.mark.slow
 

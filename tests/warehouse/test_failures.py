@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from ingestion.__main__ import main as load_by_hand
-from ingestion.demo import serving
-from ingestion.demo.server import Fault
-from ingestion.destination import Target
-from ingestion.lock import LockError, build_lock
+from ingestion.demo.commerce import serving
+from ingestion.demo.commerce.server import Fault
+from ingestion.destination.lock import LockError, build_lock
+from ingestion.destination.target import Target
 from tests.warehouse.warehouses import build_from, differences, opened, settings
-from warehouse.build import Request
+from warehouse.build.build import Request
 from warehouse.errors import BuildError
 
 pytestmark = pytest.mark.slow

@@ -13,12 +13,12 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import Target
+from ingestion.destination.target import Target
+from ingestion.project import PROJECT_ROOT
 from tests.ingestion.test_replication import Shop, complete_rows, followed, logical_server  # noqa: F401 (fixtures)
 from tests.ingestion.test_shop import update_user, user_id
+from warehouse.build.follow import follow
 from warehouse.errors import BuildError
-from warehouse.follow import follow
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from ingestion.destination import current_target
-from ingestion.tombstones import read_tombstones
+from ingestion.destination.target import current_target
+from ingestion.privacy.tombstones import read_tombstones
 from tests.crosswalks import identifiers
 from tests.warehouse.small_shop import SmallShop, account, user_id
 from tests.warehouse.test_history_builds import ENGINES_OF_BATTERY
-from warehouse import redaction
-from warehouse.backup import back_up, restore
+from warehouse.build import redaction
 from warehouse.errors import BuildError
-from warehouse.forgetting import forget
+from warehouse.ops.backup import back_up, restore
+from warehouse.people.forgetting import forget
 
 pytestmark = pytest.mark.slow
 

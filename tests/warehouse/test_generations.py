@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.demo import next_day, serving, simulate
-from ingestion.destination import current_target
+from ingestion.demo.commerce import next_day, serving, simulate
+from ingestion.destination.target import current_target
 from tests.warehouse.warehouses import build_from, settings
-from warehouse.build import Request, publish_held_build, roll_back_build
+from warehouse.build.build import Request, publish_held_build, roll_back_build
+from warehouse.build.diff import show_difference
 from warehouse.database import open_database
-from warehouse.diff import show_difference
 from warehouse.errors import BuildError
 
 pytestmark = pytest.mark.slow

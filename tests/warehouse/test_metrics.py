@@ -17,11 +17,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from tests.warehouse.warehouses import connected, settings
 from warehouse.errors import BuildError
-from warehouse.metrics import Metrics, Question
-from warehouse.query import ask, open_published
+from warehouse.reading.metrics import Metrics, Question
+from warehouse.reading.query import ask, open_published
 
 pytestmark = pytest.mark.slow
 

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.demo import simulate
+from ingestion.demo.commerce import simulate
 from tests.warehouse.warehouses import SETTINGS, connected
 
 TAKE = ("take-column", "shop.users.tier", "--type", "bigint", "--as", "tier_level", "--track", "--description")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.demo import next_day, serving, simulate
+from ingestion.demo.commerce import next_day, serving, simulate
 from tests.warehouse.warehouses import build_from, build_from_demo, differences, opened
-from warehouse.build import Request
+from warehouse.build.build import Request
 
 pytestmark = pytest.mark.slow
 

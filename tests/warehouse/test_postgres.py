@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.demo import next_day, serving
+from ingestion.demo.commerce import next_day, serving
 from tests.warehouse.warehouses import build_from, connected, differences
-from warehouse.build import Request
+from warehouse.build.build import Request
 from warehouse.errors import BuildError
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]

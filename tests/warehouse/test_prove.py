@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from tests.prove.kills import prove_kills
 from tests.prove.mutations import MUTATIONS, PLAN, copy_project, plant
 from tests.prove.paths import follow

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from ingestion.duck import connect
-from ingestion.run import load_all
+from ingestion.load.run import load_all
 from tests.prove.days import feed, late_and_corrected
 from tests.prove.tally import Tally
 from tests.prove.world import expect_same

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
 from tests.prove.tally import Tally
 from tests.prove.world import World
-from warehouse.build import Request
+from warehouse.build.build import Request
+from warehouse.build.history import rebuild_history
 from warehouse.database import open_database
-from warehouse.history import rebuild_history
 
 pytestmark = [pytest.mark.slow, pytest.mark.battery]
 

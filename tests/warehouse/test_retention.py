@@ -9,13 +9,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.contracts import ContractError, Table, read_contract
-from ingestion.destination import current_target
+from ingestion.contract.contracts import ContractError, Table, read_contract
+from ingestion.destination.target import current_target
 from tests.warehouse.small_shop import SmallShop, user_id
 from tests.warehouse.test_history_builds import ENGINES_OF_BATTERY
-from warehouse.forgetting import forget
-from warehouse.history import rebuild_history
-from warehouse.retention import kept_days, retain
+from warehouse.build.history import rebuild_history
+from warehouse.people.forgetting import forget
+from warehouse.people.retention import kept_days, retain
 
 pytestmark = pytest.mark.slow
 

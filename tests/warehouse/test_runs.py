@@ -16,13 +16,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import current_target
-from ingestion.run import load_all
+from ingestion.destination.target import current_target
+from ingestion.load.run import load_all
+from ingestion.project import PROJECT_ROOT
 from tests.warehouse.warehouses import build_from, connected, settings
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
-from warehouse.status import print_status
+from warehouse.ops.status import print_status
 
 pytestmark = pytest.mark.slow
 

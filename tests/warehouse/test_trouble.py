@@ -13,8 +13,8 @@ import psutil
 import psycopg2
 import pytest
 
-from ingestion.destination import Target
-from ingestion.lock import LockError, build_lock
+from ingestion.destination.lock import LockError, build_lock
+from ingestion.destination.target import Target
 from tests.prove.world import World
 from tests.warehouse.test_rights import another_day, ask
 from tests.warehouse.warehouses import connected, opened, settings

@@ -10,11 +10,11 @@ from pathlib import Path
 import duckdb
 import psycopg2
 
-from ingestion.demo import serving
-from ingestion.destination import current_target, libpq
+from ingestion.demo.commerce import serving
+from ingestion.destination.target import current_target, libpq
 from ingestion.duck import connect, load_extension
 from tests.crosswalks import VARIABLE
-from warehouse.build import Request, build
+from warehouse.build.build import Request, build
 
 SETTINGS = ("SOURCES__", "PG", "GRANARY_", "TARGET", "WAREHOUSE_DIR", "SANDBOX_NAME", "DBT_EXCLUDE_", "DBT_WRITE_")
 

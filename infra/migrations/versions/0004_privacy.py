@@ -6,7 +6,7 @@ revision, down_revision = "0004", "0003"
 
 
 def upgrade() -> None:
-    # Loads into a database without roles make the same (ingestion/crosswalk.py): what is there stays.
+    # Loads into a database without roles make the same (ingestion/privacy/crosswalk.py): what is there stays.
     op.execute("create schema if not exists privacy")
     op.execute("revoke all on schema privacy from public")
     op.execute("""

@@ -16,7 +16,7 @@ from typing import Any
 
 import requests
 
-from ingestion.extracts import SourceError, first_line
+from ingestion.load.extracts import SourceError, first_line
 
 LONGEST_WAIT = 300.0  # seconds; an API that asks for more is asked again by the next load
 _FIRST_WAIT, _LONGEST_BACKOFF = 0.5, 60.0

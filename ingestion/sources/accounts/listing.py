@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestion.extracts import SourceError
+from ingestion.load.extracts import SourceError
 from ingestion.sources.accounts.client import Page
 
 LONGEST_AGE = 3600.0  # seconds for which pages of an interrupted load are used

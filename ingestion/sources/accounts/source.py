@@ -11,10 +11,10 @@ from typing import Any
 import dlt
 import requests
 
-from ingestion.contract_sql import literal, quoted
-from ingestion.extracts import Extract, Reader, SourceError
+from ingestion.load.extracts import Extract, Reader, SourceError
 from ingestion.sources.accounts.client import Client
 from ingestion.sources.accounts.listing import Listing, fetch, pending_folder
+from ingestion.sql import literal, quoted
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 

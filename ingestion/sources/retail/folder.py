@@ -13,8 +13,8 @@ from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.storages.configuration import FilesystemConfiguration
 from dlt.common.storages.fsspec_filesystem import MTIME_DISPATCH, fsspec_from_config, glob_files
 
-from ingestion.destination import Target
-from ingestion.extracts import SourceError, first_line
+from ingestion.destination.target import Target
+from ingestion.load.extracts import SourceError, first_line
 
 _CHUNK = 1 << 20
 

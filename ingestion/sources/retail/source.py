@@ -12,10 +12,10 @@ from pathlib import Path
 import dlt
 import duckdb
 
-from ingestion.contract_sql import literal, quoted
-from ingestion.extracts import Extract, Reader, first_line
+from ingestion.load.extracts import Extract, Reader, first_line
 from ingestion.sources.retail.folder import Delivered, copies_folder, copy_file, copy_name, list_files, open_folder
 from ingestion.sources.retail.verification import BadFileError, Content, verify
+from ingestion.sql import literal, quoted
 
 # The columns that every file has, and raw's names of them. What else the contract has, a file may have (`_added`).
 COLUMNS = {

@@ -10,10 +10,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from ingestion.contract_sql import quoted
-from ingestion.contracts import Table
-from ingestion.extracts import Extract, Reader, SourceError
+from ingestion.contract.contracts import Table
+from ingestion.load.extracts import Extract, Reader, SourceError
 from ingestion.sources.shop.database import Database
+from ingestion.sql import quoted
 
 POSITION = "position"
 

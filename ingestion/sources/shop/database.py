@@ -24,9 +24,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import duckdb
 
-from ingestion.contract_sql import literal, quoted
 from ingestion.duck import load_extension
-from ingestion.extracts import SourceError, first_line
+from ingestion.load.extracts import SourceError, first_line
+from ingestion.sql import literal, quoted
 
 DIALECTS = {
     "sqlite": "sqlite",

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from ingestion.contract_sql import quoted, utc_time
-from ingestion.contracts import Table
-from ingestion.extracts import Extract, Reader, SourceError, timestamp_literal
+from ingestion.contract.contracts import Table
+from ingestion.load.extracts import Extract, Reader, SourceError, timestamp_literal
 from ingestion.sources.shop.database import Database
+from ingestion.sql import quoted, utc_time
 
 _BEGINNING = datetime(1900, 1, 1)  # noqa: DTZ001 (source times are in UTC and have no zone)
 

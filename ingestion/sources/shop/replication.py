@@ -21,10 +21,9 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extras import LogicalReplicationConnection
 
-from ingestion.contract_sql import literal, quoted
-from ingestion.contracts import Table
+from ingestion.contract.contracts import Table
 from ingestion.duck import copied_csv
-from ingestion.extracts import Extract, Reader, SourceError, first_line
+from ingestion.load.extracts import Extract, Reader, SourceError, first_line
 from ingestion.sources.shop.database import Database
 from ingestion.sources.shop.polling import key_of, living
 from ingestion.sources.shop.slot import (
@@ -38,6 +37,7 @@ from ingestion.sources.shop.slot import (
     slot_status,
     to_file,
 )
+from ingestion.sql import literal, quoted
 
 
 @dataclass(frozen=True)

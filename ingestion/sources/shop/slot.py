@@ -11,8 +11,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
-from ingestion.contracts import Table
-from ingestion.extracts import SourceError
+from ingestion.contract.contracts import Table
+from ingestion.load.extracts import SourceError
 
 # What the server is asked of each line of the log.
 DECODED = ("position", "xid", "action", "table_name", "committed_at", "new", "old")

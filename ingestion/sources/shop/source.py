@@ -12,8 +12,8 @@ import dlt
 import duckdb
 import psycopg2
 
-from ingestion.contracts import Table
-from ingestion.extracts import Extract, Reader, SourceError, first_line
+from ingestion.contract.contracts import Table
+from ingestion.load.extracts import Extract, Reader, SourceError, first_line
 from ingestion.sources.shop import changes, polling, replication
 from ingestion.sources.shop.database import Database, attach
 from ingestion.sources.shop.slot import kept_bytes

@@ -10,8 +10,8 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
-from ingestion.contracts import PROJECT_ROOT
-from ingestion.destination import current_target
+from ingestion.destination.target import current_target
+from ingestion.project import PROJECT_ROOT
 from orchestration.alerts.conditions import Alert, what_is_wrong
 from orchestration.alerts.delivery import tell
 from warehouse.errors import BuildError

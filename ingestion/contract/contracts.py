@@ -1,0 +1,207 @@
+"""Source contracts, read from their one home: the dbt sources YAML beside the staging models.
+
+A contract says which tables a source has, their columns and types, which of them are the key, and what
+a value must look like. dbt documents and tests the same file, so a rule is changed in one place.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ingestion.project import PROJECT_ROOT
+
+STAGING = PROJECT_ROOT / "models" / "staging"
+
+# The metadata that ingestion writes into every row of raw, in this order, after the contract's columns.
+META_COLUMNS = {
+    "_operation": "text",  # 'U' a version of the record, 'D' the record was deleted
+    "_revision": "bigint",  # the source's own order of versions: log position, version or file time
+    "_effective_at": "timestamp",  # when the version holds from, in the source's time
+    "_observed_at": "timestamp",  # when Granary saw it
+    "_load_id": "text",
+}
+
+# What a column tells of a person, from nothing to everything. Ingestion puts tokens in the place of direct identifiers.
+PRIVACY = ("none", "quasi_identifier", "sensitive", "direct_identifier")
+
+_TYPE = re.compile(r"^(text|bigint|numeric\((\d+),\s*(\d+)\)|boolean|date|timestamp)$")
+
+
+def is_data_type(name: str) -> bool:
+    """Whether a contract may give a column this type."""
+    return bool(_TYPE.match(name))
+
+
+class ContractError(Exception):
+    """A contract file says something that ingestion can't follow."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract.
+
+    data_type: a type name that every engine knows.
+    keeps: the fields of a document that are no identifiers, though the column is one.
+    """
+
+    name: str
+    data_type: str
+    required: bool = False
+    accepted_values: tuple[str, ...] = ()
+    format: str | None = None
+    minimum: float | None = None
+    timestamp_formats: tuple[str, ...] = ()
+    privacy: str = "none"
+    keeps: tuple[str, ...] = ()
+
+    @property
+    def identifies(self) -> bool:
+        """Whether the column names a person: raw has a token in its place."""
+        return self.privacy == "direct_identifier"
+
+    @property
+    def scale(self) -> int | None:
+        """Digits after the decimal point, for numeric columns."""
+        match = _TYPE.match(self.data_type)
+        return int(match.group(3)) if match and match.group(3) else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of a source. `reject_key` is what mends a reject: by default the key."""
+
+    source: str
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    reject_key: tuple[str, ...]
+    indexes: tuple[tuple[str, ...], ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def identifiers(self) -> list[Column]:
+        """The columns that name a person."""
+        return [column for column in self.columns if column.identifies]
+
+    @property
+    def column_names(self) -> list[str]:
+        """The names of the contract's columns, in order."""
+        return [column.name for column in self.columns]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source's contract; `schema` is its raw schema, `late_after` how old its newest load may be."""
+
+    name: str
+    schema: str
+    tables: tuple[Table, ...]
+    owner: str = ""
+    late_after: timedelta | None = None
+
+    def table(self, name: str) -> Table:
+        """The table's contract. Raises ContractError where the source has none of that name."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise ContractError(f"source {self.name} has no table {name} in its contract")
+
+
+# What the warehouse tells of its own runs: it has a contract and is loaded as any source, but by the build itself.
+OWN_SOURCE = "runs"
+# The tables that ingestion writes for every source beside the contract's own; they carry no contract of a source.
+AUDIT_TABLES = ("loads", "rejects", "profiles")
+
+
+def _column(where: str, raw: dict[str, Any]) -> Column:
+    meta = raw.get("config", {}).get("meta", {})
+    data_type = str(raw.get("data_type", ""))
+    if not is_data_type(data_type):
+        raise ContractError(
+            f"{where}.{raw['name']}: data_type '{data_type}' is not one of text, bigint, numeric(p,s), boolean, "
+            "date, timestamp; give the column one of these in the sources YAML"
+        )
+    rules = meta.get("contract", {})
+    unknown = set(rules) - {"required", "accepted_values", "format", "minimum", "timestamp_formats"}
+    if unknown:
+        raise ContractError(f"{where}.{raw['name']}: unknown contract rule {', '.join(sorted(unknown))}")
+    privacy = str(meta.get("privacy", ""))
+    if privacy not in PRIVACY:
+        raise ContractError(
+            f"{where}.{raw['name']}: config.meta.privacy is '{privacy}': say which it is of {', '.join(PRIVACY)}"
+        )
+    if privacy == "direct_identifier" and data_type != "text":
+        raise ContractError(
+            f"{where}.{raw['name']}: a direct identifier becomes a token, which is text, but data_type is {data_type}; "
+            "make it text, or say quasi_identifier"
+        )
+    return Column(
+        name=raw["name"],
+        data_type=data_type.replace(" ", ""),
+        required=bool(rules.get("required", False)),
+        accepted_values=tuple(str(value).lower() for value in rules.get("accepted_values", ())),
+        format=rules.get("format"),
+        minimum=rules.get("minimum"),
+        timestamp_formats=tuple(rules.get("timestamp_formats", ())),
+        privacy=privacy,
+        keeps=tuple(meta.get("keeps", ())),
+    )
+
+
+def _table(source: str, raw: dict[str, Any]) -> Table:
+    where = f"{source}.{raw['name']}"
+    meta = raw.get("config", {}).get("meta", {})
+    columns = tuple(_column(where, column) for column in raw["columns"] if column["name"] not in META_COLUMNS)
+    names = {column.name for column in columns}
+    key = tuple(meta.get("key", ()))
+    if not key or not set(key) <= names:
+        raise ContractError(f"{where}: config.meta.key must name one or more of its columns, it says {list(key)}")
+    return Table(
+        source=source,
+        name=raw["name"],
+        columns=columns,
+        key=key,
+        reject_key=tuple(meta.get("reject_key", key)),
+        indexes=tuple(tuple(index) for index in meta.get("indexes", ())),
+        meta=meta,
+    )
+
+
+@cache
+def read_contract(source: str, folder: Path = STAGING) -> Source:
+    """Read one source's contract.
+
+    Args:
+        source: the source's name, such as `shop`.
+        folder: where the staging folders lie.
+
+    Raises:
+        ContractError: the file is missing, or says something that can't be followed; the message says where.
+    """
+    path = folder / source / f"_{source}__sources.yml"
+    if not path.exists():
+        raise ContractError(f"source {source} has no contract: write {path.relative_to(PROJECT_ROOT)}")
+    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw = next(entry for entry in document["sources"] if entry["name"] == source)
+    tables = tuple(_table(source, table) for table in raw["tables"] if table["name"] not in AUDIT_TABLES)
+    config = raw.get("config", {})
+    limit = (config.get("freshness") or {}).get("warn_after")
+    return Source(
+        name=source,
+        schema=f"raw_{source}",
+        tables=tables,
+        owner=str(config.get("meta", {}).get("owner", "")),
+        late_after=timedelta(**{f"{limit['period']}s": limit["count"]}) if limit else None,
+    )
+
+
+def source_names(folder: Path = STAGING) -> list[str]:
+    """All sources that are loaded from elsewhere and have a contract, in alphabetical order."""
+    return sorted(path.parent.name for path in folder.glob("*/_*__sources.yml") if path.parent.name != OWN_SOURCE)

@@ -1,0 +1,208 @@
+"""A contract as DuckDB SQL: casts, rules and reasons over one relation.
+
+Values are judged after trimming and folding; the mapping of odd spellings is staging's business. A rule's
+reason is written `<rule>:<column>` with one of these rules:
+
+- missing: a required value is null or blank
+- type: there is a value, but not of the column's type
+- value: not one of the accepted values
+- format: not of the named format (`email`)
+- range: below the minimum
+
+A row without a time to hold from is rejected as `missing:_effective_at`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ingestion.contract.contracts import Column, Table
+from ingestion.sql import literal, quoted, utc_time
+
+# A practical reading of RFC 5321/5322: one @, a dotted domain, no blanks. Quoted local parts are not accepted.
+EMAIL = r"^[a-z0-9.!#$%&''*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$"
+
+# What trimming takes away: white space as staging's `collapsed` has it, the no-break space included.
+_BLANKS = "' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(160)"
+
+_INTEGER = r"^\s*[+-]?[0-9]+\s*$"
+
+
+def cast(column: Column, source_type: str) -> str:
+    """The column's value in its contract's type, null where it can't be had without guessing.
+
+    Args:
+        column: the contract's column.
+        source_type: DuckDB's name of the type in which the source gives the value. Text needs more care than
+            a typed value: DuckDB would round '2.5' to an integer and drop a time's offset in silence.
+    """
+    value = quoted(column.name)
+    if source_type != "VARCHAR":
+        typed = _cast_typed(column, value, source_type)
+        if typed is not None:
+            return typed
+        value = f"cast({value} as varchar)"
+    if column.data_type == "text":
+        # An empty string is a missing value: COPY into Postgres can't tell the two apart.
+        return f"nullif({value}, '')"
+    typed = f"try_cast({value} as {column.data_type})"
+    # Most values are written in the plainest way. A cheap test tells those; only the others are looked at closely.
+    if column.data_type == "bigint":
+        plain = f"cast({typed} as varchar) = {value}"
+        careful = f"case when regexp_matches({value}, '{_INTEGER}') then {typed} end"
+        return f"case when {plain} then {typed} else {careful} end"
+    if column.data_type.startswith("numeric"):
+        digits = f"length({value}) - strpos({value}, '.')"
+        plain = (
+            f"strpos({value}, '.') > 0 and {digits} <= {column.scale} and not contains({value}, 'e') "
+            f"and not contains({value}, 'E') and not contains({value}, '_')"
+        )
+        careful = (
+            f"case when regexp_matches({value}, '^\\s*[+-]?([0-9]+\\.?[0-9]{{0,{column.scale}}}0*|"
+            f"\\.[0-9]{{1,{column.scale}}}0*)\\s*$') then {typed} end"
+        )
+        return f"case when {plain} then {typed} else {careful} end"
+    if column.data_type == "timestamp" and column.timestamp_formats:
+        formats = ", ".join(literal(spelling) for spelling in column.timestamp_formats)
+        return f"try_strptime(trim({value}), [{formats}])"
+    if column.data_type == "timestamp":
+        return utc_time(value)
+    return f"try_cast({value} as {column.data_type})"
+
+
+def _cast_typed(column: Column, value: str, source_type: str) -> str | None:
+    """The cast of a value whose type is of the contract's kind: null rather than rounded. None for other types."""
+    typed = f"try_cast({value} as {column.data_type})"
+    if column.data_type == "boolean":
+        if "INT" in source_type:
+            return f"case {value} when 1 then true when 0 then false end"
+        return value if source_type == "BOOLEAN" else None
+    if column.data_type == "timestamp":
+        if source_type == "TIMESTAMP WITH TIME ZONE":
+            return f"timezone('UTC', {value})"
+        return typed if source_type.startswith(("TIMESTAMP", "DATE")) else None
+    if column.data_type == "date":
+        return typed if source_type.startswith(("TIMESTAMP", "DATE")) else None
+    if source_type in ("DOUBLE", "FLOAT") and column.data_type != "bigint":
+        # A double is never exactly the decimal that it stands for: here rounding is the only reading.
+        return typed
+    if column.data_type != "text" and ("INT" in source_type or source_type.startswith(("DECIMAL", "DOUBLE", "FLOAT"))):
+        return f"case when {typed} = {value} then {typed} end"
+    return None
+
+
+def _blank(column: Column, source_type: str) -> str:
+    value = quoted(column.name)
+    return f"({value} is null or trim({value}, {_BLANKS}) = '')" if source_type == "VARCHAR" else f"({value} is null)"
+
+
+def violations(column: Column, source_type: str) -> dict[str, str]:
+    """The column's rules as `reason → condition that is true where the rule is broken`.
+
+    The conditions read the source's value under the column's name, and its cast as `_cast_<name>`.
+    """
+    value, typed = quoted(column.name), quoted(f"_cast_{column.name}")
+    folded = f"nullif(lower(trim(cast({value} as varchar), {_BLANKS})), '')"
+    is_text = source_type == "VARCHAR"
+    broken: dict[str, str] = {}
+    if column.required:
+        # A text that begins with a visible ASCII character is not blank, whatever follows.
+        visible = f"{value} >= '!' and {value} < '~'" if is_text else "false"
+        blank = _blank(column, source_type)
+        broken[f"missing:{column.name}"] = f"case when {visible} then false else {blank} end"
+    if column.data_type != "text":
+        broken[f"type:{column.name}"] = f"({typed} is null and not {_blank(column, source_type)})"
+    elif is_text:
+        # Postgres holds no text with a zero byte; a value that only one engine can hold is no text on either.
+        broken[f"type:{column.name}"] = f"contains({value}, chr(0))"
+    if column.accepted_values:
+        accepted = ", ".join(literal(each) for each in column.accepted_values)
+        as_written = f"list_contains([{accepted}], {value})" if is_text else "false"
+        broken[f"value:{column.name}"] = f"case when {as_written} then false else {folded} not in ({accepted}) end"
+    if column.format == "email":
+        broken[f"format:{column.name}"] = f"(not regexp_matches({folded}, '{EMAIL}'))"
+    if column.minimum is not None:
+        broken[f"range:{column.name}"] = f"({typed} < {column.minimum})"
+    return broken
+
+
+def _kept(column: Column, source_type: str) -> list[str]:
+    """Conditions that are true where the column's rules are kept: `violations` the other way round, and cheaper."""
+    broken = violations(column, source_type)
+    kept = [f"({rule}) is not true" for reason, rule in broken.items() if not reason.startswith(("missing", "type"))]
+    if column.data_type == "text":
+        return [f"({rule}) is not true" for rule in broken.values()]
+    typed = f"{quoted('_cast_' + column.name)} is not null"
+    return [typed if column.required else f"({typed} or {_blank(column, source_type)})", *kept]
+
+
+def _rules(table: Table, types: Mapping[str, str]) -> dict[str, str]:
+    """All rules of the table, as `violations` gives a column's.
+
+    A row that deletes a record is judged by its key alone: a record that broke the contract can be deleted too.
+    """
+    rules = {"missing:_effective_at": "(_effective_at is null)"}
+    for column in table.columns:
+        for reason, condition in violations(column, types[column.name]).items():
+            rules[reason] = condition if column.name in table.key else f"(_operation <> 'D' and {condition})"
+    return rules
+
+
+def judged(table: Table, relation: str, types: Mapping[str, str]) -> str:
+    """A select that judges each row of `relation` once.
+
+    Its columns: the contract's, in the contract's types; `_operation`, `_revision`, `_effective_at`; `_is_good`; and
+    `_source`, a struct of the values as the source wrote them, null where the row is good. Why a row is bad is left to
+    `rejected`: here every expression is evaluated for every row, for DuckDB shares the parts that rules have in common.
+
+    Args:
+        table: the contract.
+        relation: a DuckDB select in brackets, or a table's name, that has the contract's columns.
+        types: DuckDB's types of the relation's columns, by name.
+    """
+    typed = ", ".join(f"{quoted('_cast_' + name)} as {quoted(name)}" for name in table.column_names)
+    of_key = [rule for c in table.columns if c.name in table.key for rule in _kept(c, types[c.name])]
+    of_rest = [rule for c in table.columns if c.name not in table.key for rule in _kept(c, types[c.name])]
+    rest = " and ".join(of_rest) or "true"
+    good = " and ".join(["_effective_at is not null", *of_key, f"(_operation = 'D' or ({rest}))"])
+    source = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in table.column_names)
+    return f"""
+select {typed}, _operation, _revision, _effective_at, _is_good,
+  case when not _is_good then struct_pack({source}) end as _source
+from (
+  select *, case when {good} then true else false end as _is_good
+  from ({_with_casts(table, relation, types)})
+)"""
+
+
+def rejected(table: Table, relation: str, types: Mapping[str, str]) -> str:
+    """A select of the bad rows of `relation`, which has the columns of `judged`.
+
+    Its columns: the contract's with the values as the source wrote them, `reasons` (JSON text, an array of strings),
+    `_revision`, `_effective_at`.
+    """
+    names = ", ".join(quoted(name) for name in table.column_names)
+    reasons = ", ".join(
+        f"case when {condition} then {literal(reason)} end" for reason, condition in _rules(table, types).items()
+    )
+    bad = f"(select _source.*, _operation, _revision, _effective_at from {relation} where not _is_good)"
+    return f"""
+select {names}, to_json(list_filter([{reasons}], reason -> reason is not null)) as reasons, _revision, _effective_at
+from ({_with_casts(table, bad, types)})"""
+
+
+def as_rejects(table: Table, relation: str) -> str:
+    """A select of rows of `rejected` in the form in which raw keeps rejects.
+
+    Its columns: `record_key` and `record` (JSON text), `reasons`, `_revision`, `_effective_at`.
+    """
+    key = ", ".join(f"cast({quoted(name)} as varchar)" for name in table.reject_key)
+    record = ", ".join(f"{literal(name)}, {quoted(name)}" for name in table.column_names)
+    return f"""
+select to_json([{key}]) as record_key, json_object({record}) as record, reasons, _revision, _effective_at
+from ({relation})"""
+
+
+def _with_casts(table: Table, relation: str, types: Mapping[str, str]) -> str:
+    casts = ", ".join(f"{cast(c, types[c.name])} as {quoted('_cast_' + c.name)}" for c in table.columns)
+    return f"select *, {casts} from {relation}"

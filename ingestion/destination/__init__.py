@@ -1,0 +1,1 @@
+"""Where the warehouse is, who may write to it, and as whom."""

@@ -1,0 +1,132 @@
+"""Where the warehouse is: which engine, which files or database, and which schema names.
+
+`TARGET` chooses between three, which profiles.yml has by the same names:
+
+- dev: DuckDB files in `WAREHOUSE_DIR` (default `data/`)
+- prod: the Postgres that libpq's variables name (`PGHOST`, `PGUSER`, `PGDATABASE`, …)
+- sandbox: the same Postgres, but a developer's own schemas, whose names start with `<SANDBOX_NAME>_`
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from ingestion.project import PROJECT_ROOT
+
+TARGETS = ("dev", "prod", "sandbox")
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or wrong; the message says which, and what to set."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One warehouse. `engine` is duckdb or postgres; `prefix` stands before every schema name."""
+
+    name: str
+    engine: str
+    folder: Path
+    prefix: str = ""
+
+    @property
+    def build_file(self) -> Path:
+        """DuckDB: raw, snapshots and everything else that readers don't see."""
+        return self.folder / "build.duckdb"
+
+    @property
+    def published_file(self) -> Path:
+        """DuckDB: the marts that readers see."""
+        return self.folder / "warehouse.duckdb"
+
+    @property
+    def next_file(self) -> Path:
+        """DuckDB: the marts that the next build works in."""
+        return self.folder / "warehouse__next.duckdb"
+
+    def schema(self, name: str) -> str:
+        """A schema's name in this warehouse."""
+        return f"{self.prefix}{name}"
+
+
+def current_target() -> Target:
+    """The warehouse that the environment names.
+
+    Raises:
+        ConfigurationError: TARGET is unknown, or Postgres is meant and nothing says which.
+    """
+    name = os.environ.get("TARGET", "dev")
+    if name not in TARGETS:
+        raise ConfigurationError(f"TARGET={name} is unknown: use one of {', '.join(TARGETS)}")
+    folder = (PROJECT_ROOT / os.environ.get("WAREHOUSE_DIR", "data")).resolve()
+    if name == "dev":
+        return Target(name, "duckdb", folder)
+    if not os.environ.get("PGHOST") and not os.environ.get("PGSERVICE"):
+        raise ConfigurationError(
+            f"TARGET={name} builds in Postgres, but PGHOST is not set: export PGHOST, PGUSER, PGPASSWORD and PGDATABASE"
+        )
+    prefix = f"{sandbox_name()}_" if name == "sandbox" else ""
+    return Target(name, "postgres", folder, prefix)
+
+
+def sandbox_name() -> str:
+    """The first part of a sandbox's schema names: SANDBOX_NAME, else `sandbox_` and the user's login."""
+    name = os.environ.get("SANDBOX_NAME") or f"sandbox_{getpass.getuser()}"
+    return re.sub(r"[^a-z0-9_]", "_", name.lower())
+
+
+def libpq() -> dict[str, str]:
+    """Postgres connection settings from libpq's environment variables, with libpq's defaults."""
+    user = os.environ.get("PGUSER") or getpass.getuser()
+    return {
+        "host": os.environ.get("PGHOST", "localhost"),
+        "port": os.environ.get("PGPORT", "5432"),
+        "user": user,
+        "password": os.environ.get("PGPASSWORD", ""),
+        "dbname": os.environ.get("PGDATABASE") or user,
+    }
+
+
+def postgres_url() -> str:
+    """The warehouse's Postgres as a URL that dlt takes: a socket directory goes into the query part."""
+    settings = libpq()
+    query: dict[str, str] = {}
+    host = settings["host"]
+    if host.startswith("/"):
+        host, query["host"] = "localhost", settings["host"]
+    if os.environ.get("PGSSLMODE"):
+        query["sslmode"] = os.environ["PGSSLMODE"]
+    if os.environ.get("PGOPTIONS"):  # dlt sets options of its own, in whose presence libpq doesn't look here
+        query["options"] = os.environ["PGOPTIONS"]
+    # dlt refuses an empty password even where the server asks for none; libpq then ignores the one it gets.
+    password = quote(settings["password"] or "none", safe="")
+    tail = f"?{urlencode(query)}" if query else ""
+    user = quote(settings["user"], safe="")
+    return f"postgresql://{user}:{password}@{host}:{settings['port']}/{settings['dbname']}{tail}"
+
+
+def dlt_destination(target: Target) -> Any:
+    """The warehouse as a dlt destination."""
+    import dlt
+    from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+
+    if target.engine == "duckdb":
+        # Without an order to keep, DuckDB writes a load straight to its place; else the checkpoint writes it again.
+        settings = {"preserve_insertion_order": "false"}
+        return dlt.destinations.duckdb(DuckDbCredentials(str(target.build_file), global_config=settings))
+    return dlt.destinations.postgres(credentials=postgres_url())
+
+
+def attach_statement(target: Target, alias: str = "warehouse") -> str:
+    """The DuckDB statement that attaches the warehouse for reading. Postgres needs `postgres_scanner` loaded."""
+    if target.engine == "duckdb":
+        return f"attach '{target.build_file}' as {alias} (read_only)"
+    given = {key: value.replace("\\", "\\\\").replace("'", "\\'") for key, value in libpq().items() if value}
+    dsn = " ".join(f"{key}='{value}'" for key, value in given.items())
+    return f"attach '{dsn.replace(chr(39), chr(39) * 2)}' as {alias} (type postgres, read_only)"

@@ -1,0 +1,1 @@
+"""The one way into raw: extracts, the contract pass, dlt."""

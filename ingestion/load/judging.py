@@ -1,0 +1,266 @@
+"""The contract pass: each extract is read once and judged, and becomes the files that dlt imports."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from ingestion.contract.contracts import META_COLUMNS, Table
+from ingestion.contract.rules import as_rejects, judged, rejected
+from ingestion.destination.target import Target
+from ingestion.load.extracts import (
+    LOAD_COLUMNS,
+    PROFILE_COLUMNS,
+    REJECT_COLUMNS,
+    Extract,
+    Loaded,
+    LoadError,
+    Reader,
+    SourceError,
+    first_line,
+    timestamp_literal,
+)
+from ingestion.privacy.crosswalk import exchange
+from ingestion.privacy.identifiers import RECORD, as_known, identifier_in, kind_of, normal_form, person_column
+from ingestion.privacy.tombstones import forgotten_of
+from ingestion.sql import literal, quoted
+
+# What a source says of each version beside the contract's columns.
+GIVEN = ("_operation", "_revision", "_effective_at")
+
+
+def file_format(target: Target) -> str:
+    """The form in which the warehouse bulk-loads."""
+    return "parquet" if target.engine == "duckdb" else "csv"
+
+
+def write_files(reader: Reader, select: str, name: str) -> tuple[list[Path], int]:
+    """Write a select's rows, in any order, to files in the load's folder. Returns the files and the rows of all.
+
+    Nothing is compressed: the files are read once and deleted. Postgres takes one COPY a file, and several at once.
+    """
+    kind = file_format(reader.target)
+    path = reader.workspace / f"{name}.{kind}"
+    options = (
+        "format parquet, compression uncompressed" if kind == "parquet" else "format csv, header, per_thread_output"
+    )
+    row = reader.connection.execute(f"copy ({select}) to {literal(str(path))} ({options}, return_files)").fetchone()
+    assert row is not None
+    return [Path(str(each)) for each in row[1]], int(row[0])
+
+
+class ContractPass:
+    """One load of one source: the contract pass over each extract, and the files for dlt."""
+
+    def __init__(self, reader: Reader, load_id: str):
+        self.reader = reader
+        self.load_id = load_id
+        self.results: list[Loaded] = []
+        self.cursors: dict[str, str | None] = {}
+        for name, columns in (("rejects", REJECT_COLUMNS), ("loads", LOAD_COLUMNS), ("profiles", PROFILE_COLUMNS)):
+            listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+            reader.connection.execute(f"create or replace temp table {name} ({listed})")
+
+    def _copy(self, select: str, name: str) -> tuple[list[Path], int]:
+        return write_files(self.reader, select, name)
+
+    def _number(self, query: str) -> int:
+        row = self.reader.connection.execute(query).fetchone()
+        return int(row[0]) if row else 0
+
+    def _stamp(self) -> str:
+        return f"{self.reader.observed} as _observed_at, {literal(self.load_id)} as _load_id"
+
+    def take(self, extract: Extract) -> tuple[list[Path], int]:
+        """Judge one extract: write its good rows to files, keep its rejects, note the counts.
+
+        Returns:
+            The files for dlt and their rows.
+
+        Raises:
+            SourceError: the source breaks off while it is read.
+            LoadError: what was read is not what the source counted.
+        """
+        # A log has no order but what its columns say, and DuckDB is faster where it need not keep one. What a source
+        # does between its extracts may need it: a file's lines are numbered in their order.
+        self.reader.connection.execute("set preserve_insertion_order = false")
+        try:
+            return self._take(extract)
+        finally:
+            self.reader.connection.execute("set preserve_insertion_order = true")
+
+    def _take(self, extract: Extract) -> tuple[list[Path], int]:
+        connection, table = self.reader.connection, extract.table
+        where = f"{table.source}.{table.name}"
+        listed = ", ".join(quoted(c) for c in [*table.column_names, *GIVEN])
+        try:
+            # The only statement that reads the source; what follows works on its result. That lies in a file, and not
+            # in a temporary table: it may be larger than memory, and in the transaction that holds a database's one
+            # state, DuckDB would read its own new tables with one thread.
+            types = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {extract.relation}").fetchall()}
+            file = literal(str(self.reader.workspace / "judged.parquet"))
+            options = "format parquet, compression uncompressed"
+            connection.execute(f"copy ({judged(table, extract.relation, types)}) to {file} ({options})")
+            connection.execute(f"create or replace temp view judged as from read_parquet({file})")
+        except duckdb.Error as error:
+            raise SourceError(
+                f"{where}: the source could not be read to its end: {first_line(error)}; nothing of it was loaded: "
+                "check the source, then load again"
+            ) from error
+        cursor = extract.conclude() if extract.conclude else extract.cursor
+        tokens = self._tokens(extract)
+        forgotten = forgotten_of(self.reader.target, table)
+        good = as_known(
+            table, [*table.column_names, *GIVEN], "(select * from judged where _is_good)", tokens, forgotten
+        )
+        connection.execute(f"create or replace temp view good as {good}")
+        rows, known = "good", extract.known
+        if extract.compare_since is not None:
+            rows, repeated = self._unknown(table, extract.compare_since, listed)
+            known += repeated
+        versions, deleted = f"select {listed} from {rows}", 0
+        if extract.deletes:
+            connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
+            deleted = self._number("select count(*) from deletes")
+            versions += f" union all select {listed} from deletes"
+        ordered = ", ".join(quoted(c) for c in self.reader.in_order(table.name, [*table.column_names, *META_COLUMNS]))
+        files, written = self._copy(f"select {ordered} from (select *, {self._stamp()} from ({versions}))", where)
+        if written:
+            self._profile(table, versions)
+        loaded = written - deleted
+        new_rejects, repeated = self._reject(table, types, extract.rejects, tokens)
+        known += repeated
+        if loaded + known + new_rejects != extract.source_count:
+            raise LoadError(
+                f"{where}: the source counts {extract.source_count:,} records, but {loaded:,} loaded + {known:,} known "
+                f"+ {new_rejects:,} rejected were read; nothing of this source was loaded. If the source is written to "
+                "while it is read, load again; else its reader has a fault"
+            )
+        self.results.append(
+            Loaded(table.source, table.name, extract.source_count, loaded, known, new_rejects, deleted, extract.notes)
+        )
+        self.cursors[table.name] = cursor
+        return files, written
+
+    def _tokens(self, extract: Extract) -> str | None:
+        """The tokens for all direct identifiers of the extract, as a relation; None where its table has none.
+
+        A record that couldn't even be read as a row is an identifier as a whole.
+        """
+        found = []
+        forgotten, person = forgotten_of(self.reader.target, extract.table), person_column(extract.table)
+        for column in extract.table.identifiers:
+            for record, where in (("", "_is_good"), ("_source.", "not _is_good")):
+                value = identifier_in(column, f"{record}{quoted(column.name)}")
+                if forgotten:
+                    known = f"cast({record}{quoted(str(person))} as varchar)"
+                    where += f" and coalesce({known} not in (select person from {forgotten}), true)"
+                found.append(f"select {literal(kind_of(column))} as kind, {value} as value from judged where {where}")
+        if not found:
+            return None
+        if extract.rejects:
+            found.append(f"select {literal(RECORD)}, {normal_form('record', RECORD)} from ({extract.rejects})")
+        values = f"select kind, value from ({' union all '.join(found)}) where value is not null"
+        return exchange(self.reader.target, self.reader.connection, values, self.reader.workspace)
+
+    def _profile(self, table: Table, versions: str) -> None:
+        """Count the values that each column lacks among the versions of this load, and note the latest time."""
+        columns = table.column_names
+        counts = [f"count({quoted(c)}) filter (where _operation <> 'D')" for c in columns]
+        self.reader.connection.execute(f"""
+            insert into profiles by name
+            with counted as (
+                select count(*) filter (where _operation <> 'D') as row_count, max(_effective_at) as newest,
+                    [{", ".join([*counts, "count(*) filter (where _operation <> 'D')"])}] as value_counts
+                from ({versions})
+            )
+            select {literal(table.name)} as resource,
+                unnest([{", ".join(literal(c) for c in [*columns, "_effective_at"])}]) as column_name,
+                row_count, row_count - unnest(value_counts) as null_count,
+                case when column_name = '_effective_at' then newest end as newest_at, {self._stamp()}
+            from counted""")
+
+    def _unknown(self, table: Table, since: datetime, listed: str) -> tuple[str, int]:
+        """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were."""
+        connection = self.reader.connection
+        connection.execute(
+            f"create or replace temp table distinct_good as select {listed}, count(*) as copies from good group by all"
+        )
+        same = " and ".join(
+            f"old.{quoted(c)} is not distinct from new.{quoted(c)}" for c in [*table.column_names, *GIVEN]
+        )
+        connection.execute(f"""
+            create or replace temp table unknown as
+            select {listed} from distinct_good as new
+            where not exists (
+                select 1 from {self.reader.complete(table.name)} as old
+                where old._effective_at >= {timestamp_literal(since)} and {same}
+            )""")
+        read = self._number("select coalesce(sum(copies), 0) from distinct_good")
+        return "unknown", read - self._number("select count(*) from unknown")
+
+    def _reject(
+        self, table: Table, types: dict[str, str], unreadable: str | None, tokens: str | None
+    ) -> tuple[int, int]:
+        """Keep the rejects that are not known yet. Returns (new, known)."""
+        connection = self.reader.connection
+        bad = rejected(table, "judged", types)
+        names = [*table.column_names, "reasons", "_revision", "_effective_at"]
+        bad = as_rejects(table, as_known(table, names, f"({bad})", tokens, forgotten_of(self.reader.target, table)))
+        if unreadable and tokens:
+            unreadable = (
+                "select u.* replace (cast(json_object('_token', t.token) as varchar) as record) "
+                f"from ({unreadable}) as u left join {tokens} as t "
+                f"on t.kind = {literal(RECORD)} and t.value = {normal_form('u.record', RECORD)}"
+            )
+        if unreadable:
+            bad += f" union all select record_key, record, reasons, _revision, _effective_at from ({unreadable})"
+        connection.execute(f"""
+            create or replace temp table rejected as
+            select md5(concat_ws('|', {literal(table.name)}, record, reasons, _revision)) as reject_id,
+                count(*) as copies, any_value(record_key) as record_key, record, reasons, _revision,
+                min(_effective_at) as _effective_at
+            from ({bad}) group by record, reasons, _revision""")
+        read = self._number("select coalesce(sum(copies), 0) from rejected")
+        if not read:
+            return 0, 0
+        connection.execute(f"""
+            delete from rejected where reject_id in (
+                select reject_id from {self.reader.complete("rejects")} where resource = {literal(table.name)}
+            )""")
+        connection.execute(f"""
+            insert into rejects by name
+            select reject_id, {literal(table.name)} as resource, record_key, record, reasons, _revision, _effective_at,
+                {self._stamp()}
+            from rejected""")
+        new = self._number("select count(*) from rejected")
+        return new, read - new
+
+    def rejects(self) -> tuple[list[Path], int]:
+        """The files of all rejects of this load, and their number."""
+        return self._copy("select * from rejects", "rejects")
+
+    def audit(self) -> tuple[list[Path], int]:
+        """The files of `raw_<source>.loads` for this load: one row for each resource."""
+        for result in self.results:
+            self.reader.connection.execute(
+                f"insert into loads values ({', '.join('?' * len(LOAD_COLUMNS))})",
+                [
+                    result.resource,
+                    result.source_count,
+                    result.loaded,
+                    result.known,
+                    result.rejected,
+                    result.deleted,
+                    self.cursors[result.resource],
+                    self.reader.observed_at.replace(tzinfo=None),
+                    self.load_id,
+                ],
+            )
+        return self._copy("select * from loads", "loads")
+
+    def profiles(self) -> tuple[list[Path], int]:
+        """The files of `raw_<source>.profiles` for this load: one row for each column of a resource that changed."""
+        return self._copy("select * from profiles", "profiles")

@@ -1,0 +1,79 @@
+"""Load every source that has a contract, one after the other."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from ingestion.contract.contracts import read_contract, source_names
+from ingestion.destination.roles import acting_as_loader
+from ingestion.destination.target import ConfigurationError, Target
+from ingestion.load.extracts import Loaded, LoadError, SourceError
+from ingestion.load.loading import load
+
+
+def configured_sources() -> list[str]:
+    """The sources that have been told where to read."""
+    return [name for name in source_names() if _package(name).is_configured()]
+
+
+def _package(name: str):  # type: ignore[no-untyped-def]
+    return importlib.import_module(f"ingestion.sources.{name}")
+
+
+def kept_logs() -> dict[str, int]:
+    """How much of their logs the servers of sources that are followed keep for it, in bytes, by source.
+
+    A package that follows a log says so with a function `kept_log`.
+    """
+    asked = {name: getattr(_package(name), "kept_log", lambda: None)() for name in configured_sources()}
+    return {name: kept for name, kept in asked.items() if kept is not None}
+
+
+def observation_time() -> datetime:
+    """When the sources are looked at: now, or what GRANARY_OBSERVED_AT says (ISO 8601, UTC), for tests and replays."""
+    given = os.environ.get("GRANARY_OBSERVED_AT")
+    if not given:
+        return datetime.now(UTC)
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        message = f"GRANARY_OBSERVED_AT={given} is not an ISO 8601 time such as 2026-01-31T00:00:00"
+        raise ConfigurationError(message) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def load_all(
+    target: Target, say: Callable[[str], None], only: Sequence[str] = (), seconds: dict[str, float] | None = None
+) -> tuple[list[Loaded], list[str]]:
+    """Load the configured sources; make the tables of the others, empty, where they are missing.
+
+    A source that can't be read doesn't keep the others from loading.
+
+    Args:
+        target: the warehouse.
+        say: takes lines of progress.
+        only: names of sources; all where empty. The tables of the others are made, too: models read them.
+        seconds: takes how long each step of each source took, see `load`.
+
+    Returns:
+        What happened to the records, and one line for each source that failed.
+    """
+    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
+    observed_at = observation_time()
+    loaded: list[Loaded] = []
+    failures: list[str] = []
+    for name in source_names():
+        package, wanted = _package(name), not only or name in only
+        reader = package.extracts if wanted and package.is_configured() else None
+        if wanted:
+            say(f"source {name}" if reader else f"source {name}: not configured, nothing to load")
+        try:
+            with acting_as_loader():
+                loaded += load(read_contract(name), reader, target, observed_at, say, seconds)
+        except (SourceError, LoadError) as error:
+            say(f"  {error}")
+            failures.append(str(error))
+    return loaded, failures

@@ -1,0 +1,1 @@
+"""Tokens in the place of identifiers, and who was forgotten."""

@@ -1,0 +1,1 @@
+"""One build from lock to publish, and what belongs to building."""

@@ -1,0 +1,199 @@
+"""One build, from lock to publish: load, build and test out of readers' sight, publish, sum up."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from ingestion.destination.lock import build_lock
+from ingestion.destination.target import Target
+from ingestion.load.extracts import Loaded
+from ingestion.load.run import load_all
+from warehouse import dbt, ledger
+from warehouse.build.demo import demo_if_unconfigured
+from warehouse.build.redaction import apply_tombstones
+from warehouse.database import open_database
+from warehouse.errors import BuildError
+from warehouse.publish.access import audited, declared_access
+from warehouse.publish.publish import prepare_next, publish, publish_held, roll_back
+from warehouse.runs.runs import Run, prepare_runs, recorded
+from warehouse.runs.summary import count_rows, print_summary, unusual
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for. With dbt's own selection, `select`, nothing is published; with `hold`, nothing yet.
+
+    sources: which are loaded; all where empty.
+    backfill: the first and the last business day whose facts are computed again, whether anything new came or not.
+    """
+
+    select: str | None = None
+    full: bool = False
+    extra_days: int = 0
+    ingest: bool = True
+    hold: bool = False
+    sources: tuple[str, ...] = ()
+    backfill: tuple[date, date] | None = None
+
+
+def build(target: Target, request: Request, say: Say, run: Run | None = None) -> int:
+    """Build the warehouse. Returns the number of the generation that readers now see (0: nothing was published).
+
+    Args:
+        target: the warehouse.
+        request: what is to be done.
+        say: takes lines of progress.
+        run: what becomes the run's record, for a caller who wants to read it, whatever came of it.
+
+    Raises:
+        BuildError: something failed; readers still see the generation from before.
+    """
+    run = run or Run("backfill" if request.backfill else "build", target.name)
+    with build_lock(target), recorded(target, run, say):
+        return _build(target, request, run, say)
+
+
+def _build(target: Target, request: Request, run: Run, say: Say) -> int:
+    started = time.monotonic()
+    if request.ingest:
+        with run.step("loading"), demo_if_unconfigured(target, say, request.extra_days):
+            run.loaded, failures = load_all(target, say, request.sources, run.seconds)
+        if failures:
+            raise BuildError(failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else ""))
+    apply_tombstones(target, say)
+    prepare_runs(target)
+    prepare_next(target)
+    manifest = dbt.parse(target)
+    models, declared = published_models(manifest, target), declared_access(manifest, target)
+    with open_database(target) as database:
+        code = ledger.unit_tested_code(manifest, ledger.begin(database, manifest))
+        are_unit_tested = ledger.are_unit_tested(database, code)
+        forced = request.full or request.select or request.backfill
+        if not forced and ledger.is_up_to_date(database, list(models)):
+            run.outcome = "up to date"
+            for line in unusual(database):
+                say(line)
+            for note in _notes(run.loaded):
+                say(f"note: {note}")
+            say(
+                f"nothing to build: no new records and no changed code since the published generation "
+                f"({time.monotonic() - started:.0f} s). `make build FULL=1` builds it all again"
+            )
+            return 0
+        ledger.begin_generation(database)
+        asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
+        audited(database, run.command, json.dumps(asked))
+    if request.backfill:
+        first, last = (day.isoformat() for day in request.backfill)
+        say(f"computing the facts of {first} to {last} again")
+    say("building and testing, out of readers' sight")
+    with run.step("building"):
+        outcome = dbt.run(target, _command(request, are_unit_tested), manifest, say)
+    run.results = outcome.results
+    if not outcome.success:
+        for failure in outcome.failures:
+            say(f"  {failure}")
+        # The record says which, and not what a database says of them: that may hold what not everybody may see.
+        failed = [each["node_name"] for each in outcome.results if each["status"] in dbt.FAILED]
+        run.message = f"{outcome.failed} of dbt's nodes failed: {', '.join(failed)}"[:600]
+        raise BuildError(
+            f"{outcome.failed} of dbt's nodes failed, the first: {(outcome.failures or ['see above'])[0]}; "
+            "nothing was published. Full log: logs/dbt.log"
+        )
+    if not request.select and any(each["resource_type"] == "unit_test" for each in outcome.results):
+        with open_database(target) as database:
+            ledger.note_unit_tested(database, code)
+    number = 0
+    if request.select:
+        run.outcome = "selected"
+        say("SELECT was given, so nothing is published")
+    elif request.hold:
+        with open_database(target) as database:
+            ledger.hold_generation(database)
+        run.outcome = "held"
+        say(
+            "the next generation is whole and tested, and held back: `make diff` compares it, "
+            "`make publish` publishes it"
+        )
+    else:
+        with run.step("publishing"):
+            number = publish(target, _schemas(models), declared, say)
+        run.outcome, run.generation_number = "published", number
+        run.row_counts = count_rows(target, models)
+    print_summary(target, say, models, outcome, run, _notes(run.loaded), time.monotonic() - started)
+    return number
+
+
+def _command(request: Request, are_unit_tested: bool) -> list[str]:
+    command = ["build"]
+    if are_unit_tested:
+        # The flag takes the place of what the environment says.
+        excluded = {"unit_test", *os.environ.get("DBT_EXCLUDE_RESOURCE_TYPES", "").split()}
+        command += ["--exclude-resource-types", *sorted(excluded)]
+    if request.full:
+        command.append("--full-refresh")
+    if request.select:
+        command += ["--select", *request.select.split()]
+    if request.backfill:
+        first, last = (day.isoformat() for day in request.backfill)
+        command += ["--vars", json.dumps({"backfill_from": first, "backfill_to": last})]
+    return command
+
+
+def build_both_generations(target: Target, say: Say) -> None:
+    """Build everything from what raw holds, once for each generation, so that neither has anything from before.
+
+    Raises:
+        BuildError: a build failed; the next ones of either generation are full ones then, where raw was outdated.
+    """
+    for generation in ("the one that readers get", "the one before it"):
+        say(f"building everything again: {generation}")
+        build(target, Request(full=True, ingest=False), say)
+
+
+def publish_held_build(target: Target, say: Say) -> None:
+    """Publish what a build held back. Raises BuildError where nothing is held."""
+    with build_lock(target), recorded(target, Run("publish", target.name), say) as run:
+        manifest = dbt.parse(target)
+        models = published_models(manifest, target)
+        number = publish_held(target, _schemas(models), declared_access(manifest, target), say)
+        run.outcome, run.generation_number = "published", number
+        run.row_counts = count_rows(target, models)
+    say(f"generation {number} is published")
+
+
+def roll_back_build(target: Target, say: Say) -> None:
+    """Give readers the generation before. Raises BuildError where that is no longer whole."""
+    with build_lock(target), recorded(target, Run("rollback", target.name), say) as run:
+        gone, present = roll_back(target)
+        run.outcome, run.generation_number = "published", present
+    say(
+        f"readers see generation {present} again, instead of {gone}; the next `make build` goes on from what was loaded"
+    )
+
+
+def _schemas(models: dict[str, tuple[str, str]]) -> list[str]:
+    return sorted({schema for schema, _ in models.values()})
+
+
+def _notes(loaded: list[Loaded]) -> list[str]:
+    return [note for each in loaded for note in each.notes]
+
+
+def published_models(manifest: Any, target: Target) -> dict[str, tuple[str, str]]:
+    """Every model that is published: name → (schema as readers know it, the first line of its description)."""
+    found = {}
+    for node in manifest.nodes.values():
+        if node.resource_type == "model" and (node.config.meta or {}).get("published"):
+            schema = str(node.schema).removeprefix(target.prefix).removesuffix("__next")
+            lines = node.description.strip().splitlines()
+            found[node.name] = (schema, lines[0] if lines else "")
+    return found

@@ -1,0 +1,193 @@
+"""What raw, rejects and the crosswalk still know of persons in the ledger of tombstones is taken out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from ingestion.contract.contracts import Column, Table, read_contract, source_names
+from ingestion.destination.roles import acting_as_loader
+from ingestion.destination.target import Target
+from ingestion.duck import connect
+from ingestion.privacy.crosswalk import drop_identifiers, shred
+from ingestion.privacy.identifiers import as_known, is_redacted, person_column, redacted
+from ingestion.privacy.tombstones import forgotten_of, read_tombstones
+from ingestion.sql import literal
+from warehouse import ledger
+from warehouse.database import Database, open_database
+from warehouse.publish.access import audited
+from warehouse.publish.publish import prepare_next
+
+Person = tuple[str, str]
+Say = Callable[[str], None]
+
+
+def tables_of_persons() -> list[Table]:
+    """The contracts of all tables whose records are a person's."""
+    return [table for source in source_names() for table in read_contract(source).tables if person_column(table)]
+
+
+def apply_tombstones(target: Target, say: Say) -> int | None:
+    """Redact what raw, rejects and the crosswalk still know of persons in the ledger. The caller has the lock.
+
+    Returns:
+        How many persons the warehouse still knew; None where there is nothing to build anew.
+    """
+    tombstones = read_tombstones(target)
+    if not tombstones:
+        return None
+    prepare_next(target)
+    with open_database(target) as database:
+        ledger.ensure_tables(database)
+        was_cut_short = bool(database.run(f"select 1 from {database.granary('redacting')}"))
+        database.run(f"insert into {database.granary('redacting')} values (current_timestamp)")
+    with acting_as_loader(), open_database(target) as database:
+        _fill(database, "forgotten", [(each.source, each.person, each.replacement) for each in tombstones])
+        known: set[Person] = set()
+        tokens: set[str] = set()
+        for table in tables_of_persons():
+            if database.exists(database.raw(table.source, table.name)):
+                for redact in (_redact, _redact_rejects, _redact_archive):
+                    people, found = redact(database, table)
+                    known |= {(table.source, person) for person in people}
+                    tokens |= found
+        gone = tokens - _still_used(database, tokens)
+        drop_identifiers(target, gone)
+    is_changed = bool(known) or was_cut_short
+    if is_changed:
+        shred(target.folder)
+    with open_database(target) as database:
+        if is_changed:
+            ledger.outdate_everything(database)
+            audited(database, "forget", json.dumps({"persons": len(known), "identifiers": len(gone)}))
+        database.run(f"delete from {database.granary('redacting')}")
+    if not is_changed:
+        return None
+    say(f"{_counted(known, 'person')} gone from raw, {_counted(gone, 'identifier')} from the crosswalk")
+    return len(known)
+
+
+def _counted(found: set[Any], noun: str) -> str:
+    return f"{len(found)} {noun}{'' if len(found) == 1 else 's'}"
+
+
+def _fill(database: Database, name: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Make a temporary table of three texts for what follows on the same connection."""
+    database.run(f"drop table if exists {name}")
+    database.run(f"create temporary table {name} (source varchar, person varchar, replacement varchar)")
+    for start in range(0, len(rows), 1000):
+        chunk = rows[start : start + 1000]
+        marks = ", ".join(["(%s, %s, %s)"] * len(chunk))
+        database.run(f"insert into {name} values {marks}", [value for row in chunk for value in row])
+
+
+def _token(column: Column, value: str) -> str:
+    """An expression of the token in a column that is a direct identifier."""
+    # A document has it among what may be kept: {"_token":"…", …}.
+    return f"split_part(split_part({value}, '\"_token\":\"', 2), '\"', 1)" if column.keeps else value
+
+
+def _redact(database: Database, table: Table) -> tuple[set[str], set[str]]:
+    """Redact a table of raw. Returns the persons that it still knew, and the tokens that it had of them."""
+    raw, columns = database.raw(table.source, table.name), [each for each in table.columns if is_redacted(each)]
+    ours = (
+        f"f.source = '{table.source}' and f.person = cast(r.{person_column(table)} as varchar) and ("
+        + " or ".join(
+            f"r.{column.name} is distinct from {redacted(column, f'r.{column.name}', 'f.replacement')}"
+            for column in columns
+        )
+        + ")"
+    )
+    listed = ", ".join(["f.person", *(_token(column, f"r.{column.name}") for column in table.identifiers)])
+    rows = database.run(f"select distinct {listed} from {raw} as r join forgotten as f on {ours}")
+    if not rows:
+        return set(), set()
+    changes = ", ".join(
+        f"{column.name} = {redacted(column, f'r.{column.name}', 'f.replacement')}" for column in columns
+    )
+    database.run(f"update {raw} as r set {changes} from forgotten as f where {ours}")
+    return {str(row[0]) for row in rows}, {str(token) for row in rows for token in row[1:] if token}
+
+
+def _redact_rejects(database: Database, table: Table) -> tuple[set[str], set[str]]:
+    """Empty the rejected records of a table's forgotten persons. Returns the persons and the tokens, as `_redact`."""
+    rejects = database.raw(table.source, "rejects")
+    rows = database.run(
+        f"select distinct r.reject_id, f.person, r.record from {rejects} as r "
+        "join forgotten as f on f.source = %s and position(f.person in r.record) > 0 "
+        "where r.resource = %s",
+        [table.source, table.name],
+    )
+    people, tokens = set(), set()
+    for reject_id, person, text in rows:
+        record = json.loads(text)
+        if str(record.get(str(person_column(table)))) != person:
+            continue
+        database.run(f"update {rejects} set record = '{{}}' where reject_id = %s", [reject_id])
+        people.add(str(person))
+        for column in table.identifiers:
+            value = str(record.get(column.name) or "")
+            tokens.add(json.loads(value).get("_token", "") if column.keeps and value else value)
+    return people, tokens - {""}
+
+
+def archive_of(target: Target, table: Table) -> Path:
+    """The folder of the versions that raw no longer keeps of a table, in Parquet files."""
+    return target.folder / "archive" / table.source / table.name
+
+
+def _redact_archive(database: Database, table: Table) -> tuple[set[str], set[str]]:
+    """Redact what was archived of a table. Returns the persons and the tokens, as `_redact`."""
+    people: set[str] = set()
+    tokens: set[str] = set()
+    forgotten = forgotten_of(database.target, table)
+    for file in sorted(archive_of(database.target, table).glob("*.parquet")) if forgotten else []:
+        with closing(connect()) as connection:
+            archived = f"read_parquet({literal(str(file))})"
+            names = [str(row[0]) for row in connection.execute(f"describe from {archived}").fetchall()]
+            known = as_known(table, names, archived, None, forgotten)
+            listed = ", ".join([str(person_column(table)), *(_token(each, each.name) for each in table.identifiers)])
+            rows = connection.execute(f"select distinct {listed} from (from {archived} except {known})").fetchall()
+            if not rows:
+                continue
+            partial = file.with_suffix(".partial")
+            connection.execute(f"copy ({known}) to {literal(str(partial))} (format parquet)")
+            partial.replace(file)
+            people |= {str(row[0]) for row in rows}
+            tokens |= {str(token) for row in rows for token in row[1:] if token}
+    return people, tokens
+
+
+def _archived_tokens(target: Target, table: Table, tokens: set[str]) -> set[str]:
+    files = sorted(archive_of(target, table).glob("*.parquet"))
+    if not files or not tokens:
+        return set()
+    with closing(connect()) as connection:
+        archived = f"read_parquet([{', '.join(literal(str(file)) for file in files)}], union_by_name = true)"
+        columns = " union ".join(f"select {_token(each, each.name)} from {archived}" for each in table.identifiers)
+        return {str(row[0]) for row in connection.execute(columns).fetchall()} & tokens
+
+
+def _still_used(database: Database, tokens: set[str]) -> set[str]:
+    """Those of the tokens that a record of raw, a reject or the archive still has."""
+    _fill(database, "gone", [(token, "", "") for token in sorted(tokens)])
+    found: set[str] = set()
+    for source in source_names():
+        rejects = database.raw(source, "rejects")
+        if not database.exists(rejects):
+            continue
+        places = [
+            f"exists (select 1 from {database.raw(source, table.name)} as r where {_token(column, f'r.{column.name}')} "
+            "= gone.source)"
+            for table in read_contract(source).tables
+            for column in table.identifiers
+        ]
+        places.append(f"exists (select 1 from {rejects} as r where position(gone.source in r.record) > 0)")
+        found |= {str(row[0]) for row in database.run(f"select source from gone where {' or '.join(places)}")}
+        for table in read_contract(source).tables:
+            if table.identifiers:
+                found |= _archived_tokens(database.target, table, tokens)
+    return found

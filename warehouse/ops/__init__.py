@@ -1,0 +1,1 @@
+"""For operators: what is there, backups, restores."""

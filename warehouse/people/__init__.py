@@ -1,0 +1,1 @@
+"""Whose data it is: forgetting, retention, a tenant's own rows."""

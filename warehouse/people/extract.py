@@ -1,0 +1,72 @@
+"""A tenant's part of the published marts, as a DuckDB file: what its login would see on Postgres."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+
+from ingestion.destination.target import Target
+from ingestion.sql import literal, quoted
+from warehouse import dbt
+from warehouse.errors import BuildError
+from warehouse.publish.access import declared_access, tenant_named
+from warehouse.reading.export import open_for_export
+
+# What is nobody's: members of dimensions for what is not known and what does not apply; their source is Granary itself.
+NOBODY = ("00000000-0000-0000-0000-000000000000", "00000000-0000-0000-0000-000000000001")
+GRANARY = "source|granary"
+
+_TABLES = "select schema_name, table_name from duckdb_tables() where database_name = 'marts'"
+
+
+def extract_tenant(target: Target, tenants: list[str], folder: Path, say: Callable[[str], None]) -> Path:
+    """Write a file with the rows of these tenants, and with what everybody reads.
+
+    Args:
+        target: the warehouse.
+        tenants: sources, or `kind:id` for another kind of tenant.
+        folder: where the file goes, under the tenants' names; one that is there is replaced.
+        say: takes a line for each table.
+
+    Raises:
+        BuildError: nothing is published, no tenant is named, or one has no rows at all.
+    """
+    if not tenants or not all(re.fullmatch(r"[\w:.-]+", each) for each in tenants):
+        raise BuildError("whose rows? make extract TENANT=shop, or TENANT=shop,accounts")
+    path = folder.resolve() / f"{'_'.join(tenants).replace(':', '-')}.duckdb"
+    partial = path.with_name(path.name + ".writing")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial.unlink(missing_ok=True)
+    named = [GRANARY, *("|".join(tenant_named(each)) for each in tenants)]
+    keys = ", ".join([*map(literal, NOBODY), *(f"md5({literal(each)})::uuid" for each in named)])
+    own = 0
+    try:
+        with open_for_export(target) as connection:
+            connection.execute(f"attach {literal(str(partial))} as extract")
+            there = set(connection.execute(_TABLES).fetchall())
+            for each in sorted(declared_access(dbt.parse(target), target), key=lambda e: (e.schema, e.name)):
+                if each.access == "internal":
+                    continue
+                if (target.schema(each.schema), each.name) not in there:
+                    raise BuildError(f"{each.schema}.{each.name} is not published yet: `make build` first")
+                where = f" where {quoted(each.tenant_key)} in ({keys})" if each.access == "tenant" else ""
+                table = f"{quoted(each.schema)}.{quoted(each.name)}"
+                connection.execute(f"create schema if not exists extract.{quoted(each.schema)}")
+                source = f"marts.{quoted(target.schema(each.schema))}.{quoted(each.name)}"
+                connection.execute(f"create table extract.{table} as from {source}{where}")
+                ((rows,),) = connection.execute(f"select count(*) from extract.{table}").fetchall()
+                own += rows if each.access == "tenant" and each.name.startswith("fct_") else 0
+                say(f"  {each.schema}.{each.name}: {rows:,} rows")
+            connection.execute("detach extract")
+        if not own:
+            raise BuildError(f"no fact has a row of {', '.join(tenants)}: is that how the source is called?")
+        partial.replace(path)
+    except duckdb.Error as error:
+        raise BuildError(f"the extract failed: {str(error).strip().splitlines()[0]}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    say(f"{path} has what {', '.join(tenants)} may see ({path.stat().st_size:,} bytes)")
+    return path

@@ -1,0 +1,1 @@
+"""Changes to the project's own files."""

@@ -1,0 +1,1 @@
+"""Two generations and their exchange; who reads what of them."""

@@ -1,0 +1,1 @@
+"""What readers ask of what is published: queries, metrics, files, docs."""

@@ -1,0 +1,289 @@
+"""Metrics: MetricFlow turns a question into SQL over the published marts, and they answer.
+
+The definitions are the marts' own YAML, in the form that dbt v2 reads too. A question is put in few words,
+
+    net_sales, orders by month, country where channel = 'Web' order by -net_sales limit 10
+
+or in those of `mf query`: `--metrics net_sales --group-by metric_time__month`, `--saved-query sales_by_month`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NoReturn, cast
+
+from metricflow.engine.metricflow_engine import MetricFlowEngine, MetricFlowQueryRequest, OutputColumnOrderMode
+from metricflow.engine.models import Metric
+from metricflow.protocols.sql_client import SqlClient, SqlEngine
+from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
+from metricflow.sql.render.postgres import PostgresSQLSqlPlanRenderer
+from metricflow.sql.render.sql_plan_renderer import SqlPlanRenderer
+from metricflow_semantics.errors.error_classes import MetricFlowException, SemanticException
+from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
+from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
+
+from ingestion.destination.target import Target
+from warehouse import dbt
+from warehouse.errors import BuildError
+from warehouse.reading.query import ask, open_published, print_table
+
+GRAINS = ("day", "week", "month", "quarter", "year")
+_CLAUSES = re.compile(r"\b(by|where|order\s+by|limit)\b(?=(?:[^']*'[^']*')*[^']*$)", re.IGNORECASE)
+_WORD = re.compile(r"'(?:[^']|'')*'|\b[a-zA-Z_]\w*\b")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, in MetricFlow's terms: metrics, or a saved query that names them."""
+
+    metrics: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    order_by: tuple[str, ...] = ()
+    limit: int | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    saved_query: str | None = None
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """What MetricFlow needs to know of an engine to write SQL for it. It runs nothing itself."""
+
+    sql_engine_type: SqlEngine
+    sql_plan_renderer: SqlPlanRenderer
+
+
+_DIALECTS = {
+    "duckdb": _Dialect(SqlEngine.DUCKDB, DuckDbSqlPlanRenderer()),
+    "postgres": _Dialect(SqlEngine.POSTGRES, PostgresSQLSqlPlanRenderer()),
+}
+
+
+class Metrics:
+    """The metrics of a warehouse, by the names that readers know."""
+
+    def __init__(self, target: Target, artifacts: Path | None = None):
+        """Read the project's definitions.
+
+        Args:
+            target: the warehouse.
+            artifacts: the folder of dbt's artifacts, with the names that readers know; they are made unless given.
+
+        Raises:
+            BuildError: the project doesn't parse.
+        """
+        self.target = target
+        manifest = parse_manifest_from_dbt_generated_manifest(_semantic_manifest(target, artifacts))
+        self.engine = MetricFlowEngine(SemanticManifestLookup(manifest), cast("SqlClient", _DIALECTS[target.engine]))
+        self.saved_queries = {each.name: each for each in manifest.saved_queries}
+
+    def all(self) -> list[Metric]:
+        """Every metric, by name."""
+        return sorted(self.engine.list_metrics(include_dimensions=False), key=lambda each: each.name)
+
+    def group_bys(self, metrics: tuple[str, ...]) -> dict[str, str]:
+        """What these metrics can be grouped by: MetricFlow's full name of each dimension, and the dimension's own."""
+        found = self.engine.simple_dimensions_for_metrics(list(metrics))
+        return {each.granularity_free_dunder_name: each.name for each in found}
+
+    def sql(self, question: Question) -> str:
+        """The SQL that answers a question.
+
+        Raises:
+            BuildError: MetricFlow can't answer it.
+        """
+        request = MetricFlowQueryRequest.create(
+            saved_query_name=question.saved_query,
+            metric_names=question.metrics or None,
+            group_by_names=question.group_by or None,
+            where_constraints=question.where or None,
+            order_by_names=question.order_by or None,
+            limit=question.limit,
+            time_constraint_start=question.start,
+            time_constraint_end=question.end,
+            output_column_order_mode=OutputColumnOrderMode.INPUT_ORDER,
+        )
+        try:
+            return str(self.engine.explain(request).sql_statement.sql)
+        except (MetricFlowException, SemanticException) as error:
+            raise BuildError(f"the question can't be answered: {_reason(error)}") from error
+
+    def answer(self, connection: Any, question: Question, limit: int | None = None) -> tuple[list[str], list[Any]]:
+        """Answer a question over a connection to the published marts. Returns names and rows, periods as dates."""
+        names, rows = ask(connection, self.sql(question), limit)
+        own = [name.rsplit("__", 1)[-1] for name in names]
+        return (
+            [short if own.count(short) == 1 else full for short, full in zip(own, names, strict=True)],
+            [tuple(_as_day(value) for value in row) for row in rows],
+        )
+
+    def read(self, text: str) -> Question:
+        """Understand a question as people put it.
+
+        Raises:
+            BuildError: it names something that there isn't, or is no question.
+        """
+        if text.lstrip().startswith(("-", "query ")):
+            return self._in_words_of_mf(text)
+        parts = _CLAUSES.split(text.strip())
+        clauses = {
+            "of": parts[0],
+            **{" ".join(k.lower().split()): v for k, v in zip(parts[1::2], parts[2::2], strict=True)},
+        }
+        metrics = _listed(clauses["of"])
+        known = {each.name for each in self.all()}
+        for name in metrics:
+            if name in self.saved_queries and len(metrics) == 1:
+                return Question(saved_query=name)
+            if name not in known:
+                raise BuildError(f"there is no metric {name!r}: choose from {', '.join(sorted(known))}")
+        if not metrics:
+            raise BuildError('no metric was asked for: make metric Q="net_sales by month"')
+        dimensions = self.group_bys(metrics)
+        group_by = tuple(_resolved(word, dimensions) for word in _listed(clauses.get("by", "")))
+        order_by = tuple(_ordered(word, metrics, dimensions) for word in _listed(clauses.get("order by", "")))
+        where = clauses.get("where", "").strip()
+        return Question(
+            metrics=metrics,
+            group_by=group_by,
+            where=(_filter(where, dimensions),) if where else (),
+            order_by=order_by or group_by,
+            limit=_number(clauses["limit"]) if "limit" in clauses else None,
+        )
+
+    def _in_words_of_mf(self, text: str) -> Question:
+        parser = _Parser(prog="make metric", add_help=False)
+        for name in ("--metrics", "--group-by", "--order", "--order-by"):
+            parser.add_argument(name, default="")
+        parser.add_argument("--where", action="append", default=[])
+        parser.add_argument("--limit", type=int, default=None)
+        parser.add_argument("--start-time", type=datetime.fromisoformat, default=None)
+        parser.add_argument("--end-time", type=datetime.fromisoformat, default=None)
+        parser.add_argument("--saved-query", default=None)
+        asked = parser.parse_args(shlex.split(text.strip().removeprefix("query ")))
+        if not asked.metrics and not asked.saved_query:
+            raise BuildError("no metric was asked for: give --metrics or --saved-query")
+        return Question(
+            _listed(asked.metrics), _listed(asked.group_by), tuple(asked.where), _listed(asked.order or asked.order_by),
+            asked.limit, asked.start_time, asked.end_time, asked.saved_query,
+        )  # fmt: skip
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise BuildError(f"the question is not understood: {message}")
+
+
+def _semantic_manifest(target: Target, artifacts: Path | None) -> str:
+    if artifacts is None:
+        dbt.parse(target, published=True)
+        artifacts = Path(dbt.target_path(target, published=True))
+    return (artifacts / "semantic_manifest.json").read_text(encoding="utf-8")
+
+
+def _reason(error: Exception) -> str:
+    """The first paragraph of MetricFlow's long explanations that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:6])[:600]
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _number(text: str) -> int:
+    if not text.strip().isdigit():
+        raise BuildError(f"limit takes a number, not {text.strip()!r}")
+    return int(text)
+
+
+def _candidates(word: str, dimensions: dict[str, str]) -> list[str]:
+    """The full names that a word may stand for: `month`, `channel__channel_name`, `channel_name`, `channel`."""
+    if word in GRAINS:
+        return [f"metric_time__{word}"]
+    if word in dimensions or word == "metric_time" or word.rsplit("__", 1)[-1] in GRAINS:
+        return [word]
+    found = [full for full, own in dimensions.items() if word in (own, own.removesuffix("_name"))]
+    nearest = min((full.count("__") for full in found), default=0)
+    return sorted(full for full in found if full.count("__") == nearest)
+
+
+def _resolved(word: str, dimensions: dict[str, str]) -> str:
+    found = _candidates(word, dimensions)
+    if len(found) == 1:
+        return found[0]
+    choice = ", ".join(found or [*GRAINS, *sorted(dimensions)])
+    raise BuildError(
+        f"{word!r} is {'no dimension of this metric' if not found else 'several things'}: choose from {choice}"
+    )
+
+
+def _ordered(word: str, metrics: tuple[str, ...], dimensions: dict[str, str]) -> str:
+    sign, name = ("-", word[1:]) if word.startswith("-") else ("", word)
+    return sign + (name if name in metrics else _resolved(name, dimensions))
+
+
+def _filter(where: str, dimensions: dict[str, str]) -> str:
+    """A condition with its dimensions as MetricFlow writes them."""
+
+    def named(match: re.Match[str]) -> str:
+        word = match[0]
+        found = [] if word.startswith("'") else _candidates(word, dimensions)
+        if len(found) != 1:
+            return word
+        if found[0].startswith("metric_time"):
+            return (
+                f"{{{{ TimeDimension('metric_time', '{found[0].removeprefix('metric_time').strip('_') or 'day'}') }}}}"
+            )
+        return f"{{{{ Dimension('{found[0]}') }}}}"
+
+    return where if "{{" in where else _WORD.sub(named, where)
+
+
+def answer_question(target: Target, text: str, say: Callable[[str], None]) -> None:
+    """Print the answer to a question; without one, what can be asked.
+
+    Raises:
+        BuildError: nothing is published, or the question can't be answered.
+    """
+    metrics = Metrics(target)
+    if not text.strip():
+        _list(metrics, say)
+        return
+    question = metrics.read(text)
+    with open_published(target) as connection:
+        names, rows = metrics.answer(connection, question)
+    print_table(names, [tuple(_shown(value) for value in row) for row in rows], say)
+
+
+def _as_day(value: Any) -> Any:
+    """A time that is the beginning of a day as that day; engines give a month as a time, one of them with a zone."""
+    if not isinstance(value, datetime):
+        return value
+    value = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    return value.date() if value.time() == time() else value
+
+
+def _shown(value: Any) -> Any:
+    """A number without the zeros that its type has at the end."""
+    return round(float(value), 4) if isinstance(value, Decimal | float) else value
+
+
+def _list(metrics: Metrics, say: Callable[[str], None]) -> None:
+    for each in metrics.all():
+        say(f"{each.name:28}{' '.join((each.description or '').split())}")
+        own = {own.removesuffix("_name") for own in metrics.group_bys((each.name,)).values()} - {"metric_time"}
+        say(f"{'':28}by {', '.join([*GRAINS, *sorted(own)])}")
+    say("")
+    for name, saved in sorted(metrics.saved_queries.items()):
+        say(f"{name:28}{saved.description}")
+    say("")
+    say("make metric Q=\"net_sales, orders by month, country where channel = 'Web' order by -net_sales limit 10\"")

@@ -1,0 +1,104 @@
+"""Ask the published marts in SQL, and see a small table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import psycopg2
+
+from ingestion.destination.target import Target
+from ingestion.sql import literal
+from warehouse.errors import BuildError
+
+LIMIT = 1000
+
+
+def require_published(target: Target) -> None:
+    """Raise BuildError where a DuckDB warehouse has published nothing yet; a Postgres says so itself."""
+    if target.engine == "duckdb" and not target.published_file.exists():
+        raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
+
+
+@contextmanager
+def open_published(target: Target) -> Iterator[Any]:
+    """Open what readers see, to read it alone. Yields a connection by the DB API.
+
+    On DuckDB the published marts are the catalog `marts`, and the runs are the schema `runs`, as they are on Postgres.
+
+    Raises:
+        BuildError: nothing is published yet, or the engine refuses.
+    """
+    runs = target.folder / "runs.duckdb"
+    if not runs.exists():
+        require_published(target)
+    connection: Any = None
+    try:
+        if target.engine == "duckdb":
+            connection = duckdb.connect()
+            if runs.exists():
+                connection.execute(f"attach {literal(str(runs))} as runs (read_only)")
+            # A first build that failed has published nothing, and is a run all the same.
+            if target.published_file.exists():
+                connection.execute(f"attach {literal(str(target.published_file))} as marts (read_only); use marts")
+        else:
+            connection = psycopg2.connect("")  # libpq reads its own variables
+            connection.set_session(readonly=True, autocommit=True)
+            ask(connection, "set timezone to 'UTC'")
+        yield connection
+    except (duckdb.Error, psycopg2.Error) as error:
+        raise BuildError(f"the query failed: {str(error).strip().splitlines()[0]}") from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def ask(connection: Any, sql: str, limit: int | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Run one statement. Returns the names of its columns and its rows, the first `limit` of them."""
+    # A cursor of DuckDB's would be a connection of its own, with `main` as its catalog.
+    cursor = connection if isinstance(connection, duckdb.DuckDBPyConnection) else connection.cursor()
+    cursor.execute(sql)
+    names = [str(column[0]) for column in cursor.description or ()]
+    if not names:
+        return [], []
+    return names, list(cursor.fetchall() if limit is None else cursor.fetchmany(limit))
+
+
+def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
+    """Run one statement on what readers see, and print its first rows as a table.
+
+    Raises:
+        BuildError: nothing is published yet, or the statement fails.
+    """
+    if not sql.strip():
+        raise BuildError('no question was asked: make query Q="select * from core.dim_dates limit 5"')
+    with open_published(target) as connection:
+        names, rows = ask(connection, sql, LIMIT)
+    print_table(names, rows, say)
+    if len(rows) == LIMIT:
+        say(f"(the first {LIMIT:,} rows)")
+
+
+def print_table(names: list[str], rows: list[tuple[Any, ...]], say: Callable[[str], None]) -> None:
+    """Print rows under their names, numbers to the right."""
+    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    widths = [
+        max(len(name), *(len(row[i]) for row in cells), 1) if cells else len(name) for i, name in enumerate(names)
+    ]
+    numeric = [
+        bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(names))
+    ]
+    say(
+        "  ".join(
+            name.rjust(widths[i]) if numeric[i] else name.ljust(widths[i]) for i, name in enumerate(names)
+        ).rstrip()
+    )
+    say("  ".join("-" * width for width in widths))
+    for row in cells:
+        say(
+            "  ".join(
+                cell.rjust(widths[i]) if numeric[i] else cell.ljust(widths[i]) for i, cell in enumerate(row)
+            ).rstrip()
+        )

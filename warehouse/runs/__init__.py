@@ -1,0 +1,1 @@
+"""What each run did: its record, and what a person reads of it."""

@@ -1,0 +1,94 @@
+"""What a person reads when a build is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from ingestion.destination.target import Target
+from warehouse.database import Database, open_database
+from warehouse.dbt import Outcome
+from warehouse.runs.runs import Run
+
+
+def count_rows(target: Target, models: dict[str, tuple[str, str]]) -> dict[str, int]:
+    """The rows of every published table, by its name."""
+    with open_database(target) as database:
+        return {
+            name: int(database.run(f"select count(*) from {database.published(schema, name)}")[0][0])
+            for name, (schema, _) in models.items()
+        }
+
+
+def print_summary(
+    target: Target,
+    say: Callable[[str], None],
+    models: dict[str, tuple[str, str]],
+    outcome: Outcome,
+    run: Run,
+    notes: list[str],
+    seconds: float,
+) -> None:
+    """Say what is published, what was tested and loaded, where it lies, and what to try next."""
+    say("")
+    number = run.generation_number
+    if number:
+        say(f"{'table':<44}{'rows':>12}  grain")
+        for name, (schema, description) in sorted(models.items(), key=lambda each: (each[1][0], each[0])):
+            say(f"{schema + '.' + name:<44}{run.row_counts[name]:>12,}  {description}")
+        say("")
+    for warning in outcome.warnings:
+        say(f"warning: {warning}")
+    with open_database(target) as database:
+        for line in unusual(database):
+            say(line)
+    for note in notes:
+        say(f"note: {note}")
+    say(
+        f"tests: {outcome.passed} passed, {outcome.warned} warned, {outcome.failed} failed; "
+        f"{outcome.built} relations built"
+    )
+    record = run.record()["run"]
+    say(
+        f"records: {record['source_count']:,} read = {record['loaded_count']:,} loaded + "
+        f"{record['known_count']:,} known + {record['rejected_count']:,} rejected"
+    )
+    where = str(target.published_file) if target.engine == "duckdb" else f"Postgres, schemas {_schemas(target, models)}"
+    if number:
+        say(f"generation {number} is published after {seconds:.0f} s: {where}")
+        say("next: " + _next_command(target))
+    else:
+        say(f"done in {seconds:.0f} s; readers still see the generation from before")
+
+
+def unusual(database: Database) -> list[str]:
+    """What is unusual of the last loads, a line each: what was seen, and what was expected."""
+    table = f"{database.target.schema('runs')}.ops_anomalies"
+    if not database.exists(table):
+        return []
+    rows = database.run(f"""
+        select
+            check_name, source_id, resource_name, column_name, observed_date, observed_value,
+            lowest_expected_value, highest_expected_value, earlier_day_count
+        from {table}
+        where is_anomalous and is_latest
+        order by observed_date desc, check_name, source_id, resource_name, column_name""")
+    return [
+        f"unusual: {check} of {source}.{resource}{f'.{column}' if column else ''} on {day}: saw {_number(seen)}, "
+        f"expected {_number(least)} to {_number(most)} by {days} days before"
+        for check, source, resource, column, day, seen, least, most, days in rows
+    ]
+
+
+def _number(value: Decimal) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def _schemas(target: Target, models: dict[str, tuple[str, str]]) -> str:
+    return ", ".join(sorted({target.schema(schema) for schema, _ in models.values()}))
+
+
+def _next_command(target: Target) -> str:
+    if target.engine == "duckdb":
+        return 'make query Q="select * from commerce.agg_sales__daily order by business_date desc limit 7"'
+    return f"psql -c 'select * from {target.schema('commerce')}.agg_sales__daily order by business_date desc limit 7'"
