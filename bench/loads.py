@@ -21,7 +21,8 @@ from ingestion.destination.target import Target
 from ingestion.duck import connect, load_extension
 from ingestion.load.extracts import Extract, ExtractFunction, Reader, no_rows
 from ingestion.load.loading import load
-from ingestion.sources import retail, shop
+from ingestion.readers import sql
+from ingestion.sources import retail
 from ingestion.sources.retail.source import COLUMNS as RETAIL_COLUMNS
 
 ROWS = 3_000_000
@@ -229,7 +230,7 @@ class _Warehouse:
 
     def load_shop(self, url: str) -> None:
         """Through the shop source, which polls a table that it knows nothing of yet."""
-        self.load(CONTRACT, _with_settings(shop.extracts, {"SOURCES__SHOP__CREDENTIALS": url}))
+        self.load(CONTRACT, _with_settings(sql.extracts, {"SOURCES__SHOP__CREDENTIALS": url}))
 
     def load_retail(self, folder: Path) -> None:
         """Through the retail source, as `make build` would."""

@@ -9,12 +9,14 @@ from ingestion.contract.contracts import source_names
 from ingestion.destination.lock import LockError, build_lock
 from ingestion.destination.target import ConfigurationError, current_target
 from ingestion.load.run import load_all
+from ingestion.project import current_project
 
 
 def main() -> int:
     """Load the sources named on the command line, or all. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m ingestion", description=__doc__)
-    parser.add_argument("sources", nargs="*", choices=[[], *source_names()], help="all configured ones unless named")
+    names = source_names(current_project())
+    parser.add_argument("sources", nargs="*", choices=[[], *names], help="all configured ones unless named")
     arguments = parser.parse_args()
     try:
         target = current_target()

@@ -1,7 +1,13 @@
-"""Where the project lies."""
+"""Where the project lies: this one, or another that is built by the same means."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+def current_project() -> Path:
+    """The folder of the project: what GRANARY_PROJECT_DIR names, else the one that this file is part of."""
+    return (PROJECT_ROOT / os.environ.get("GRANARY_PROJECT_DIR", "")).resolve()

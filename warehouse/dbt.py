@@ -13,7 +13,6 @@ from dbt.cli.main import dbtRunner
 
 from ingestion.destination.target import Target, libpq
 from ingestion.environment import variables
-from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
 FAILED = ("error", "fail", "runtime error")
@@ -55,8 +54,8 @@ def close_connections() -> None:
 def _arguments(target: Target, command: list[str], published: bool = False) -> list[str]:
     return [
         *command,
-        "--project-dir", str(PROJECT_ROOT),
-        "--profiles-dir", str(PROJECT_ROOT),
+        "--project-dir", str(target.project),
+        "--profiles-dir", str(target.project),
         "--target", target.name,
         "--target-path", str(target_path(target, published)),
         *(["--vars", "{published_names: true}"] if published else []),
@@ -68,7 +67,7 @@ def target_path(target: Target, published: bool = False) -> str:
 
     In `target/`, unless dbt's own DBT_TARGET_PATH says where. `published` are those with the names that readers know.
     """
-    folder = Path(os.environ.get("DBT_TARGET_PATH") or PROJECT_ROOT / "target") / target.name
+    folder = Path(os.environ.get("DBT_TARGET_PATH") or target.project / "target") / target.name
     return str(folder / "published" if published else folder)
 
 

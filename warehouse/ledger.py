@@ -10,12 +10,12 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ingestion.contract.contracts import source_names
-from ingestion.project import PROJECT_ROOT
 from warehouse.database import Database
 
 SEEN_TABLES = {
@@ -35,7 +35,7 @@ def begin(database: Database, manifest: Any) -> dict[str, str]:
     """
     ensure_tables(database)
     register_loads(database)
-    code = fingerprints(manifest)
+    code = fingerprints(manifest, database.target.project)
     write_code(database, code)
     return code
 
@@ -95,7 +95,7 @@ def is_held(database: Database) -> bool:
 
 def register_loads(database: Database) -> None:
     """List the completed loads that brought or rejected something: what this build sees of raw."""
-    for source in source_names():
+    for source in source_names(database.target.project):
         database.run(f"""
             insert into {database.granary("loads")} (load_id, source_name)
             select d.load_id, '{source}'
@@ -111,7 +111,7 @@ def register_loads(database: Database) -> None:
                 )""")
 
 
-def fingerprints(manifest: Any) -> dict[str, str]:
+def fingerprints(manifest: Any, project_folder: Path) -> dict[str, str]:
     """A fingerprint of the code of every model and snapshot, by name.
 
     It covers the node's own code and settings, the macros it uses, the project's variables, and everything above
@@ -119,8 +119,9 @@ def fingerprints(manifest: Any) -> dict[str, str]:
 
     Args:
         manifest: dbt's parsed project (`dbt.contracts.graph.manifest.Manifest`).
+        project_folder: where the project lies.
     """
-    project = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))
+    project = yaml.safe_load((project_folder / "dbt_project.yml").read_text(encoding="utf-8"))
     variables = json.dumps(project.get("vars", {}), sort_keys=True)
     macros: dict[str, str] = {}
     found: dict[str, str] = {}

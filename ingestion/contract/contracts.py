@@ -17,8 +17,6 @@ import yaml
 
 from ingestion.project import PROJECT_ROOT
 
-STAGING = PROJECT_ROOT / "models" / "staging"
-
 # The metadata that ingestion writes into every row of raw, in this order, after the contract's columns.
 META_COLUMNS = {
     "_operation": "text",  # 'U' a version of the record, 'D' the record was deleted
@@ -98,12 +96,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Source:
-    """A source's contract; `schema` is its raw schema, `late_after` how old its newest load may be."""
+    """A source's contract.
+
+    schema: its raw schema.
+    reader: the kind of system that it is, one of ingestion/readers; where empty, the source has a package of its own.
+    late_after: how old its newest load may be.
+    """
 
     name: str
     schema: str
     tables: tuple[Table, ...]
     owner: str = ""
+    reader: str = ""
     late_after: timedelta | None = None
 
     def table(self, name: str) -> Table:
@@ -174,34 +178,47 @@ def _table(source: str, raw: dict[str, Any]) -> Table:
     )
 
 
+def contract_file(source: str) -> Path:
+    """Where a source's contract lies in the project."""
+    return Path("models") / "staging" / source / f"_{source}__sources.yml"
+
+
 @cache
-def read_contract(source: str, folder: Path = STAGING) -> Source:
+def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
     """Read one source's contract.
 
     Args:
         source: the source's name, such as `shop`.
-        folder: where the staging folders lie.
+        project: the project's folder.
 
     Raises:
         ContractError: the file is missing, or says something that can't be followed; the message says where.
     """
-    path = folder / source / f"_{source}__sources.yml"
+    path = project / contract_file(source)
     if not path.exists():
-        raise ContractError(f"source {source} has no contract: write {path.relative_to(PROJECT_ROOT)}")
+        raise ContractError(f"source {source} has no contract: write {contract_file(source)}")
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     raw = next(entry for entry in document["sources"] if entry["name"] == source)
     tables = tuple(_table(source, table) for table in raw["tables"] if table["name"] not in AUDIT_TABLES)
     config = raw.get("config", {})
+    meta = config.get("meta", {})
     limit = (config.get("freshness") or {}).get("warn_after")
     return Source(
         name=source,
         schema=f"raw_{source}",
         tables=tables,
-        owner=str(config.get("meta", {}).get("owner", "")),
+        owner=str(meta.get("owner", "")),
+        reader=str(meta.get("reader", "")),
         late_after=timedelta(**{f"{limit['period']}s": limit["count"]}) if limit else None,
     )
 
 
-def source_names(folder: Path = STAGING) -> list[str]:
+def source_names(project: Path = PROJECT_ROOT) -> list[str]:
     """All sources that are loaded from elsewhere and have a contract, in alphabetical order."""
-    return sorted(path.parent.name for path in folder.glob("*/_*__sources.yml") if path.parent.name != OWN_SOURCE)
+    found = (path.parent.name for path in (project / "models" / "staging").glob("*/_*__sources.yml"))
+    return sorted(name for name in found if name != OWN_SOURCE)
+
+
+def read_contracts(project: Path = PROJECT_ROOT) -> list[Source]:
+    """The contracts of all sources that are loaded from elsewhere, by their names. Raises ContractError."""
+    return [read_contract(name, project) for name in source_names(project)]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from ingestion.project import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT, current_project
 
 TARGETS = ("dev", "prod", "sandbox")
 
@@ -28,12 +28,18 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """One warehouse. `engine` is duckdb or postgres; `prefix` stands before every schema name."""
+    """One warehouse.
+
+    engine: duckdb or postgres.
+    prefix: stands before every schema name.
+    project: the folder of the dbt project that it is built from.
+    """
 
     name: str
     engine: str
     folder: Path
     prefix: str = ""
+    project: Path = PROJECT_ROOT
 
     @property
     def build_file(self) -> Path:
@@ -64,15 +70,16 @@ def current_target() -> Target:
     name = os.environ.get("TARGET", "dev")
     if name not in TARGETS:
         raise ConfigurationError(f"TARGET={name} is unknown: use one of {', '.join(TARGETS)}")
-    folder = (PROJECT_ROOT / os.environ.get("WAREHOUSE_DIR", "data")).resolve()
+    project = current_project()
+    folder = (project / os.environ.get("WAREHOUSE_DIR", "data")).resolve()
     if name == "dev":
-        return Target(name, "duckdb", folder)
+        return Target(name, "duckdb", folder, project=project)
     if not os.environ.get("PGHOST") and not os.environ.get("PGSERVICE"):
         raise ConfigurationError(
             f"TARGET={name} builds in Postgres, but PGHOST is not set: export PGHOST, PGUSER, PGPASSWORD and PGDATABASE"
         )
     prefix = f"{sandbox_name()}_" if name == "sandbox" else ""
-    return Target(name, "postgres", folder, prefix)
+    return Target(name, "postgres", folder, prefix, project)
 
 
 def sandbox_name() -> str:

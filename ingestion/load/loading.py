@@ -20,6 +20,7 @@ that counts, and is simply done again.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -36,6 +37,10 @@ from ingestion.duck import connect
 from ingestion.load.extracts import ExtractFunction, Loaded, LoadError, Reader, SourceError, all_columns, no_rows
 from ingestion.load.judging import ContractPass, file_format, write_files
 from ingestion.sql import literal, quoted
+
+# dlt would take a signal that comes while it normalizes or loads, and end the load as if there had been none: whoever
+# asked the command to end would wait in vain. So signals go to whom the command gave them.
+_RUNTIME = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__INTERCEPT_SIGNALS": "false"}
 
 
 def load(
@@ -66,6 +71,7 @@ def load(
     """
     observed_at = (observed_at or datetime.now(UTC)).astimezone(UTC)
     target.folder.mkdir(parents=True, exist_ok=True)
+    os.environ |= _RUNTIME
     pipeline = dlt.pipeline(
         pipeline_name=f"granary_{contract.name}_{target.name}",
         destination=dlt_destination(target),
@@ -152,7 +158,7 @@ def _run(
     except Exception as error:
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, SourceError | LoadError):
+            if isinstance(cause, SourceError | LoadError | KeyboardInterrupt):
                 raise cause from None
             cause = cause.__cause__ or cause.__context__
         raise LoadError(

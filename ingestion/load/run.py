@@ -6,29 +6,50 @@ import importlib
 import os
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
 
-from ingestion.contract.contracts import read_contract, source_names
+from ingestion.contract.contracts import ContractError, Source, contract_file, read_contract, source_names
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import ConfigurationError, Target
 from ingestion.load.extracts import Loaded, LoadError, SourceError
 from ingestion.load.loading import load
 
 
-def configured_sources() -> list[str]:
+def configured_sources(project: Path) -> list[str]:
     """The sources that have been told where to read."""
-    return [name for name in source_names() if _package(name).is_configured()]
+    return [name for name in source_names(project) if reader_of(read_contract(name, project)).is_configured(name)]
 
 
-def _package(name: str):  # type: ignore[no-untyped-def]
-    return importlib.import_module(f"ingestion.sources.{name}")
+def reader_of(contract: Source) -> ModuleType:
+    """What reads a source: the reader that its contract names, else the source's own package.
+
+    It has `extracts(reader)`, an ExtractFunction, and `is_configured(source)`.
+
+    Raises:
+        ContractError: there is neither.
+    """
+    name = f"ingestion.readers.{contract.reader}" if contract.reader else f"ingestion.sources.{contract.name}"
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise
+        raise ContractError(
+            f"source {contract.name} has no reader: name one of ingestion/readers in config.meta.reader of "
+            f"{contract_file(contract.name)}, or write the package {name}"
+        ) from error
 
 
-def kept_logs() -> dict[str, int]:
+def kept_logs(project: Path) -> dict[str, int]:
     """How much of their logs the servers of sources that are followed keep for it, in bytes, by source.
 
-    A package that follows a log says so with a function `kept_log`.
+    What follows a log says so with a function `kept_log(source)`.
     """
-    asked = {name: getattr(_package(name), "kept_log", lambda: None)() for name in configured_sources()}
+    asked = {
+        name: getattr(reader_of(read_contract(name, project)), "kept_log", lambda source: None)(name)
+        for name in configured_sources(project)
+    }
     return {name: kept for name, kept in asked.items() if kept is not None}
 
 
@@ -61,18 +82,18 @@ def load_all(
     Returns:
         What happened to the records, and one line for each source that failed.
     """
-    os.environ.setdefault("RUNTIME__DLTHUB_TELEMETRY", "false")
     observed_at = observation_time()
     loaded: list[Loaded] = []
     failures: list[str] = []
-    for name in source_names():
-        package, wanted = _package(name), not only or name in only
-        reader = package.extracts if wanted and package.is_configured() else None
+    for name in source_names(target.project):
+        contract, wanted = read_contract(name, target.project), not only or name in only
+        package = reader_of(contract)
+        reader = package.extracts if wanted and package.is_configured(name) else None
         if wanted:
             say(f"source {name}" if reader else f"source {name}: not configured, nothing to load")
         try:
             with acting_as_loader():
-                loaded += load(read_contract(name), reader, target, observed_at, say, seconds)
+                loaded += load(contract, reader, target, observed_at, say, seconds)
         except (SourceError, LoadError) as error:
             say(f"  {error}")
             failures.append(str(error))

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ingestion.contract.contracts import read_contract, source_names
+from ingestion.contract.contracts import Source, read_contracts
 from ingestion.destination.target import Target
 from ingestion.load.run import kept_logs
 from warehouse.reading.query import ask, open_published
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
+Contracts = dict[str, Source]  # by the name of the source
 
 PLATFORM = "data platform"
 # Of what a load read, the share that may be rejected; a few records are no share of anything.
@@ -46,8 +47,9 @@ def what_is_wrong(target: Target, now: datetime) -> list[Alert]:
         def rows(sql: str) -> list[tuple[Any, ...]]:
             return ask(connection, sql.format(runs=target.schema("runs")))[1]
 
-        found = [*_failed_run(rows), *_late_sources(rows, now), *_failed_checks(rows), *_rejects(rows), *_unusual(rows)]
-        found += source_logs(now)
+        contracts = {contract.name: contract for contract in read_contracts(target.project)}
+        found = [*_failed_run(rows), *_late_sources(rows, contracts, now), *_failed_checks(rows, contracts)]
+        found += [*_rejects(rows, contracts), *_unusual(rows, contracts), *_source_logs(target, contracts, now)]
         if target.engine == "postgres":
             found += [*_slots(rows, now), *_replicas(rows, now), *_archive(rows)]
     return sorted(found, key=lambda alert: alert.key)
@@ -72,13 +74,12 @@ def _failed_run(rows: Rows) -> Iterator[Alert]:
         )  # fmt: skip
 
 
-def _late_sources(rows: Rows, now: datetime) -> Iterator[Alert]:
+def _late_sources(rows: Rows, contracts: Contracts, now: datetime) -> Iterator[Alert]:
     """A source has brought nothing for longer than its contract allows. One that never did is not configured."""
     newest: dict[str, datetime] = dict(rows("""
         select source_id, max(observed_at) from {runs}.ops_extracts
         where loaded_count > 0 group by source_id"""))  # fmt: skip
-    for name in source_names():
-        contract = read_contract(name)
+    for name, contract in contracts.items():
         if name not in newest or contract.late_after is None or now - newest[name] <= contract.late_after:
             continue
         yield Alert(
@@ -89,7 +90,7 @@ def _late_sources(rows: Rows, now: datetime) -> Iterator[Alert]:
         )  # fmt: skip
 
 
-def _failed_checks(rows: Rows) -> Iterator[Alert]:
+def _failed_checks(rows: Rows, contracts: Contracts) -> Iterator[Alert]:
     """Tests that the last run which tested didn't pass; since the first run after the last that passed them."""
     found = rows("""
         select results.test_name, results.severity, results.failure_count, results.source_ids,
@@ -107,12 +108,12 @@ def _failed_checks(rows: Rows) -> Iterator[Alert]:
             and results.started_at = (select max(newest.started_at) from {runs}.ops_test_results as newest)""")
     for name, severity, count, sources, since in found:
         ids = (sources or "").split(",")
-        owner = read_contract(ids[0]).owner if len(ids) == 1 and ids[0] in source_names() else PLATFORM
+        owner = _owner(contracts, ids[0]) if len(ids) == 1 else PLATFORM
         what = "fails and holds up the publish" if severity == "error" else "warns"
-        yield Alert(f"check {name}", f"{name} {what}: {count or 0:,} rows", since, owner or PLATFORM, "failed-check.md")
+        yield Alert(f"check {name}", f"{name} {what}: {count or 0:,} rows", since, owner, "failed-check.md")
 
 
-def _rejects(rows: Rows) -> Iterator[Alert]:
+def _rejects(rows: Rows, contracts: Contracts) -> Iterator[Alert]:
     """More of a table's last load was rejected than may be."""
     found = rows(f"""
         select source_id, resource_name, observed_at, source_count, rejected_count
@@ -127,11 +128,11 @@ def _rejects(rows: Rows) -> Iterator[Alert]:
             f"rejects of {source}.{resource}",
             f"{rejected:,} of {read:,} records of {source}.{resource} were rejected, {rejected / read:.0%}; "
             f"{REJECT_SHARE:.0%} may be",
-            observed, read_contract(source).owner or PLATFORM, "rejects.md",
+            observed, _owner(contracts, source), "rejects.md",
         )  # fmt: skip
 
 
-def _unusual(rows: Rows) -> Iterator[Alert]:
+def _unusual(rows: Rows, contracts: Contracts) -> Iterator[Alert]:
     found = rows("""
         select check_name, source_id, resource_name, column_name, observed_date, observed_value,
             lowest_expected_value, highest_expected_value
@@ -141,7 +142,7 @@ def _unusual(rows: Rows) -> Iterator[Alert]:
         yield Alert(
             f"unusual {check} of {of}",
             f"{check} of {of} on {day}: saw {float(seen):,.6g}, expected {float(least):,.6g} to {float(most):,.6g}",
-            datetime.combine(day, datetime.min.time()), read_contract(source).owner or PLATFORM, "unusual.md",
+            datetime.combine(day, datetime.min.time()), _owner(contracts, source), "unusual.md",
         )  # fmt: skip
 
 
@@ -157,13 +158,13 @@ def _slots(rows: Rows, now: datetime) -> Iterator[Alert]:
         )  # fmt: skip
 
 
-def source_logs(now: datetime) -> Iterator[Alert]:
+def _source_logs(target: Target, contracts: Contracts, now: datetime) -> Iterator[Alert]:
     """A source's own server keeps more of its log for Granary than it should: nobody loads, or not fast enough."""
-    for name, kept in kept_logs().items():
+    for name, kept in kept_logs(target.project).items():
         if kept > SLOT_BYTES:
             yield Alert(
                 f"log of {name}", f"the server of {name} keeps {kept / 1e9:.1f} GB of its log until it is loaded",
-                now, read_contract(name).owner or PLATFORM, "slot-lag.md",
+                now, _owner(contracts, name), "slot-lag.md",
             )  # fmt: skip
 
 
@@ -192,6 +193,11 @@ def _archive(rows: Rows) -> Iterator[Alert]:
         until = f"{archived:%Y-%m-%d %H:%M} UTC" if archived else "no time"
         what = f"the log can't be archived ({segment}): a restore would end at {until}, and the disk fills"
         yield Alert("archive", what, archived or failed, PLATFORM, "archive.md")
+
+
+def _owner(contracts: Contracts, source: str) -> str:
+    """Who looks after a source; the platform's people where nobody says, or the source is gone."""
+    return (contracts[source].owner if source in contracts else "") or PLATFORM
 
 
 def _duration(length: timedelta) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from ingestion.contract.contracts import Source, read_contract, source_names
+from ingestion.contract.contracts import Source, read_contracts
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import current_target
 from ingestion.load.run import load_all
@@ -24,7 +24,7 @@ class Sources(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets of all sources that have a contract."""
-        return dg.Definitions(assets=[self._loader(read_contract(name)) for name in source_names()])
+        return dg.Definitions(assets=[self._loader(contract) for contract in read_contracts()])
 
     def _loader(self, contract: Source) -> dg.AssetsDefinition:
         policy = dg.FreshnessPolicy.time_window(fail_window=contract.late_after) if contract.late_after else None

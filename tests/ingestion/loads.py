@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from types import ModuleType
 from typing import Any
 
 import duckdb
@@ -13,14 +12,15 @@ from ingestion.contract.contracts import META_COLUMNS, read_contract
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded
 from ingestion.load.loading import load
+from ingestion.load.run import reader_of
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def load_source(package: ModuleType, target: Target, observed_at: datetime = NOON) -> dict[str, Loaded]:
+def load_source(name: str, target: Target, observed_at: datetime = NOON) -> dict[str, Loaded]:
     """Load a source as a build does. Returns what happened, by resource, and checks that raw agrees."""
-    name = package.__name__.rsplit(".", 1)[-1]
-    results = {result.resource: result for result in load(read_contract(name), package.extracts, target, observed_at)}
+    contract = read_contract(name)
+    results = {each.resource: each for each in load(contract, reader_of(contract).extracts, target, observed_at)}
     check_balance(name, target)
     return results
 

@@ -15,7 +15,6 @@ import requests
 from ingestion.demo.commerce import Fault, next_day, serving, simulate
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
-from ingestion.sources import accounts
 from ingestion.sources.accounts import client, listing, source
 from ingestion.sources.accounts.client import Client, Page
 from tests.crosswalks import identifiers
@@ -53,7 +52,7 @@ def truth(company: Path, query: str) -> list[tuple[Any, ...]]:
 
 def test_loads_what_the_company_has(serve: Serve, company: Path, warehouse: Target) -> None:
     now = serve()
-    result = load_source(accounts, warehouse, now)["users"]
+    result = load_source("accounts", warehouse, now)["users"]
     assert [(result.source_count,)] == truth(company, "select records from truth_counts where source = 'accounts'")
     assert result.known > 0, "some accounts are listed twice"
     assert ask(warehouse, "select id, updated_at from raw_accounts.users order by 1") == [
@@ -68,7 +67,7 @@ def test_loads_what_the_company_has(serve: Serve, company: Path, warehouse: Targ
     found = [(key[0] or "", *reasons) for _, key, reasons in rejects(warehouse, "accounts")]
     assert sorted(found) == expected
     assert list((warehouse.folder / "pending" / "accounts").iterdir()) == []
-    again = load_source(accounts, warehouse, now)["users"]
+    again = load_source("accounts", warehouse, now)["users"]
     assert (again.loaded, again.rejected) == (0, 0)
     assert again.source_count < result.source_count
 
@@ -76,9 +75,9 @@ def test_loads_what_the_company_has(serve: Serve, company: Path, warehouse: Targ
 def test_following_days_load_what_changed(tmp_path: Path, serve: Serve, warehouse: Target) -> None:
     folder = tmp_path / "company"
     simulate(folder, 10, scale=0.2)
-    load_source(accounts, warehouse, serve(folder=folder))
+    load_source("accounts", warehouse, serve(folder=folder))
     next_day(folder, days=10)
-    result = load_source(accounts, warehouse, serve(folder=folder))["users"]
+    result = load_source("accounts", warehouse, serve(folder=folder))["users"]
     assert 0 < result.loaded < result.source_count <= truth(folder, "select count(*) from truth_accounts")[0][0]
     latest = dict(ask(warehouse, "select id, max(updated_at) from raw_accounts.users group by 1"))
     good = truth(folder, "select id, updated_at from truth_accounts")
@@ -98,7 +97,7 @@ def test_passing_trouble_is_waited_for(serve: Serve, warehouse: Target, monkeypa
     )
     monkeypatch.setenv("SOURCES__ACCOUNTS__TIMEOUT_SECONDS", "0.2")
     monkeypatch.setattr(source, "Client", lambda **settings: Client(**settings, wait=waited.append))
-    load_source(accounts, warehouse, now)
+    load_source("accounts", warehouse, now)
     assert waited[:2] == [7.0, 0.0]
     assert len(waited) == 5
     assert all(0 <= seconds <= 4 for seconds in waited[2:])
@@ -110,7 +109,7 @@ def test_trouble_that_stays_ends_the_load_and_what_came_is_kept(
     monkeypatch.setenv("SOURCES__ACCOUNTS__MAX_ATTEMPTS", "2")
     now = serve(*[Fault("500", page=3) for _ in range(2)])
     with pytest.raises(SourceError, match=r"/v1/users was asked 2 times, and it answers 500; check that it runs"):
-        load_source(accounts, warehouse, now)
+        load_source("accounts", warehouse, now)
     asked: list[int] = []
     page = Client.page
 
@@ -119,7 +118,7 @@ def test_trouble_that_stays_ends_the_load_and_what_came_is_kept(
         return page(self, session, number, since)
 
     monkeypatch.setattr(Client, "page", counted)
-    load_source(accounts, warehouse, now)
+    load_source("accounts", warehouse, now)
     assert asked[:3] == [2, 3, 4]
 
 
@@ -133,23 +132,23 @@ def test_trouble_that_stays_ends_the_load_and_what_came_is_kept(
 def test_reply_that_is_no_listing(fault: Fault, message: str, serve: Serve, warehouse: Target) -> None:
     now = serve(fault)
     with pytest.raises(SourceError, match=message) as caught:
-        load_source(accounts, warehouse, now)
+        load_source("accounts", warehouse, now)
     assert "\n" not in str(caught.value)
-    assert load_source(accounts, warehouse, now)["users"].loaded > 0
+    assert load_source("accounts", warehouse, now)["users"].loaded > 0
 
 
 def test_wrong_token_and_wrong_address(serve: Serve, warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     serve()
     monkeypatch.setenv("SOURCES__ACCOUNTS__BASE_URL", os.environ["SOURCES__ACCOUNTS__BASE_URL"] + "/api")
     with pytest.raises(SourceError, match=r"came back as 404 .*check that SOURCES__ACCOUNTS__BASE_URL"):
-        load_source(accounts, warehouse)
+        load_source("accounts", warehouse)
     monkeypatch.setenv("SOURCES__ACCOUNTS__TOKEN", "wr0ng")
     with pytest.raises(SourceError, match=r"came back as 401 .*check SOURCES__ACCOUNTS__TOKEN") as caught:
-        load_source(accounts, warehouse)
+        load_source("accounts", warehouse)
     assert "wr0ng" not in str(caught.value)
     monkeypatch.delenv("SOURCES__ACCOUNTS__TOKEN")
     with pytest.raises(SourceError, match="SOURCES__ACCOUNTS__TOKEN is not set"):
-        load_source(accounts, warehouse)
+        load_source("accounts", warehouse)
 
 
 def test_nobody_answers(warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,7 +156,7 @@ def test_nobody_answers(warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("SOURCES__ACCOUNTS__TOKEN", "t")
     monkeypatch.setenv("SOURCES__ACCOUNTS__MAX_ATTEMPTS", "1")
     with pytest.raises(SourceError, match=r"accounts: http://127.0.0.1:9/v1/users was asked 1 times, and it doesn't"):
-        load_source(accounts, warehouse)
+        load_source("accounts", warehouse)
 
 
 # From here on the API is a list of records: what matters is what they say and how the list changes.
@@ -208,7 +207,7 @@ def test_values_of_any_json_type_are_judged(pages: dict[int, Any], warehouse: Ta
         user(8, created_at=None, profile=None),
     ]
     pages[1] = strange
-    result = load_source(accounts, warehouse)["users"]
+    result = load_source("accounts", warehouse)["users"]
     assert (result.source_count, result.loaded) == (len(strange), 2)
     assert result.notes == ("accounts: users have a new field new_field, which the contract doesn't know",)
     found = {key[0]: reasons for _, key, reasons in rejects(warehouse, "accounts")}
@@ -231,23 +230,23 @@ def test_values_of_any_json_type_are_judged(pages: dict[int, Any], warehouse: Ta
 
 def test_no_accounts(pages: dict[int, Any], warehouse: Target) -> None:
     pages[1] = []
-    assert load_source(accounts, warehouse)["users"].source_count == 0
+    assert load_source("accounts", warehouse)["users"].source_count == 0
     pages[1] = [user(1)]
-    assert load_source(accounts, warehouse)["users"].loaded == 1
+    assert load_source("accounts", warehouse)["users"].loaded == 1
 
 
 def test_times_with_offsets_become_utc(pages: dict[int, Any], warehouse: Target) -> None:
     pages[1] = [user(1, at="2025-06-01T02:00:00.123456+02:00")]
-    load_source(accounts, warehouse)
+    load_source("accounts", warehouse)
     [(at, effective, revision)] = ask(warehouse, "select updated_at, _effective_at, _revision from raw_accounts.users")
     assert at == effective == datetime.fromisoformat("2025-06-01T00:00:00.123456")
     assert revision == 1_748_736_000_123_456
-    assert load_source(accounts, warehouse)["users"].known == 1
+    assert load_source("accounts", warehouse)["users"].known == 1
 
 
 def test_future_time_does_not_hide_later_changes(pages: dict[int, Any], warehouse: Target) -> None:
     pages[1] = [user(1), user(2, at="2099-01-01T00:00:00Z")]
-    load_source(accounts, warehouse)
+    load_source("accounts", warehouse)
     assert ask(warehouse, "select cursor from raw_accounts.loads") == [('{"modified_at": "2025-06-01 00:00:00"}',)]
 
 
@@ -255,10 +254,10 @@ def test_record_that_moves_while_the_listing_is_read(pages: dict[int, Any], ware
     # 1 changes after page 1 was read: 3 moves up to page 1, and is not on any page that is read after that.
     a, b, c, d = (user(number, at=f"2025-06-0{number}T00:00:00Z") for number in (1, 2, 3, 4))
     pages[1], pages[2] = [a, b], [d, user(1, at="2025-06-05T00:00:00Z")]
-    load_source(accounts, warehouse)
+    load_source("accounts", warehouse)
     assert ask(warehouse, "select cursor from raw_accounts.loads") == [('{"modified_at": "2025-06-01 00:00:00"}',)]
     pages[1], pages[2] = [b, c], [d, user(1, at="2025-06-05T00:00:00Z")]
-    result = load_source(accounts, warehouse, NOON + timedelta(days=1))["users"]
+    result = load_source("accounts", warehouse, NOON + timedelta(days=1))["users"]
     assert (result.loaded, result.known) == (1, 3)
     assert content(warehouse, "accounts", "users")[3][0] == "acc_3"
 
@@ -269,7 +268,7 @@ def test_listing_that_shrinks_is_read_again(pages: dict[int, Any], warehouse: Ta
         return [user(1), user(2)]
 
     pages[1], pages[2] = delete_first, [user(3), user(4)]
-    result = load_source(accounts, warehouse)["users"]
+    result = load_source("accounts", warehouse)["users"]
     assert result.source_count == 3
     assert ask(warehouse, "select id from raw_accounts.users order by 1") == [("acc_2",), ("acc_3",), ("acc_4",)]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -14,6 +16,9 @@ from typing import Any
 import duckdb
 import psycopg2
 import pytest
+from dlt.extract.extract import Extract as Extractor
+from dlt.load import Load
+from dlt.normalize import Normalize
 
 from ingestion.contract.contracts import META_COLUMNS, Column, Source, Table, read_contract
 from ingestion.contract.rules import judged, rejected
@@ -266,4 +271,33 @@ def test_deletes_that_are_concluded_are_counted_beside_the_records(warehouse: Ta
 
 def test_source_that_is_not_configured_has_empty_tables(warehouse: Target) -> None:
     assert load(read_contract("accounts"), None, warehouse) == []
+    assert ask(warehouse, "select count(*) from raw_accounts.users") == [(0,)]
+
+
+@pytest.mark.parametrize("step", ["extract", "normalize", "load"])
+def test_a_signal_reaches_whom_the_command_gave_it(
+    step: str, warehouse: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received: list[int] = []
+
+    def end(*arguments: Any) -> None:
+        received.append(arguments[0])
+
+    def interrupted(run: Callable[..., Any]) -> Callable[..., Any]:
+        def first_signalled(*arguments: Any, **named: Any) -> Any:
+            if not received:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return run(*arguments, **named)
+
+        return first_signalled
+
+    of_step: type = {"extract": Extractor, "normalize": Normalize, "load": Load}[step]
+    name = "extract" if step == "extract" else "run"
+    monkeypatch.setattr(of_step, name, interrupted(getattr(of_step, name)))
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        load(read_contract("accounts"), None, warehouse)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == [signal.SIGTERM]
     assert ask(warehouse, "select count(*) from raw_accounts.users") == [(0,)]

@@ -30,7 +30,8 @@ from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
 from ingestion.load.loading import load
 from ingestion.load.run import kept_logs
-from ingestion.sources import shop
+from ingestion.project import PROJECT_ROOT
+from ingestion.readers import sql
 from orchestration.alerts import conditions
 from tests.absent import absent
 from tests.crosswalks import VARIABLE, identifiers
@@ -131,9 +132,9 @@ def versions(warehouse: Target, table: str, columns: str) -> list[tuple[Any, ...
 
 def test_snapshot_then_every_change(followed: Shop, warehouse: Target) -> None:
     complete_rows(followed)
-    first = load_source(shop, warehouse)
+    first = load_source("shop", warehouse)
     assert {name: each.loaded for name, each in first.items() if each.source_count} == {"users": 5, "addresses": 5}
-    assert [each.loaded for each in load_source(shop, warehouse).values()] == [0] * 9
+    assert [each.loaded for each in load_source("shop", warehouse).values()] == [0] * 9
     # Two states in one transaction, one that is undone, a delete and a return, a key that changes, a text that is long.
     followed.run(
         update_user(1, "2025-06-02 00:00:00", "suspended", 2), update_user(1, "2025-06-02 00:00:01", "active", 3)
@@ -148,7 +149,7 @@ def test_snapshot_then_every_change(followed: Shop, warehouse: Target) -> None:
         followed.run(f"alter table {table} alter column city type text")
     followed.run("update addresses set city = repeat(md5('long'), 1000) where id = 4")
     followed.run("update addresses set is_default = false where id = 4")
-    second = load_source(shop, warehouse)
+    second = load_source("shop", warehouse)
     assert (second["users"].loaded, second["addresses"].loaded) == (4, 4)
     found = versions(warehouse, "users", "status, version")
     assert [row for row in found if row[0] == user_id(1)] == [
@@ -167,10 +168,10 @@ def test_snapshot_then_every_change(followed: Shop, warehouse: Target) -> None:
 
 def test_the_time_of_a_version_is_its_commit(followed: Shop, warehouse: Target) -> None:
     complete_rows(followed)
-    load_source(shop, warehouse)
+    load_source("shop", warehouse)
     followed.run("set timezone = 'Asia/Tokyo'", update_user(1, "2025-06-02 00:00:00", "suspended", 2))
     [(at,)] = followed.run("select now() at time zone 'utc'")
-    load_source(shop, warehouse)
+    load_source("shop", warehouse)
     [(seconds,)] = ask(
         warehouse,
         f"select abs(epoch(max(_effective_at)) - epoch(timestamp '{at}')) from raw_shop.users where version = 2",
@@ -180,11 +181,11 @@ def test_the_time_of_a_version_is_its_commit(followed: Shop, warehouse: Target) 
 
 def test_truncate_deletes_what_was_there(followed: Shop, warehouse: Target) -> None:
     complete_rows(followed)
-    load_source(shop, warehouse)
+    load_source("shop", warehouse)
     followed.run(insert_address(6), "truncate addresses", insert_address(7))
     followed.run("truncate addresses")
     followed.run("truncate addresses", insert_address(1))
-    result = load_source(shop, warehouse)["addresses"]
+    result = load_source("shop", warehouse)["addresses"]
     assert (result.loaded, result.deleted) == (3, 7)
     found = versions(warehouse, "addresses", "user_id")
     assert [(row[0], row[1]) for row in found] == [
@@ -195,11 +196,11 @@ def test_truncate_deletes_what_was_there(followed: Shop, warehouse: Target) -> N
 
 def test_batches_end_with_a_commit(followed: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     complete_rows(followed)
-    load_source(shop, warehouse)
+    load_source("shop", warehouse)
     for day in range(2, 8):
         followed.run(*(update_user(number, f"2025-06-{day:02} 00:00:00", "active", day) for number in range(1, 6)))
     monkeypatch.setenv("SOURCES__SHOP__BATCH", "12")
-    counts = [load_source(shop, warehouse)["users"].loaded for _ in range(4)]
+    counts = [load_source("shop", warehouse)["users"].loaded for _ in range(4)]
     assert sum(counts) == 30 and counts[-1] == 0 and all(each % 5 == 0 for each in counts) and counts[0] == 10
     assert len(set(versions(warehouse, "users", "version"))) == 35
 
@@ -207,26 +208,26 @@ def test_batches_end_with_a_commit(followed: Shop, warehouse: Target, monkeypatc
 def test_a_commit_that_comes_late(followed: Shop, warehouse: Target) -> None:
     """A change lies in the log before the last load's end, its commit after it."""
     complete_rows(followed)
-    load_source(shop, warehouse)
+    load_source("shop", warehouse)
     with closing(followed.connect()) as slow, slow.cursor() as cursor:
         cursor.execute(update_user(1, "2025-06-02 00:00:00", "suspended", 2))
         followed.run(update_user(2, "2025-06-02 00:00:00", "suspended", 2))
-        assert load_source(shop, warehouse)["users"].loaded == 1
+        assert load_source("shop", warehouse)["users"].loaded == 1
         slow.commit()
-    assert load_source(shop, warehouse)["users"].loaded == 1
-    assert load_source(shop, warehouse)["users"].loaded == 0
+    assert load_source("shop", warehouse)["users"].loaded == 1
+    assert load_source("shop", warehouse)["users"].loaded == 0
 
 
 def test_columns_come_and_go(followed: Shop, warehouse: Target) -> None:
     complete_rows(followed)
-    load_source(shop, warehouse)
+    load_source("shop", warehouse)
     followed.run("alter table users add column nickname text", update_user(1, "2025-06-02 00:00:00", "suspended", 2))
-    result = load_source(shop, warehouse)["users"]
+    result = load_source("shop", warehouse)["users"]
     assert result.loaded == 1
     assert result.notes == ("shop: users has a new column nickname, which its contract doesn't know",)
     followed.run("alter table addresses drop column region")
     with pytest.raises(SourceError, match="table addresses has lost the column region"):
-        load_source(shop, warehouse)
+        load_source("shop", warehouse)
 
 
 def test_what_keeps_a_log_from_being_followed(
@@ -235,21 +236,21 @@ def test_what_keeps_a_log_from_being_followed(
     with pytest.raises(
         SourceError, match=r'not all values of 9 tables.*alter table public."users" replica identity full'
     ):
-        load_source(shop, warehouse)
+        load_source("shop", warehouse)
     complete_rows(followed)
-    load_source(shop, warehouse)
+    load_source("shop", warehouse)
     followed.run(f"select pg_drop_replication_slot('{followed.slot}')")
     followed.run("delete from addresses where id = 1", insert_address(6))
     with pytest.raises(SourceError, match="is gone, and with it the changes since the last load"):
-        load_source(shop, warehouse)
+        load_source("shop", warehouse)
     # What to do then, by the message.
     monkeypatch.setenv("SOURCES__SHOP__FOLLOW", "polling")
-    polled = load_source(shop, warehouse)["addresses"]
+    polled = load_source("shop", warehouse)["addresses"]
     assert polled.deleted == 1
     monkeypatch.setenv("SOURCES__SHOP__FOLLOW", "replication")
-    load_source(shop, warehouse)
+    load_source("shop", warehouse)
     followed.run("delete from addresses where id = 2")
-    assert load_source(shop, warehouse)["addresses"].loaded == 1
+    assert load_source("shop", warehouse)["addresses"].loaded == 1
     latest = ask(
         warehouse,
         "select id from raw_shop.addresses qualify row_number() over (partition by id order by _effective_at desc, "
@@ -266,14 +267,14 @@ def test_a_table_that_its_contract_gets_later(
     whole = read_contract("shop")
     early = replace(whole, tables=tuple(table for table in whole.tables if table.name != "addresses"))
     monkeypatch.setenv("SOURCES__SHOP__BATCH", "2")
-    load(early, shop.extracts, warehouse, NOON)
+    load(early, sql.extracts, warehouse, NOON)
     followed.run("delete from addresses where id = 5", insert_address(6))
     for number in range(1, 6):
         followed.run(update_user(number, "2025-06-02 00:00:00", "suspended", 2))
-    result = load_source(shop, warehouse)
+    result = load_source("shop", warehouse)
     assert (result["addresses"].loaded, result["users"].loaded) == (5, 0)
     followed.run("update addresses set city = 'Leeds' where id = 1")
-    counts = [load_source(shop, warehouse) for _ in range(12)]
+    counts = [load_source("shop", warehouse) for _ in range(12)]
     assert [sum(each[name].loaded for each in counts) for name in ("users", "addresses")] == [5, 1]
     found = versions(warehouse, "addresses", "city")
     assert [(row[0], row[2]) for row in found] == [
@@ -284,25 +285,25 @@ def test_a_table_that_its_contract_gets_later(
 def test_how_much_of_the_log_the_server_keeps(
     followed: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert kept_logs() == {}, "there is no slot yet"
+    assert kept_logs(PROJECT_ROOT) == {}, "there is no slot yet"
     complete_rows(followed)
-    load_source(shop, warehouse)
-    load_source(shop, warehouse)
-    before = kept_logs()["shop"]
+    load_source("shop", warehouse)
+    load_source("shop", warehouse)
+    before = kept_logs(PROJECT_ROOT)["shop"]
     followed.run("create table filler as select repeat('x', 100) as x from generate_series(1, 100000)")
-    assert kept_logs()["shop"] > before + 10_000_000
+    assert kept_logs(PROJECT_ROOT)["shop"] > before + 10_000_000
     monkeypatch.setattr(conditions, "SLOT_BYTES", 10_000_000)
     [alert] = conditions.source_logs(datetime(2026, 1, 1))  # noqa: DTZ001
     assert (alert.key, alert.runbook) == ("log of shop", "slot-lag.md")
     # With a checkpoint the server notes from where on a reader could begin again.
     for _ in range(2):
         followed.run("checkpoint")
-        load_source(shop, warehouse)
-    assert kept_logs()["shop"] < 10_000_000
+        load_source("shop", warehouse)
+    assert kept_logs(PROJECT_ROOT)["shop"] < 10_000_000
     monkeypatch.setenv("SOURCES__SHOP__CREDENTIALS", "postgresql://127.0.0.1:1/nobody")
-    assert kept_logs() == {}, "who can't be asked is another alert's concern"
+    assert kept_logs(PROJECT_ROOT) == {}, "who can't be asked is another alert's concern"
     monkeypatch.setenv("SOURCES__SHOP__FOLLOW", "polling")
-    assert kept_logs() == {}
+    assert kept_logs(PROJECT_ROOT) == {}
 
 
 def test_killed_again_and_again_nothing_is_lost_or_doubled(

@@ -66,7 +66,7 @@ def real_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
 
 
 def test_real_data_adds_up(real_data: Path, warehouse: Target) -> None:
-    loaded = load_source(retail, warehouse)
+    loaded = load_source("retail", warehouse)
     assert (loaded["files"].loaded, loaded["sales_lines"].loaded) == (152, 225_438)
     assert ask(
         warehouse,
@@ -88,7 +88,7 @@ def test_real_data_adds_up(real_data: Path, warehouse: Target) -> None:
     )
     assert months[0] == ("2010-12", 2_025, 342_228, Decimal("748957.020"))
     assert months[6] == ("2011-06", 887, 151_436, Decimal("293254.360"))
-    assert [result.source_count for result in load_source(retail, warehouse).values()] == [0, 0]
+    assert [result.source_count for result in load_source("retail", warehouse).values()] == [0, 0]
 
 
 def test_real_data_day_by_day_in_any_order(real_data: Path, folder: Path, warehouse: Target, tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_real_data_day_by_day_in_any_order(real_data: Path, folder: Path, wareho
     at_once = Target("dev", "duckdb", tmp_path / "at_once")
     for file in random.Random(1).sample(files, len(files)):
         shutil.copy2(file, folder)
-        load_source(retail, warehouse)
-    load_source(retail, at_once)
+        load_source("retail", warehouse)
+    load_source("retail", at_once)
     for table in ("files", "sales_lines"):
         assert content(warehouse, "retail", table) == content(at_once, "retail", table)
     assert ask(warehouse, "select count(*) > 3000 from raw_retail.sales_lines") == [(True,)]
@@ -105,7 +105,7 @@ def test_real_data_day_by_day_in_any_order(real_data: Path, folder: Path, wareho
 
 def test_lines_are_numbered_within_their_invoice(deliver: Deliver, warehouse: Target) -> None:
     deliver(HEADER + line("1", "B") + line("2", "A") + line("1", "B") + line("1", "A"))
-    load_source(retail, warehouse)
+    load_source("retail", warehouse)
     rows = "select invoice_no, line_number, stock_code from raw_retail.sales_lines order by all"
     assert ask(warehouse, rows) == [("1", 1, "B"), ("1", 2, "B"), ("1", 3, "A"), ("2", 1, "A")]
 
@@ -126,7 +126,7 @@ def test_sound_files_of_every_form(deliver: Deliver, warehouse: Target) -> None:
     for day, text in enumerate(SOUND.values(), start=10):
         deliver(text, name=f"2024-03-{day}.csv")
         deliver(gzip.compress(text), name=f"sales_2024-04-{day}.csv.gz")
-    load_source(retail, warehouse)
+    load_source("retail", warehouse)
     rows = "select trading_date, count(*), sum(quantity), min(country) from raw_retail.sales_lines group by 1"
     found = {day: rest for day, *rest in ask(warehouse, rows)}
     assert len(found) == 2 * len(SOUND)
@@ -135,21 +135,21 @@ def test_sound_files_of_every_form(deliver: Deliver, warehouse: Target) -> None:
 
 def test_windows_line_ends_around_a_value_with_another(deliver: Deliver, warehouse: Target) -> None:
     deliver((HEADER + line() + line(description='"two\vlines"')).replace("\n", "\r\n").replace("\v", "\n"))
-    assert load_source(retail, warehouse)["sales_lines"].loaded == 2
+    assert load_source("retail", warehouse)["sales_lines"].loaded == 2
 
 
 def test_columns_in_another_order(deliver: Deliver, warehouse: Target) -> None:
     deliver("Country,CustomerID,UnitPrice,InvoiceDate,Quantity,Description,StockCode,InvoiceNo\n"
             f"EIRE,1.0,2.5,{DAY} 10:00,3,MUG,A1,5001\n")  # fmt: skip
     deliver(HEADER + line(), name="2024-03-02.csv")
-    load_source(retail, warehouse)
+    load_source("retail", warehouse)
     rows = "select invoice_no, stock_code, quantity, country from raw_retail.sales_lines order by country"
     assert ask(warehouse, rows) == [("5001", "A1", 3, "EIRE"), ("5001", "A1", 1, "United Kingdom")]
 
 
 def test_new_column_is_reported(deliver: Deliver, warehouse: Target) -> None:
     deliver((HEADER + line() + line()).replace("\n", ",x\n").replace("Country,x", "Country,Discount"))
-    result = load_source(retail, warehouse)
+    result = load_source("retail", warehouse)
     assert result["sales_lines"].loaded == 2
     assert result["files"].notes == (f"retail: a new column Discount, which the contract doesn't know, in {DAY}.csv",)
 
@@ -164,7 +164,7 @@ def test_column_that_was_taken_over_is_read_by_its_header(deliver: Deliver, ware
         return {each.resource: each for each in load(contract, retail.extracts, warehouse, NOON)}
 
     deliver(HEADER + line())
-    load_source(retail, warehouse)  # by the contract from before
+    load_source("retail", warehouse)  # by the contract from before
     deliver(HEADER + line("5002"), name="2024-03-02.csv")
     deliver("GiftCode," + HEADER + "7," + line("5003") + "," + line("5004"), name="2024-03-03.csv")
     deliver(
@@ -201,7 +201,7 @@ def test_bad_files_are_rejected_and_the_others_go_on(deliver: Deliver, warehouse
     deliver(HEADER + line())
     for name, text, _ in BAD_FILES:
         deliver(text, name=name)
-    result = load_source(retail, warehouse)
+    result = load_source("retail", warehouse)
     assert (result["files"].loaded, result["files"].rejected, result["sales_lines"].loaded) == (1, len(BAD_FILES), 1)
     query = "select record ->> '$.file_name', record_key, reasons from raw_retail.rejects"
     found = {name: (json.loads(key), json.loads(reasons)) for name, key, reasons in ask(warehouse, query)}
@@ -211,16 +211,16 @@ def test_bad_files_are_rejected_and_the_others_go_on(deliver: Deliver, warehouse
         assert found[name][1][0].startswith(reason)
     assert result["files"].notes[0].startswith("retail: 2024-02-30.csv was not loaded: no trading date")
     assert result["files"].notes[-1] == "retail: 4 more files were not loaded: see raw_retail.rejects"
-    again = load_source(retail, warehouse)["files"]
+    again = load_source("retail", warehouse)["files"]
     assert (again.source_count, again.notes) == (0, ())
 
 
 def test_mended_file_is_loaded(deliver: Deliver, warehouse: Target) -> None:
     whole = gzip.compress((HEADER + line() * 3).encode())
     deliver(whole[:30], hour=1, name=f"{DAY}.csv.gz")
-    assert load_source(retail, warehouse)["files"].rejected == 1
+    assert load_source("retail", warehouse)["files"].rejected == 1
     deliver(whole, hour=2, name=f"{DAY}.csv.gz")
-    assert load_source(retail, warehouse)["sales_lines"].loaded == 3
+    assert load_source("retail", warehouse)["sales_lines"].loaded == 3
     assert rejects(warehouse, "retail")[0][1] == [DAY]
 
 
@@ -234,7 +234,7 @@ def test_mended_file_is_loaded(deliver: Deliver, warehouse: Target) -> None:
 )
 def test_line_that_is_no_record_is_rejected(bad: str, reason: str, deliver: Deliver, warehouse: Target) -> None:
     deliver(HEADER + line("1", "A") + line("1", "B") + bad + bad + line("1", "C"))
-    result = load_source(retail, warehouse)["sales_lines"]
+    result = load_source("retail", warehouse)["sales_lines"]
     assert (result.source_count, result.loaded, result.rejected) == (5, 3, 2)
     assert rejects(warehouse, "retail") == [("sales_lines", [DAY], [reason])] * 2
     assert ask(warehouse, "select line_number, stock_code from raw_retail.sales_lines order by 1") == [
@@ -244,7 +244,7 @@ def test_line_that_is_no_record_is_rejected(bad: str, reason: str, deliver: Deli
 
 def test_file_cut_in_a_line(deliver: Deliver, warehouse: Target) -> None:
     deliver((HEADER + line() * 3)[:-30])
-    result = load_source(retail, warehouse)["sales_lines"]
+    result = load_source("retail", warehouse)["sales_lines"]
     assert (result.source_count, result.loaded, result.rejected) == (3, 2, 1)
     assert rejects(warehouse, "retail") == [("sales_lines", [DAY], ["columns:too few"])]
 
@@ -253,7 +253,7 @@ def test_lines_that_break_the_contract(deliver: Deliver, warehouse: Target) -> N
     deliver(
         HEADER + line(quantity="two") + line(invoice="") + line() + line().replace("2.55", "2,55".replace(",", "-"))
     )
-    result = load_source(retail, warehouse)["sales_lines"]
+    result = load_source("retail", warehouse)["sales_lines"]
     assert (result.loaded, result.rejected) == (1, 3)
     assert sorted(reasons[0] for _, _, reasons in rejects(warehouse, "retail")) == [
         "missing:invoice_no",
@@ -286,9 +286,9 @@ VERSIONS = {
 
 def test_replaced_file_deletes_what_vanished(deliver: Deliver, warehouse: Target) -> None:
     deliver(VERSIONS[1], hour=1)
-    load_source(retail, warehouse)
+    load_source("retail", warehouse)
     deliver(VERSIONS[2], hour=2)
-    result = load_source(retail, warehouse)["sales_lines"]
+    result = load_source("retail", warehouse)["sales_lines"]
     assert (result.source_count, result.loaded, result.deleted) == (1, 1, 2)
     assert state(warehouse) == [("1", 1, 1)]
     deleted = "select invoice_no, line_number, quantity, stock_code from raw_retail.sales_lines where _operation = 'D'"
@@ -299,7 +299,7 @@ def test_replaced_file_deletes_what_vanished(deliver: Deliver, warehouse: Target
 def test_versions_in_any_order(order: tuple[int, ...], deliver: Deliver, warehouse: Target) -> None:
     for hour in order:
         deliver(VERSIONS[hour], hour=hour)
-        load_source(retail, warehouse)
+        load_source("retail", warehouse)
     assert state(warehouse) == [("1", 1, 5), ("3", 1, 4)]
     first_gone = "select min(_effective_at) from raw_retail.sales_lines where _operation = 'D' and invoice_no = '2'"
     assert ask(warehouse, first_gone) == [(datetime(2024, 3, 2, 2, tzinfo=UTC).replace(tzinfo=None),)]
@@ -308,40 +308,40 @@ def test_versions_in_any_order(order: tuple[int, ...], deliver: Deliver, warehou
 def test_versions_of_one_day_in_one_load(deliver: Deliver, warehouse: Target) -> None:
     for hour in (1, 2, 3):
         deliver(VERSIONS[hour], hour=hour, name=f"{DAY}-{hour}.csv")
-    load_source(retail, warehouse)
+    load_source("retail", warehouse)
     assert state(warehouse) == [("1", 1, 5), ("3", 1, 4)]
 
 
 def test_line_that_comes_back_broken_is_gone(deliver: Deliver, warehouse: Target) -> None:
     deliver(HEADER + line("1") + line("2"), hour=1)
-    load_source(retail, warehouse)
+    load_source("retail", warehouse)
     deliver(HEADER + line("1") + line("2", quantity="two"), hour=2)
-    result = load_source(retail, warehouse)["sales_lines"]
+    result = load_source("retail", warehouse)["sales_lines"]
     assert (result.loaded, result.rejected, result.deleted) == (1, 1, 1)
     assert state(warehouse) == [("1", 1, 1)]
 
 
 def test_touched_file_is_known_whole(deliver: Deliver, warehouse: Target) -> None:
     deliver(VERSIONS[1], hour=1)
-    load_source(retail, warehouse)
+    load_source("retail", warehouse)
     deliver(VERSIONS[1], hour=5)
-    result = load_source(retail, warehouse)
+    result = load_source("retail", warehouse)
     assert (result["files"].known, result["sales_lines"].source_count, result["sales_lines"].known) == (1, 3, 3)
 
 
 def test_two_files_of_one_day_and_time(deliver: Deliver, warehouse: Target) -> None:
     deliver(VERSIONS[1])
     deliver(VERSIONS[2], name=f"{DAY}b.csv")
-    result = load_source(retail, warehouse)["files"]
+    result = load_source("retail", warehouse)["files"]
     assert (result.loaded, result.rejected) == (1, 1)
     assert rejects(warehouse, "retail")[0][2][0].startswith("file: written at the very time of another")
 
 
 def test_vanished_file_changes_nothing(deliver: Deliver, warehouse: Target) -> None:
     file = deliver(VERSIONS[1])
-    load_source(retail, warehouse)
+    load_source("retail", warehouse)
     file.unlink()
-    result = load_source(retail, warehouse)
+    result = load_source("retail", warehouse)
     assert result["sales_lines"].deleted == 0
     assert result["files"].notes[0].startswith("retail: no file in ")
     assert len(state(warehouse)) == 3
@@ -350,7 +350,7 @@ def test_vanished_file_changes_nothing(deliver: Deliver, warehouse: Target) -> N
 def test_no_folder(warehouse: Target, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SOURCES__RETAIL__BUCKET_URL", str(tmp_path / "nowhere"))
     with pytest.raises(SourceError, match=r"retail: there is no folder .*nowhere: check SOURCES__RETAIL__BUCKET_URL"):
-        load_source(retail, warehouse)
+        load_source("retail", warehouse)
 
 
 def test_other_stores_are_read_like_a_folder(warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,8 +360,8 @@ def test_other_stores_are_read_like_a_folder(warehouse: Target, monkeypatch: pyt
     store.pipe(f"/bucket/retail/{DAY}.csv", (HEADER + line() * 2).encode())
     monkeypatch.setenv("SOURCES__RETAIL__BUCKET_URL", "memory://bucket/retail")
     try:
-        assert load_source(retail, warehouse)["sales_lines"].loaded == 2
-        assert load_source(retail, warehouse)["files"].source_count == 0
+        assert load_source("retail", warehouse)["sales_lines"].loaded == 2
+        assert load_source("retail", warehouse)["files"].source_count == 0
     finally:
         store.rm("/bucket", recursive=True)
 
@@ -386,7 +386,7 @@ def test_a_killed_load_of_a_large_file_goes_on_where_it_was(deliver: Deliver, wa
     with path.open("r+b") as file:
         file.write((HEADER + line(quantity=9)).encode())
     os.utime(path, ns=(written.st_atime_ns, written.st_mtime_ns))
-    loaded = load_source(retail, warehouse)
+    loaded = load_source("retail", warehouse)
     assert loaded["sales_lines"].loaded == lines
     assert ask(warehouse, "select count(*), sum(quantity), max(quantity) from raw_retail.sales_lines") == [
         (lines, lines + 6, 7)

@@ -52,7 +52,7 @@ def changes(before: dict[str, str], after: dict[str, str]) -> dict[str, list[str
 
 def columns(root: Path, source: str, table: str) -> tuple[Column, ...]:
     """A table's columns, as ingestion reads them."""
-    return read_contract(source, root / "models" / "staging").table(table).columns
+    return read_contract(source, root).table(table).columns
 
 
 def assert_yaml_is_clean(root: Path) -> None:

@@ -58,7 +58,7 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
     Raises:
         BuildError: the demo fails.
     """
-    if configured_sources():
+    if configured_sources(target.project):
         set_aside(target, say)
         yield False
         return

@@ -35,8 +35,9 @@ def follow(target: Target, source: str, seconds: float, batches: int | None, say
     Raises:
         BuildError: there is no such source, or five batches failed one after the other.
     """
-    if source not in source_names():
-        raise BuildError(f"there is no source {source}: follow one of {', '.join(source_names())}")
+    names = source_names(target.project)
+    if source not in names:
+        raise BuildError(f"there is no source {source}: follow one of {', '.join(names)}")
     ended = _asked_to_end()
     failures = published = 0
     say(f"following {source}; Ctrl-C ends it after the batch that is being built")
@@ -90,7 +91,7 @@ def _times(database: Database, source: str) -> tuple[datetime | None, datetime |
     latest = f"(select load_id from {loads} where status = 0 order by inserted_at desc limit 1)"
     tables = " union all ".join(
         f"select _effective_at from {database.raw(source, table.name)} where _load_id = {latest}"
-        for table in read_contract(source).tables
+        for table in read_contract(source, database.target.project).tables
     )
     [(first, last)] = database.run(f"select min(_effective_at), max(_effective_at) from ({tables}) as loaded")
     return first, last

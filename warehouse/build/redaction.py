@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ingestion.contract.contracts import Column, Table, read_contract, source_names
+from ingestion.contract.contracts import Column, Table, read_contracts
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target
 from ingestion.duck import connect
@@ -25,9 +25,9 @@ Person = tuple[str, str]
 Say = Callable[[str], None]
 
 
-def tables_of_persons() -> list[Table]:
+def tables_of_persons(target: Target) -> list[Table]:
     """The contracts of all tables whose records are a person's."""
-    return [table for source in source_names() for table in read_contract(source).tables if person_column(table)]
+    return [table for contract in read_contracts(target.project) for table in contract.tables if person_column(table)]
 
 
 def apply_tombstones(target: Target, say: Say) -> int | None:
@@ -48,7 +48,7 @@ def apply_tombstones(target: Target, say: Say) -> int | None:
         _fill(database, "forgotten", [(each.source, each.person, each.replacement) for each in tombstones])
         known: set[Person] = set()
         tokens: set[str] = set()
-        for table in tables_of_persons():
+        for table in tables_of_persons(target):
             if database.exists(database.raw(table.source, table.name)):
                 for redact in (_redact, _redact_rejects, _redact_archive):
                     people, found = redact(database, table)
@@ -175,19 +175,20 @@ def _still_used(database: Database, tokens: set[str]) -> set[str]:
     """Those of the tokens that a record of raw, a reject or the archive still has."""
     _fill(database, "gone", [(token, "", "") for token in sorted(tokens)])
     found: set[str] = set()
-    for source in source_names():
-        rejects = database.raw(source, "rejects")
+    for contract in read_contracts(database.target.project):
+        rejects = database.raw(contract.name, "rejects")
         if not database.exists(rejects):
             continue
         places = [
-            f"exists (select 1 from {database.raw(source, table.name)} as r where {_token(column, f'r.{column.name}')} "
+            f"exists (select 1 from {database.raw(contract.name, table.name)} as r "
+            f"where {_token(column, f'r.{column.name}')} "
             "= gone.source)"
-            for table in read_contract(source).tables
+            for table in contract.tables
             for column in table.identifiers
         ]
         places.append(f"exists (select 1 from {rejects} as r where position(gone.source in r.record) > 0)")
         found |= {str(row[0]) for row in database.run(f"select source from gone where {' or '.join(places)}")}
-        for table in read_contract(source).tables:
+        for table in contract.tables:
             if table.identifiers:
                 found |= _archived_tokens(database.target, table, tokens)
     return found

@@ -72,7 +72,7 @@ def _found(database: Database, asked: str) -> set[Person]:
     Raises:
         BuildError: raw has nobody of that name.
     """
-    tables = tables_of_persons()
+    tables = tables_of_persons(database.target)
     by_address = [(table, column.name) for table in tables for column in table.identifiers if column.format]
     sources = sorted({table.source for table in tables})
     source, _, person = asked.partition(":")

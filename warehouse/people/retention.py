@@ -14,7 +14,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ingestion.contract.contracts import ContractError, Table, read_contract, source_names
+from ingestion.contract.contracts import ContractError, Table, read_contract, read_contracts
 from ingestion.destination.lock import build_lock
 from ingestion.destination.roles import has_roles
 from ingestion.destination.target import Target
@@ -60,7 +60,7 @@ def _archived(target: Target, now: datetime, dry: bool, say: Say) -> int:
     gone = 0
     with open_database(target) as database:
         ledger.ensure_tables(database)
-        for table in _limited():
+        for table in _limited(target.project):
             horizon = now - timedelta(days=kept_days(table) or 0)
             count = _doomed(database, table, horizon)
             if count and not dry:
@@ -89,8 +89,8 @@ def kept_days(table: Table) -> int | None:
     return days
 
 
-def _limited() -> list[Table]:
-    return [table for source in source_names() for table in read_contract(source).tables if kept_days(table)]
+def _limited(project: Path) -> list[Table]:
+    return [table for contract in read_contracts(project) for table in contract.tables if kept_days(table)]
 
 
 def _place(database: Database) -> str:
@@ -127,7 +127,7 @@ def _archive(database: Database, table: Table, count: int) -> None:
     file = archive_of(database.target, table) / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
-    columns = all_columns(read_contract(table.source))[table.name]
+    columns = all_columns(read_contract(table.source, database.target.project))[table.name]
     listed = ", ".join(f"r.{quoted(name)}" for name in columns)
     going = f"select {listed} from {raw} as r inner join doomed as d on r.{place} = d.place"
     if database.target.engine == "duckdb":

@@ -176,7 +176,7 @@ def _described(column: NewColumn, resource: Sequence[str], before: str) -> Calla
 
 def _refuse(root: Path, column: NewColumn) -> None:
     """Raise BuildError where the source has no such table, or the contract knows the column already."""
-    names = source_names(root / _STAGING)
+    names = source_names(root)
     if column.source not in names:
         raise BuildError(f"there is no source {column.source}: there are {', '.join(names)}")
     # What ingestion itself writes about a source is no table there.
@@ -202,7 +202,7 @@ def _contract_file(source: str) -> Path:
 def _contract(root: Path, source: str) -> dict[str, Table]:
     """The tables of a contract by name, as the file has them now: not as they may be remembered."""
     try:
-        return {table.name: table for table in read_contract.__wrapped__(source, root / _STAGING).tables}
+        return {table.name: table for table in read_contract.__wrapped__(source, root).tables}
     except (ContractError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise BuildError(

@@ -136,15 +136,18 @@ def _kept(target: Target, run: Run, say: Say) -> bool:
 def prepare_runs(target: Target) -> None:
     """Make the tables of `raw_runs` where they are missing, so that dbt can build what reads them."""
     with open_database(target) as database:
-        there = all(database.exists(database.raw(OWN_SOURCE, table.name)) for table in read_contract(OWN_SOURCE).tables)
+        there = all(
+            database.exists(database.raw(OWN_SOURCE, table.name))
+            for table in read_contract(OWN_SOURCE, target.project).tables
+        )
     if not there:
-        load(read_contract(OWN_SOURCE), None, target)
+        load(read_contract(OWN_SOURCE, target.project), None, target)
 
 
 def _collect(target: Target, say: Say) -> None:
     """Load the runs that ended, and show them to readers."""
     try:
-        load(read_contract(OWN_SOURCE), _extracts, target)
+        load(read_contract(OWN_SOURCE, target.project), _extracts, target)
         if len(_views(target)) < len(VIEWS):
             # Before a first build has got so far. What reads a source that was never loaded has to wait for that.
             dbt.run(target, ["run", "--select", "path:models/ops/runs"])

@@ -19,7 +19,7 @@ from ingestion.sql import literal, quoted
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
 
-def is_configured() -> bool:
+def is_configured(source: str) -> bool:
     """Whether SOURCES__ACCOUNTS__BASE_URL (or its place in .dlt) is set."""
     return bool(_setting("base_url"))
 

@@ -53,7 +53,7 @@ class Known:
     versions: dict[date, dict[int, tuple[str, int]]] = field(default_factory=dict)  # revision → checksum, records
 
 
-def is_configured() -> bool:
+def is_configured(source: str) -> bool:
     """Whether SOURCES__RETAIL__BUCKET_URL (or its place in .dlt) is set."""
     return bool(dlt.config.get("sources.retail.bucket_url"))
 

@@ -1,4 +1,4 @@
-"""The shop on Postgres, followed by its write-ahead log: a snapshot first, then every change in the order of commits.
+"""A Postgres database, followed by its write-ahead log: a snapshot first, then every change in the order of commits.
 
 Changes are decoded by wal2json from a replication slot, looked at without being taken, and loaded like any extract. How
 far a load has read is its cursor: it counts when the load is complete, and is written in the same transaction as that.
@@ -24,9 +24,10 @@ from psycopg2.extras import LogicalReplicationConnection
 from ingestion.contract.contracts import Table
 from ingestion.duck import copied_csv
 from ingestion.load.extracts import Extract, Reader, SourceError, first_line
-from ingestion.sources.shop.database import Database
-from ingestion.sources.shop.polling import key_of, living
-from ingestion.sources.shop.slot import (
+from ingestion.readers.settings import variable
+from ingestion.readers.sql.database import Database
+from ingestion.readers.sql.polling import key_of, living
+from ingestion.readers.sql.slot import (
     DECODED,
     decoded,
     dsn,
@@ -44,7 +45,7 @@ from ingestion.sql import literal, quoted
 class Following:
     """A load that follows the log.
 
-    url: the shop's Postgres.
+    url: the source's Postgres.
     slot: the slot's name.
     batch: about how many lines of the log a load takes at most, commits among them; it ends with one.
     notes: what a person should know of each table.
@@ -64,13 +65,13 @@ def extracts(following: Following) -> Generator[Extract, None, None]:
     Raises:
         SourceError: the server can't be followed, or its slot is gone.
     """
-    tables = following.reader.contract.tables
+    source, tables = following.reader.contract.name, following.reader.contract.tables
     since = {table.name: _cursor(following.reader, table) for table in tables}
     unseen = tuple(table for table in tables if since[table.name] is None)
     try:
         with closing(psycopg2.connect(dsn(following.url))) as connection:
             connection.autocommit = True
-            require_whole_log(connection, following.database.schema, tables)
+            require_whole_log(connection, source, following.database.schema, tables)
             status = slot_status(connection, following.slot)
             if len(unseen) == len(tables):
                 if status is not None:
@@ -79,16 +80,16 @@ def extracts(following: Following) -> Generator[Extract, None, None]:
                 return
             if status is None or status == "lost":
                 raise SourceError(
-                    f"shop: the replication slot {following.slot} is gone, and with it the changes since the last "
-                    "load; nothing was loaded. Load with SOURCES__SHOP__FOLLOW=polling once, which sees what is there "
-                    "now and what was deleted; then follow again, from a new snapshot"
+                    f"{source}: the replication slot {following.slot} is gone, and with it the changes since the last "
+                    f"load; nothing was loaded. Load with {variable(source, 'follow')}=polling once, which sees what "
+                    "is there now and what was deleted; then follow again, from a new snapshot"
                 )
             yield from _changes(following, connection, {name: at for name, at in since.items() if at is not None})
             # The contract got these later. Their snapshot is younger than where the slot moves on to.
             if unseen:
                 yield from _snapshot(following, connection, unseen, f"{quoted(f'{following.slot}_new')} TEMPORARY")
     except psycopg2.Error as error:
-        raise SourceError(f"shop: the log could not be followed: {first_line(error)}; load again") from error
+        raise SourceError(f"{source}: the log could not be followed: {first_line(error)}; load again") from error
 
 
 def _cursor(reader: Reader, table: Table) -> int | None:

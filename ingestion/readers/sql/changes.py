@@ -12,7 +12,8 @@ from typing import Any
 
 from ingestion.contract.contracts import Table
 from ingestion.load.extracts import Extract, Reader, SourceError
-from ingestion.sources.shop.database import Database
+from ingestion.readers.settings import variable
+from ingestion.readers.sql.database import Database
 from ingestion.sql import quoted
 
 POSITION = "position"
@@ -40,15 +41,16 @@ def extract(
     gone = [name for name in listed if name not in columns]
     if gone:
         raise SourceError(
-            f"shop: table {log} has no column {', '.join(gone)} (it has {', '.join(columns)}); nothing was loaded. "
-            "Add it at the source, or set SOURCES__SHOP__FOLLOW=polling"
+            f"{table.source}: table {log} has no column {', '.join(gone)} (it has {', '.join(columns)}); nothing was "
+            f"loaded. Add it at the source, or set {variable(table.source, 'follow')}=polling"
         )
     cursor = json.loads(reader.cursors.get(table.name) or "{}")
     last = int(cursor.get(POSITION, 0))
     if bound is not None and bound < last:
         raise SourceError(
-            f"shop: {log} ends at position {bound:,}, but was read up to {last:,} before: it was emptied and begins "
-            "anew; nothing was loaded. Let its positions go on after the last, or set SOURCES__SHOP__FOLLOW=polling"
+            f"{table.source}: {log} ends at position {bound:,}, but was read up to {last:,} before: it was emptied "
+            "and begins anew; nothing was loaded. Let its positions go on after the last, or set "
+            f"{variable(table.source, 'follow')}=polling"
         )
     bound = last if bound is None else bound
     where = f"{quoted(POSITION)} > {last} and {quoted(POSITION)} <= {bound}"

@@ -1,4 +1,4 @@
-"""The shop's database as DuckDB sees it: attach, list columns, read rows, count them.
+"""A source's database as DuckDB sees it: attach, list columns, read rows, count them.
 
 What differs between SQLite, Postgres and MySQL is here and nowhere else in the package. Conditions (`where`) are
 written in the SQL that all of them understand, with names in double quotes.
@@ -25,7 +25,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import duckdb
 
 from ingestion.duck import load_extension
-from ingestion.load.extracts import SourceError, first_line
+from ingestion.load.extracts import Reader, SourceError, first_line
+from ingestion.readers.settings import variable
 from ingestion.sql import literal, quoted
 
 DIALECTS = {
@@ -40,7 +41,7 @@ _PORTS = {"postgres": "5432", "mysql": "3306"}
 
 @dataclass(frozen=True)
 class Database:
-    """An attached shop database, under the DuckDB alias `shop`. `path` is SQLite's file."""
+    """A source's database, attached under the DuckDB alias `source`. `path` is SQLite's file."""
 
     connection: duckdb.DuckDBPyConnection
     dialect: str
@@ -105,7 +106,7 @@ class Database:
 
     def _remote(self, query: str) -> str:
         """A DuckDB relation that runs `query` in the source database itself."""
-        return f"{self.dialect}_query('shop', {literal(query)})"
+        return f"{self.dialect}_query('source', {literal(query)})"
 
     def _named(self, table: str) -> str:
         """A table's name in the source database."""
@@ -113,39 +114,38 @@ class Database:
 
     def _scanned(self, table: str) -> str:
         """A table's name in DuckDB."""
-        return f"shop.{quoted(self.schema)}.{quoted(table)}"
+        return f"source.{quoted(self.schema)}.{quoted(table)}"
 
 
-def attach(
-    connection: duckdb.DuckDBPyConnection, url: str, schema: str | None, workspace: Path, copy: bool = False
-) -> Database:
-    """Attach the shop's database for reading.
+def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> Database:
+    """Attach a source's database for reading.
 
     Args:
-        connection: DuckDB.
+        reader: what a load works with; a copy lies in its workspace.
         url: `sqlite:////path`, `postgresql://user:password@host:port/database`, `mysql://…` or `mariadb://…`. What
             stands behind a `?` are settings of libpq, or of DuckDB's MySQL extension.
         schema: the schema (Postgres; `public` unless given) or database (MySQL; the URL's) that holds the tables.
-        workspace: where a copy may lie.
         copy: SQLite only: read a consistent copy rather than the living file.
 
     Raises:
         SourceError: the URL isn't understood, or the database refuses.
     """
+    source, connection = reader.contract.name, reader.connection
     parts = urlsplit(url)
     dialect = DIALECTS.get(parts.scheme.split("+")[0])
     if dialect is None:
         raise SourceError(
-            f"shop: SOURCES__SHOP__CREDENTIALS starts with '{parts.scheme}': use sqlite, postgresql, mysql or mariadb"
+            f"{source}: {variable(source, 'credentials')} starts with '{parts.scheme}': use sqlite, postgresql, mysql "
+            "or mariadb"
         )
     load_extension(connection, f"{dialect}_scanner")
-    path = _sqlite_path(parts.path) if dialect == "sqlite" else None
+    path = _sqlite_path(source, parts.path) if dialect == "sqlite" else None
     where = str(path or parts.hostname or parts.path)
     try:
         if path:
             if copy:
-                path = _copy_sqlite(path, workspace / "shop.sqlite")
-            connection.execute(f"attach {literal(str(path))} as shop (type sqlite, read_only)")
+                path = _copy_sqlite(path, reader.workspace / "source.sqlite")
+            connection.execute(f"attach {literal(str(path))} as source (type sqlite, read_only)")
         else:
             if dialect == "mysql":
                 # A TIMESTAMP is told in the session's time zone, and arrives without it.
@@ -164,17 +164,17 @@ def attach(
                 "database": database,
             }
             given = ", ".join(f"{name} {literal(value)}" for name, value in secret.items() if value)
-            connection.execute(f"create or replace temporary secret shop_login (type {dialect}, {given})")
+            connection.execute(f"create or replace temporary secret source_login (type {dialect}, {given})")
             options = " ".join(f"{name}={_option(value)}" for name, value in settings.items())
-            connection.execute(f"attach {literal(options)} as shop (type {dialect}, secret shop_login, read_only)")
+            connection.execute(f"attach {literal(options)} as source (type {dialect}, secret source_login, read_only)")
             schema = schema or ("public" if dialect == "postgres" else database)
         # SQLite opens anything; only asking what is in it tells whether it is a database.
         probe = "select count(*) as n from sqlite_master" if path else "select 1 as n"
-        connection.execute(f"select * from {dialect}_query('shop', '{probe}')").fetchall()
+        connection.execute(f"select * from {dialect}_query('source', '{probe}')").fetchall()
     except (duckdb.Error, sqlite3.Error) as error:
         raise SourceError(
-            f"shop: the database at {where} refuses: {first_line(error)}; check that it runs and that "
-            "SOURCES__SHOP__CREDENTIALS names it with a user that may read"
+            f"{source}: the database at {where} refuses: {first_line(error)}; check that it runs and that "
+            f"{variable(source, 'credentials')} names it with a user that may read"
         ) from error
     return Database(connection, dialect, schema or "main", path)
 
@@ -184,16 +184,16 @@ def _option(value: str) -> str:
     return value if re.fullmatch(r"[\w./:@+-]+", value) else "'" + re.sub(r"(['\\])", r"\\\1", value) + "'"
 
 
-def _sqlite_path(path: str) -> Path:
+def _sqlite_path(source: str, path: str) -> Path:
     """The file that a URL's path names: `sqlite:////data/shop.sqlite` is absolute, with three slashes it's relative."""
     file = Path(unquote(path).removeprefix("/"))
     if not file.exists():
-        raise SourceError(f"shop: there is no SQLite file at {file}: check SOURCES__SHOP__CREDENTIALS")
+        raise SourceError(f"{source}: there is no SQLite file at {file}: check {variable(source, 'credentials')}")
     return file
 
 
 def _copy_sqlite(path: Path, copy: Path) -> Path:
     uri = f"{path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
+    with closing(sqlite3.connect(uri, uri=True)) as original, closing(sqlite3.connect(copy)) as target:
+        original.backup(target)
     return copy

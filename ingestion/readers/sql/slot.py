@@ -1,4 +1,4 @@
-"""What is asked of the shop's Postgres to follow its log: whether it can be, its slot, what the slot holds."""
+"""What is asked of a source's Postgres to follow its log: whether it can be, its slot, what the slot holds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PATIENCE_SECONDS = 20.0
 
 
 def dsn(url: str) -> str:
-    """The shop's URL as libpq takes it, which leaves what PGOPTIONS asks of the warehouse's server to that."""
+    """A source's URL as libpq takes it, which leaves what PGOPTIONS asks of the warehouse's server to that."""
     found = "postgresql://" + url.split("://", 1)[1]
     return found if "options=" in found else f"{found}{'&' if '?' in found else '?'}options="
 
@@ -33,11 +33,13 @@ def rows(connection: Any, query: str, values: list[Any] | None = None) -> list[t
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def require_whole_log(connection: Any, schema: str, tables: tuple[Table, ...]) -> None:
+def require_whole_log(connection: Any, source: str, schema: str, tables: tuple[Table, ...]) -> None:
     """Raise SourceError where the server doesn't write what following takes; the message says what to set."""
     level = rows(connection, "select current_setting('wal_level')")[0][0]
     if level != "logical":
-        raise SourceError(f"shop: its log can't be followed, for wal_level is {level}: set it to logical and restart")
+        raise SourceError(
+            f"{source}: its log can't be followed, for wal_level is {level}: set it to logical and restart"
+        )
     partly = rows(
         connection,
         "select relname from pg_class where relnamespace = %s::regnamespace and relname = any(%s) "
@@ -46,7 +48,9 @@ def require_whole_log(connection: Any, schema: str, tables: tuple[Table, ...]) -
     )
     if partly:
         statements = "; ".join(f'alter table {schema}."{name}" replica identity full' for (name,) in partly)
-        raise SourceError(f"shop: the log has not all values of {len(partly)} tables; nothing was loaded: {statements}")
+        raise SourceError(
+            f"{source}: the log has not all values of {len(partly)} tables; nothing was loaded: {statements}"
+        )
 
 
 def slot_status(connection: Any, slot: str) -> str | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from ingestion.contract.contracts import Table
+from ingestion.contract.contracts import Table, contract_file
 from ingestion.load.extracts import Extract, Reader, SourceError, timestamp_literal
-from ingestion.sources.shop.database import Database
+from ingestion.readers.settings import variable
+from ingestion.readers.sql.database import Database
 from ingestion.sql import quoted, utc_time
 
 _BEGINNING = datetime(1900, 1, 1)  # noqa: DTZ001 (source times are in UTC and have no zone)
@@ -29,7 +30,8 @@ def extract(
     """
     if any(column.identifies for column in table.columns if column.name in table.key):
         raise SourceError(
-            f"shop: table {table.name} is polled, which compares its keys with raw's, but part of its key is a direct "
+            f"{table.source}: table {table.name} is polled, which compares its keys with raw's, but part of its key "
+            "is a direct "
             "identifier, of which raw has tokens; nothing was loaded. Give it a change table, or another key"
         )
     modified = str(table.meta.get("modified_at", "updated_at"))
@@ -92,8 +94,8 @@ def _version(table: Table) -> str:
 def _refuse_repeated_keys(table: Table, repeated: int) -> None:
     if repeated:
         raise SourceError(
-            f"shop: {repeated:,} keys ({', '.join(table.key)}) of {table.name} stand in more than one record; nothing "
-            "was loaded. Mend it at the source, or name the right key in models/staging/shop/_shop__sources.yml"
+            f"{table.source}: {repeated:,} keys ({', '.join(table.key)}) of {table.name} stand in more than one "
+            f"record; nothing was loaded. Mend it at the source, or name the right key in {contract_file(table.source)}"
         )
 
 
@@ -123,8 +125,8 @@ def _source_keys(database: Database, reader: Reader, table: Table, modified: str
     counted = database.count(table.name)
     if counted != read:
         raise SourceError(
-            f"shop: {table.name} counts {counted:,} records, but {read:,} keys were read: it is written to and can't "
-            "be read in one state; load again"
+            f"{table.source}: {table.name} counts {counted:,} records, but {read:,} keys were read: it is written to "
+            "and can't be read in one state; load again"
         )
 
 
@@ -136,9 +138,9 @@ def _deletes(reader: Reader, table: Table, max_delete_share: float) -> str:
     gone, known = row if row else (0, 0)
     if gone > max(1, max_delete_share * known):
         raise SourceError(
-            f"shop: {gone:,} of {known:,} known {table.name} are gone from the source, more than the plausible share "
-            f"of {max_delete_share:.0%}; nothing was loaded. If they were really deleted, set "
-            f"SOURCES__SHOP__MAX_DELETE_SHARE={min(1.0, gone / known + 0.005):.2f} for one run"
+            f"{table.source}: {gone:,} of {known:,} known {table.name} are gone from the source, more than the "
+            f"plausible share of {max_delete_share:.0%}; nothing was loaded. If they were really deleted, set "
+            f"{variable(table.source, 'max_delete_share')}={min(1.0, gone / known + 0.005):.2f} for one run"
         )
     columns = ", ".join(quoted(c) for c in table.column_names)
     # A delete has no time of its own: it happened when it was observed, and after the version that it ends.

@@ -1,4 +1,4 @@
-"""What the shop has to say since the last load: its settings, its tables, and which way each is followed."""
+"""What a database has to say since the last load: its settings, its tables, and which way each is followed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,23 @@ from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
-import dlt
 import duckdb
 import psycopg2
 
-from ingestion.contract.contracts import Table
+from ingestion.contract.contracts import Table, contract_file
 from ingestion.load.extracts import Extract, Reader, SourceError, first_line
-from ingestion.sources.shop import changes, polling, replication
-from ingestion.sources.shop.database import Database, attach
-from ingestion.sources.shop.slot import kept_bytes
+from ingestion.readers.settings import setting, variable
+from ingestion.readers.sql import changes, polling, replication
+from ingestion.readers.sql.database import Database, attach
+from ingestion.readers.sql.slot import kept_bytes
 
 FOLLOW = ("auto", "changes", "polling", "replication")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The shop's configuration, dlt's way: section [sources.shop], variables that begin with SOURCES__SHOP__."""
+    """A source's configuration: section [sources.<source>] of dlt, variables that begin with SOURCES__<SOURCE>__."""
 
     credentials: str
     schema: str | None
@@ -34,39 +33,33 @@ class Settings:
     batch: int
 
 
-def is_configured() -> bool:
-    """Whether SOURCES__SHOP__CREDENTIALS (or its place in .dlt) is set."""
-    return bool(_setting("credentials"))
+def is_configured(source: str) -> bool:
+    """Whether SOURCES__<SOURCE>__CREDENTIALS (or its place in .dlt) is set."""
+    return bool(setting(source, "credentials", secret=True))
 
 
-def _setting(name: str, default: Any = None) -> Any:
-    key = f"sources.shop.{name}"
-    value: Any = dlt.secrets.get(key) if name == "credentials" else dlt.config.get(key)
-    return default if value is None else value
-
-
-def settings() -> Settings:
-    """The shop's settings with their defaults. Raises SourceError where one is not among its choices."""
-    follow = str(_setting("follow", "auto"))
+def settings(source: str) -> Settings:
+    """A source's settings with their defaults. Raises SourceError where one is not among its choices."""
+    follow = str(setting(source, "follow", "auto"))
     if follow not in FOLLOW:
-        raise SourceError(f"shop: SOURCES__SHOP__FOLLOW is '{follow}': use one of {', '.join(FOLLOW)}")
+        raise SourceError(f"{source}: {variable(source, 'follow')} is '{follow}': use one of {', '.join(FOLLOW)}")
     return Settings(
-        credentials=str(_setting("credentials")),
-        schema=_setting("schema"),
+        credentials=str(setting(source, "credentials", secret=True)),
+        schema=setting(source, "schema"),
         follow=follow,
-        lag=timedelta(minutes=float(_setting("lag_minutes", 60))),
-        max_delete_share=float(_setting("max_delete_share", 0.1)),
-        slot=str(_setting("slot", "granary")),
-        batch=int(_setting("batch", 100_000)),
+        lag=timedelta(minutes=float(setting(source, "lag_minutes", 60))),
+        max_delete_share=float(setting(source, "max_delete_share", 0.1)),
+        slot=str(setting(source, "slot", "granary")),
+        batch=int(setting(source, "batch", 100_000)),
     )
 
 
-def kept_log() -> int | None:
-    """How much of its log the shop's server keeps for what follows it, in bytes.
+def kept_log(source: str) -> int | None:
+    """How much of its log a source's server keeps for what follows it, in bytes.
 
     None where nobody follows it, and where it can't be asked: then its loads fail and say so.
     """
-    chosen = settings()
+    chosen = settings(source)
     if chosen.follow != "replication":
         return None
     with suppress(psycopg2.Error):
@@ -75,17 +68,19 @@ def kept_log() -> int | None:
 
 
 def extracts(reader: Reader) -> Generator[Extract, None, None]:
-    """The shop's extracts, one a table, all from one consistent state of the database.
+    """A database's extracts, one a table, all from one consistent state of the database.
 
     Raises:
         SourceError: the database refuses, lacks a table or column, or an implausible share of a table is gone.
     """
-    chosen = settings()
-    database = attach(reader.connection, chosen.credentials, chosen.schema, reader.workspace)
+    source = reader.contract.name
+    chosen = settings(source)
+    database = attach(reader, chosen.credentials, chosen.schema)
     if chosen.follow == "replication":
         if database.dialect != "postgres":
             raise SourceError(
-                f"shop: SOURCES__SHOP__FOLLOW=replication needs Postgres, and this is {database.dialect}: say auto"
+                f"{source}: {variable(source, 'follow')}=replication needs Postgres, and this is {database.dialect}: "
+                "say auto"
             )
         drift = {table.name: _drift(database, table) for table in reader.contract.tables}
         following = replication.Following(chosen.credentials, chosen.slot, chosen.batch, database, reader, drift)
@@ -94,8 +89,8 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
     by_changes = _by_changes(database, reader, chosen)
     grown = all(by_changes.values()) and all(table.name in reader.cursors for table in reader.contract.tables)
     if database.dialect == "sqlite" and not grown:
-        reader.connection.execute("detach shop")
-        database = attach(reader.connection, chosen.credentials, chosen.schema, reader.workspace, copy=True)
+        reader.connection.execute("detach source")
+        database = attach(reader, chosen.credentials, chosen.schema, copy=True)
     # DuckDB's transaction is the source's: from here on, all that is read is of one state.
     reader.connection.execute("begin transaction")
     try:
@@ -111,7 +106,9 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
             else:
                 yield polling.extract(database, reader, table, chosen.lag, chosen.max_delete_share, notes)
     except duckdb.Error as error:
-        raise SourceError(f"shop: the database broke off while it was read: {first_line(error)}; load again") from error
+        raise SourceError(
+            f"{source}: the database broke off while it was read: {first_line(error)}; load again"
+        ) from error
     finally:
         _end_transaction(reader)
 
@@ -133,10 +130,11 @@ def _by_changes(database: Database, reader: Reader, chosen: Settings) -> dict[st
         return {table.name: False for table in reader.contract.tables}
     found = {table.name: bool(database.columns(changes.change_table(table))) for table in reader.contract.tables}
     if chosen.follow == "changes" and not all(found.values()):
+        source = reader.contract.name
         lacking = ", ".join(changes.change_table(t) for t in reader.contract.tables if not found[t.name])
         raise SourceError(
-            f"shop: SOURCES__SHOP__FOLLOW=changes, but the database has no table {lacking} that may be read: make it, "
-            "or set SOURCES__SHOP__FOLLOW=auto"
+            f"{source}: {variable(source, 'follow')}=changes, but the database has no table {lacking} that may be "
+            f"read: make it, or set {variable(source, 'follow')}=auto"
         )
     return found
 
@@ -146,15 +144,20 @@ def _drift(database: Database, table: Table) -> tuple[str, ...]:
     columns = database.columns(table.name)
     if not columns:
         raise SourceError(
-            f"shop: the database has no table {table.name} in {database.schema} that may be read; nothing was loaded. "
-            "Check SOURCES__SHOP__SCHEMA and the user's rights"
+            f"{table.source}: the database has no table {table.name} in {database.schema} that may be read; nothing "
+            f"was loaded. Check {variable(table.source, 'schema')} and the user's rights"
         )
     gone = [name for name in table.column_names if name not in columns]
     if gone:
         raise SourceError(
-            f"shop: table {table.name} has lost the column {', '.join(gone)} (it has {', '.join(columns)}); nothing "
-            "was loaded. Restore it at the source, or take it out of models/staging/shop/_shop__sources.yml and staging"
+            f"{table.source}: table {table.name} has lost the column {', '.join(gone)} (it has "
+            f"{', '.join(columns)}); nothing "
+            f"was loaded. Restore it at the source, or take it out of {contract_file(table.source)} and staging"
         )
     never = set(table.meta.get("never_extracted", ()))
     new = [name for name in columns if name not in table.column_names and name not in never]
-    return (f"shop: {table.name} has a new column {', '.join(new)}, which its contract doesn't know",) if new else ()
+    return (
+        (f"{table.source}: {table.name} has a new column {', '.join(new)}, which its contract doesn't know",)
+        if new
+        else ()
+    )

@@ -1,0 +1,9 @@
+"""Any SQL database (Postgres, MySQL or MariaDB, SQLite), by URL: by its change tables, by its log, or by polling.
+
+A source whose contract says `reader: sql` is read by this. README.md says how it is configured, and what each way can't
+see.
+"""
+
+from ingestion.readers.sql.reader import extracts, is_configured, kept_log
+
+__all__ = ["extracts", "is_configured", "kept_log"]
