@@ -136,7 +136,7 @@ test: setup-dev setup-bi ## Everything: Python tests, dbt on DuckDB and on a rea
 		$(PYTEST_ARGS)
 
 prove: setup-dev ## Try to break the promises: kills, paths, real days, readers, planted faults (takes its time; SEED=… again)
-	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED))
+	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED)) $(if $(DOMAIN),--domain $(DOMAIN))
 
 infra-up: setup ## A production Postgres on this machine: primary, replica, pooler, backups (INFRA_DIR, INFRA_PORT)
 	@$(BIN)/python -m infra up

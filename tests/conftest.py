@@ -23,9 +23,10 @@ from ingestion.demo.commerce import next_day, simulate
 from ingestion.destination.target import Target
 from ingestion.project import PROJECT_ROOT
 from tests.absent import absent
+from tests.commerce.companies import build_from_demo, copy_to_postgres
 from tests.crosswalks import VARIABLE, share_crosswalk
 from tests.ports import free_port
-from tests.warehouse.warehouses import as_environment, build_from_demo, copy_to_postgres
+from tests.warehouses import as_environment
 
 # Whenever it starts, dbt looks through the whole stack for who declared its flags; under pytest that takes a second.
 BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]
@@ -88,7 +89,7 @@ def new_postgres_database(postgres_server: dict[str, str]) -> Callable[[], dict[
 
     def make() -> dict[str, str]:
         name = f"test_{os.getpid()}_{next(_numbers)}"
-        _on_server(postgres_server, f"create database {name}")
+        on_server(postgres_server, f"create database {name}")
         return postgres_server | {"dbname": name}
 
     return make
@@ -101,15 +102,16 @@ def postgres(postgres_server: dict[str, str]) -> dict[str, str]:
     It has the name that the test before gave it: dbt parses the project anew for each name.
     """
     name = f"test_{os.getpid()}"
-    _on_server(postgres_server, f"drop database if exists {name} with (force)")
-    _on_server(postgres_server, f"create database {name}")
+    on_server(postgres_server, f"drop database if exists {name} with (force)", f"create database {name}")
     return postgres_server | {"dbname": name}
 
 
-def _on_server(server: dict[str, str], statement: str) -> None:
+def on_server(server: dict[str, str], *statements: str) -> None:
+    """Run statements on a server, each in a transaction of its own."""
     with closing(psycopg2.connect(**server)) as connection, connection.cursor() as cursor:
         connection.autocommit = True
-        cursor.execute(statement)
+        for statement in statements:
+            cursor.execute(statement)
 
 
 @pytest.fixture

@@ -24,12 +24,16 @@ def configured_sources(project: Path) -> list[str]:
 def reader_of(contract: Source) -> ModuleType:
     """What reads a source: the reader that its contract names, else the source's own package.
 
+    A reader is named by its place in ingestion/readers, such as `sql`; one that lies elsewhere by its module's full name.
     It has `extracts(reader)`, an ExtractFunction, and `is_configured(source)`.
 
     Raises:
         ContractError: there is neither.
     """
-    name = f"ingestion.readers.{contract.reader}" if contract.reader else f"ingestion.sources.{contract.name}"
+    if "." in contract.reader:
+        name = contract.reader
+    else:
+        name = f"ingestion.readers.{contract.reader}" if contract.reader else f"ingestion.sources.{contract.name}"
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

@@ -27,7 +27,7 @@ import sqlalchemy
 from ingestion.destination.target import current_target
 from ingestion.duck import load_extension
 from tests.absent import package
-from tests.warehouse.warehouses import connected, opened, settings
+from tests.warehouses import connected, opened, settings
 from warehouse.reading.export import Wanted, export
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]

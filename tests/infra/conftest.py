@@ -8,7 +8,7 @@ import pytest
 
 from infra.migrate import migrate
 from tests.crosswalks import VARIABLE
-from tests.warehouse.warehouses import as_environment, settings
+from tests.warehouses import as_environment, settings
 
 
 @pytest.fixture(scope="module", autouse=True)

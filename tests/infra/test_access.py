@@ -16,7 +16,7 @@ from ingestion.destination.target import current_target
 from ingestion.environment import variables
 from tests.prove.world import World
 from tests.warehouse.test_rights import another_day, ask
-from tests.warehouse.warehouses import connected, settings
+from tests.warehouses import connected, settings
 from warehouse import dbt
 from warehouse.build.build import Request, publish_held_build
 from warehouse.errors import BuildError

@@ -27,7 +27,7 @@ from tests.absent import absent
 from tests.ports import free_port
 from tests.prove.world import World
 from tests.warehouse.test_rights import another_day, ask
-from tests.warehouse.warehouses import settings
+from tests.warehouses import settings
 from warehouse.errors import BuildError
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]

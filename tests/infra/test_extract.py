@@ -9,7 +9,7 @@ import pytest
 
 from ingestion.destination.target import current_target
 from tests.warehouse.test_metrics import ENGINES
-from tests.warehouse.warehouses import settings
+from tests.warehouses import settings
 from warehouse.errors import BuildError
 from warehouse.people.extract import extract_tenant
 

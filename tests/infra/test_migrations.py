@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from infra.migrate import BASE, HEAD, MIGRATIONS
 from tests.infra.conftest import migrated
 from tests.warehouse.test_rights import ask
-from tests.warehouse.warehouses import as_environment, connected
+from tests.warehouses import as_environment, connected
 from warehouse.errors import BuildError
 
 pytestmark = pytest.mark.postgres

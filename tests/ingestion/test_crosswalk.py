@@ -25,7 +25,7 @@ from ingestion.privacy.crosswalk import (
 )
 from ingestion.privacy.identifiers import as_known, identifier_in, kind_of
 from tests.crosswalks import VARIABLE
-from tests.warehouse.warehouses import as_environment
+from tests.warehouses import as_environment
 
 PEOPLE = Table(
     "made_up",

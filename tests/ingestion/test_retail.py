@@ -22,8 +22,8 @@ from ingestion.load.loading import load
 from ingestion.project import PROJECT_ROOT
 from ingestion.sources import retail
 from tests.absent import absent
+from tests.commerce.real_days import REAL_DAYS
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects
-from tests.warehouse.real_days import REAL_DAYS
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 DAY = "2024-03-01"

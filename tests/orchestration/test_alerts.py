@@ -23,61 +23,64 @@ from orchestration.alerts import conditions
 from orchestration.alerts.conditions import Alert, what_is_wrong
 from orchestration.alerts.delivery import tell
 from tests.ports import free_port
-from tests.warehouse.test_runs import FIRST_DAY, Shop
-from tests.warehouse.warehouses import connected, settings
+from tests.tiny.days import FIRST_DAY, DailyClub
+from tests.warehouses import connected, settings
 from warehouse.errors import BuildError
-
-pytestmark = pytest.mark.slow
 
 MORNING = datetime.fromisoformat(f"{FIRST_DAY}T08:00:00") + timedelta(days=1)
 
 
-def wrong(shop: Shop, now: datetime) -> dict[str, Alert]:
-    with settings({"TARGET": "dev", **shop.engine, "WAREHOUSE_DIR": str(shop.warehouse)}):
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+def days(request: pytest.FixtureRequest, tmp_path: Path) -> DailyClub:
+    """A club that tells of its days, and the warehouse that reads nothing else."""
+    engine = {} if request.param == "duckdb" else {**request.getfixturevalue("postgres_database"), "TARGET": "prod"}
+    return DailyClub(tmp_path, engine)
+
+
+def wrong(days: DailyClub, now: datetime) -> dict[str, Alert]:
+    with days.club.entered():
         return {alert.key: alert for alert in what_is_wrong(current_target(), now)}
 
 
-def test_a_failed_run_and_a_late_source(shop: Shop) -> None:
-    shop.deliver(FIRST_DAY, 5)
-    shop.build(FIRST_DAY, tested=False)
-    assert wrong(shop, MORNING) == {}
-    late = wrong(shop, MORNING + timedelta(days=9))
-    assert list(late) == ["late source retail"]
+def test_a_failed_run_and_a_late_source(days: DailyClub) -> None:
+    days.deliver(FIRST_DAY, 5)
+    days.build(FIRST_DAY, tested=False)
+    assert wrong(days, MORNING) == {}
+    late = wrong(days, MORNING + timedelta(days=9))
+    assert list(late) == ["late source club"]
     # Looked at in the morning at six; the contract allows a day and a half.
-    assert late["late source retail"].since == datetime.fromisoformat("2024-03-06T18:00:00")
-    assert late["late source retail"].what == (
-        "retail has brought nothing new since 2024-03-05 06:00; its contract allows 36 hours"
+    assert late["late source club"].since == datetime.fromisoformat("2024-03-06T18:00:00")
+    assert late["late source club"].what == (
+        "club has brought nothing new since 2024-03-05 06:00; its contract allows 36 hours"
     )
-    moved = shop.files.rename(shop.files.with_name("elsewhere"))
+    moved = days.club.delivered.rename(days.club.delivered.with_name("elsewhere"))
     for _ in range(2):
         with pytest.raises(BuildError, match="there is no folder"):
-            shop.build(FIRST_DAY, tested=False)
-    (alert,) = wrong(shop, MORNING).values()
+            days.build(FIRST_DAY, tested=False)
+    (alert,) = wrong(days, MORNING).values()
     assert (alert.key, alert.owner, alert.runbook) == ("failed run", "data platform", "failed-run.md")
-    assert alert.what.startswith("build was failed, 2 times in a row: retail: there is no folder ")
-    moved.rename(shop.files)
-    shop.build(FIRST_DAY, tested=False)
-    assert wrong(shop, MORNING) == {}
+    assert alert.what.startswith("build was failed, 2 times in a row: club: there is no folder ")
+    moved.rename(days.club.delivered)
+    days.build(FIRST_DAY, tested=False)
+    assert wrong(days, MORNING) == {}
 
 
-def test_rejects_unusual_loads_and_checks_that_warn(shop: Shop) -> None:
-    days = shop.usual_days(11)
-    shop.deliver(days[10], 70, description="")
-    with (shop.files / f"{days[10]}.csv").open("a", encoding="utf-8") as file:
-        for number in range(30):
-            file.write(f"9{number:05},A1,MUG,many,{days[10]} 09:30:00,2.55,17850,United Kingdom\n")
-    shop.build(days[10])
-    found = wrong(shop, datetime.fromisoformat("2024-03-15T08:00:00"))
+def test_rejects_unusual_loads_and_checks_that_warn(days: DailyClub) -> None:
+    dates = days.usual_days(11)
+    days.deliver(dates[10], 70, member=None)
+    days.deliver(dates[10], 30, amount="many")
+    days.build(dates[10])
+    found = wrong(days, datetime.fromisoformat("2024-03-15T08:00:00"))
     assert {
-        "rejects of retail.sales_lines",
-        "unusual null rate of retail.sales_lines.description",
+        "rejects of club.visits",
+        "unusual null rate of club.visits.member_id",
         "check loads__are_as_they_use_to_be",
     } <= set(found)
-    rejects = found["rejects of retail.sales_lines"]
-    assert rejects.what == "30 of 100 records of retail.sales_lines were rejected, 30%; 5% may be"
+    rejects = found["rejects of club.visits"]
+    assert rejects.what == "30 of 100 records of club.visits were rejected, 30%; 5% may be"
     assert rejects.since == datetime.fromisoformat("2024-03-15T06:00:00")
-    unusual = found["unusual null rate of retail.sales_lines.description"]
-    assert unusual.what == "null rate of retail.sales_lines.description on 2024-03-15: saw 1, expected 0 to 0.05"
+    unusual = found["unusual null rate of club.visits.member_id"]
+    assert unusual.what == "null rate of club.visits.member_id on 2024-03-15: saw 1, expected 0 to 0.05"
     assert found["check loads__are_as_they_use_to_be"].what.startswith("loads__are_as_they_use_to_be warns: ")
 
 
@@ -85,18 +88,18 @@ def test_rejects_unusual_loads_and_checks_that_warn(shop: Shop) -> None:
 def test_a_slot_that_does_not_move(
     postgres_database: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shop = Shop(tmp_path, {**postgres_database, "TARGET": "prod"})
-    shop.deliver(FIRST_DAY, 5)
-    shop.build(FIRST_DAY, tested=False)
+    days = DailyClub(tmp_path, {**postgres_database, "TARGET": "prod"})
+    days.deliver(FIRST_DAY, 5)
+    days.build(FIRST_DAY, tested=False)
     monkeypatch.setattr(conditions, "SLOT_BYTES", 5_000_000)
-    with closing(connected(shop.engine)) as connection, connection.cursor() as cursor:
+    with closing(connected(days.engine)) as connection, connection.cursor() as cursor:
         cursor.execute("checkpoint")
         cursor.execute("select pg_create_physical_replication_slot('granary_test_slot', true)")
         try:
             # It is nobody's, so it looks like a replica's that is gone.
-            assert set(wrong(shop, MORNING)) == {"replica granary_test_slot"}
+            assert set(wrong(days, MORNING)) == {"replica granary_test_slot"}
             cursor.execute("create table filler as select repeat('x', 100) as x from generate_series(1, 100000)")
-            alert = wrong(shop, MORNING)["slot granary_test_slot"]
+            alert = wrong(days, MORNING)["slot granary_test_slot"]
         finally:
             cursor.execute("select pg_drop_replication_slot('granary_test_slot')")
     assert alert.what.endswith("GB of the log")

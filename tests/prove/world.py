@@ -1,70 +1,81 @@
-"""A small company whose files are delivered when the plan says, and its warehouse on one engine."""
+"""A world whose source tells of what happens when a plan says so, and its warehouse on one engine."""
 
 from __future__ import annotations
 
 import os
-import shutil
+import random
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any, ClassVar
 
-from ingestion.contract.contracts import AUDIT_TABLES, read_contract, source_names
-from ingestion.demo.commerce import next_day, serving, simulate
+from ingestion.contract.contracts import AUDIT_TABLES, read_contracts
 from ingestion.destination.target import current_target
 from ingestion.load.run import load_all
 from ingestion.project import PROJECT_ROOT
-from tests.prove.tally import BrokenPromiseError, Tally
-from tests.warehouse.warehouses import build_from, differences, published_tables, settings
+from tests.prove.tally import Tally
+from tests.warehouses import build_from, settings
 from warehouse.build.build import Request, roll_back_build
 from warehouse.database import open_database
 from warehouse.errors import BuildError
 
+Engine = dict[str, str] | None  # the environment that names a Postgres; None for DuckDB
+NewWorld = Callable[[Path, Engine], "World"]
 
-class World:
-    """A company, the retail files that it has handed over so far, and a warehouse.
 
-    The accounts API is left out: what raw holds of it depends on when it was asked, so paths may differ there.
+class World(ABC):
+    """What happens, what of it the source has told so far, and a warehouse.
+
+    parts: selections in dbt's words, the first of which can be built whatever there is.
+    relations: some whose code may change.
+    look: one statement over all schemas: the generation's number, two counts that agree within it, and more.
+    look_back: the same, having looked its tables up the other way round.
     """
 
-    def __init__(self, folder: Path, engine: Mapping[str, str] | None = None, days: int = 8, scale: float = 0.1):
+    parts: ClassVar[tuple[str, ...]]
+    relations: ClassVar[tuple[str, ...]]
+    look: ClassVar[str]
+    look_back: ClassVar[str]
+    warehouse: Path
+
+    def __init__(self, folder: Path, engine: Mapping[str, str] | None = None):
         self.folder, self.engine = folder, dict(engine or {})
-        self.company, self.delivered, self.warehouse = folder / "company", folder / "delivered", folder / "warehouse"
-        self.written = folder / "written"
-        self.delivered.mkdir(parents=True)
-        self.written.mkdir()
-        simulate(self.company, days, scale=scale)
-        self._keep_versions()
 
+    @property
+    def place(self) -> dict[str, str]:
+        """What names the warehouse, but for its folder."""
+        return self.engine
+
+    @abstractmethod
     def pass_days(self, days: int = 1) -> None:
-        """Let the company go on, a day at a time, so that no version of a file is missed."""
-        for _ in range(days):
-            next_day(self.company, 1)
-            self._keep_versions()
+        """Let it go on."""
 
-    def _keep_versions(self) -> None:
-        """Every version of every retail file, each under a name of its own."""
-        for file in (self.company / "retail").iterdir():
-            version = self.written / f"{file.stat().st_mtime_ns}_{file.name}"
-            if not version.exists():
-                shutil.copy2(file, version)
+    @abstractmethod
+    def withheld(self) -> list[Any]:
+        """What happened and isn't told yet, in parts that may be told in any order; the oldest first."""
 
-    def withheld(self) -> list[Path]:
-        """Versions of retail files that are written but not delivered, the oldest first."""
-        return sorted(file for file in self.written.iterdir() if not (self.delivered / file.name).exists())
+    @abstractmethod
+    def deliver(self, parts: list[Any]) -> None:
+        """Have the source tell of these."""
 
-    def deliver(self, files: list[Path]) -> None:
-        """Hand files over with the time that they were written at."""
-        for file in files:
-            shutil.copy2(file, self.delivered / file.name)
+    @abstractmethod
+    def deliver_again(self, chance: random.Random) -> None:
+        """Have it tell again of some of what it told."""
 
-    @contextmanager
-    def systems(self) -> Iterator[dict[str, str]]:
-        """The environment in which this warehouse loads from this company."""
-        with serving(self.company, faults=[]) as found:
-            kept = {name: value for name, value in found.items() if "ACCOUNTS" not in name}
-            yield {**kept, **self.engine, "SOURCES__RETAIL__BUCKET_URL": str(self.delivered)}
+    @abstractmethod
+    def systems(self) -> AbstractContextManager[dict[str, str]]:
+        """The environment in which this warehouse loads from this source."""
+
+    @abstractmethod
+    def expect_right(self, what: str, tally: Tally) -> None:
+        """Compare what is published with what must be, of all that was told.
+
+        Raises:
+            BrokenPromiseError: a published table differs.
+        """
 
     def build(self, request: Request = Request(), *, tested: bool = False) -> list[str]:  # noqa: B008
         """Build in this process, with dbt's own tests where `tested` says so."""
@@ -74,7 +85,7 @@ class World:
     @contextmanager
     def entered(self, systems: Mapping[str, str] | None = None) -> Iterator[None]:
         """The environment that names this warehouse, and these systems where something is to be loaded."""
-        with settings({"TARGET": "dev", **self.engine, **(systems or {}), "WAREHOUSE_DIR": str(self.warehouse)}):
+        with settings({"TARGET": "dev", **self.place, **(systems or {}), "WAREHOUSE_DIR": str(self.warehouse)}):
             yield
 
     def load(self) -> None:
@@ -93,12 +104,13 @@ class World:
         with self.entered():
             target = current_target()
             with open_database(target) as database:
-                for source in source_names():
+                for contract in read_contracts(target.project):
+                    source = contract.name
                     unseen = database.run(
                         f"select load_id from {database.raw(source, '_dlt_loads')} "
                         f"where load_id not in (select load_id from {database.granary('loads')}) order by load_id"
                     )
-                    tables = [*(table.name for table in read_contract(source).tables), *AUDIT_TABLES]
+                    tables = [*(table.name for table in contract.tables), *AUDIT_TABLES]
                     for (load_id,) in unseen:
                         older = f"1000.{load_id[-7:]}"
                         for table in tables:
@@ -142,43 +154,3 @@ class World:
                     process.kill()
                 process.wait()
                 log.close()
-
-    def expect_same_as_all_at_once(self, what: str, tally: Tally) -> None:
-        """Build everything that was ever delivered in one go, elsewhere, and compare row by row.
-
-        Raises:
-            BrokenPromiseError: a published table differs.
-        """
-        whole = self.folder / "whole"
-        shutil.rmtree(whole, ignore_errors=True)
-        with self.systems() as systems:
-            duck = {name: value for name, value in systems.items() if name not in self.engine}
-            build_from(whole, duck, tested=False)
-        expect_same(what, whole, self.engine or self.warehouse, tally)
-
-
-def expect_same(what: str, whole: Path, other: Path | Mapping[str, str], tally: Tally) -> None:
-    """Compare what two warehouses publish, row by row.
-
-    Args:
-        what: the path to `other`, for the error.
-        whole: the folder of the DuckDB warehouse that was built of all at once.
-        other: another's, or libpq's variables of a Postgres.
-        tally: counts paths and rows.
-
-    Raises:
-        BrokenPromiseError: a published table differs.
-    """
-    found = differences(whole, other)
-    tally.add("paths compared")
-    tally.add("rows compared", _rows(whole))
-    if found:
-        raise BrokenPromiseError(f"{what}: tables differ from a build of all at once: {found}")
-
-
-def _rows(folder: Path) -> int:
-    import duckdb
-
-    with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as connection:
-        tables = published_tables(connection, "warehouse")
-        return sum(int((connection.execute(f"select count(*) from {table}").fetchone() or (0,))[0]) for table in tables)

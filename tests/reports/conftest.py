@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, sync_playwright
 from ingestion.destination.target import current_target
 from reports.site.build import build_site
 from tests.absent import absent
-from tests.warehouse.warehouses import settings
+from tests.warehouses import settings
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 from ingestion.destination.target import current_target
 from reports.site.build import build_site
 from tests.prove.world import World
-from tests.warehouse.warehouses import as_environment
+from tests.warehouses import as_environment
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 

@@ -12,7 +12,7 @@ import pytest
 
 from ingestion.contract.contracts import PRIVACY, read_contract
 from ingestion.destination.target import current_target
-from tests.warehouse.warehouses import settings
+from tests.warehouses import settings
 from warehouse.reading.docs import make_artifacts
 
 # What is read out of a document's kept part is no identifier, though the document is one.

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
 
-from tests.warehouse.warehouses import opened
+from tests.warehouses import opened
 
 pytestmark = pytest.mark.slow
 

@@ -26,7 +26,7 @@ from ingestion.project import PROJECT_ROOT
 from reports.superset.__main__ import BUNDLE
 from tests.ports import free_port
 from tests.warehouse.test_metrics import ENGINES, NET, as_floats, opened_marts
-from tests.warehouse.warehouses import connected, settings
+from tests.warehouses import connected, settings
 from warehouse.reading.metrics import Question
 from warehouse.reading.query import ask, open_published
 

@@ -19,7 +19,7 @@ from reports.site.build import build_site
 from tests.crosswalks import identifiers
 from tests.warehouse.small_shop import SmallShop, account, user_id
 from tests.warehouse.test_history_builds import ENGINES
-from tests.warehouse.warehouses import as_environment
+from tests.warehouses import as_environment
 from warehouse.errors import BuildError
 from warehouse.ops.status import print_status
 

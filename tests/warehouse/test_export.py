@@ -14,7 +14,7 @@ import openpyxl
 import pytest
 
 from ingestion.destination.target import Target, current_target
-from tests.warehouse.warehouses import opened, settings
+from tests.warehouses import opened, settings
 from warehouse.errors import BuildError
 from warehouse.reading import export as exporting
 from warehouse.reading.export import Wanted, export

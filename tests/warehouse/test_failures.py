@@ -10,12 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.__main__ import main as load_by_hand
 from ingestion.demo.commerce import serving
 from ingestion.demo.commerce.server import Fault
-from ingestion.destination.lock import LockError, build_lock
-from ingestion.destination.target import Target
-from tests.warehouse.warehouses import build_from, differences, opened, settings
+from tests.warehouses import build_from, differences, opened
 from warehouse.build.build import Request
 from warehouse.errors import BuildError
 
@@ -164,37 +161,6 @@ def test_a_type_changed_to_text_rejects_only_what_is_no_number(running: tuple[Pa
         assert reasons == [('["type:amount"]',)]
         amount = connection.execute("select payment_amount from commerce.fct_payments where payment_id = 2").fetchone()
         assert amount is not None and float(amount[0]) == 12.34
-
-
-def test_a_failing_test_publishes_nothing(running: tuple[Path, Path]) -> None:
-    """Counts that don't add up (here: a row of raw taken away by hand) stop the build before anyone sees it."""
-    import duckdb
-
-    company, warehouse = running
-    before = (warehouse / "warehouse.duckdb").stat()
-    with duckdb.connect(str(warehouse / "build.duckdb")) as connection:
-        connection.execute("delete from raw_shop.refunds where id = (select min(id) from raw_shop.refunds)")
-    with (
-        serving(company, faults=[]) as systems,
-        pytest.raises(BuildError, match="loads__every_record_is_accounted_for"),
-    ):
-        build_from(warehouse, systems)
-    assert_still_published(warehouse, before)
-
-
-def test_two_at_once_refuse(
-    running: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A build beside another one, and a load by hand beside it."""
-    company, warehouse = running
-    running_elsewhere = "another build of this warehouse is running"
-    with build_lock(Target("dev", "duckdb", warehouse)), serving(company, faults=[]) as systems:
-        with pytest.raises(LockError, match=running_elsewhere):
-            build_from(warehouse, systems, tested=False)
-        monkeypatch.setattr("sys.argv", ["ingestion"])
-        with settings({"TARGET": "dev", **systems, "WAREHOUSE_DIR": str(warehouse)}):
-            assert load_by_hand() == 1
-    assert running_elsewhere in capsys.readouterr().err
 
 
 def test_a_failure_leaves_no_trace_in_the_next_build(running: tuple[Path, Path], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from tests.crosswalks import identifiers
 from tests.warehouse.made_up_history import said
 from tests.warehouse.small_shop import SmallShop, account, user_id
-from tests.warehouse.warehouses import as_environment
+from tests.warehouses import as_environment
 from warehouse.database import Database
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ import duckdb
 import pytest
 
 from ingestion.destination.target import current_target
-from tests.warehouse.warehouses import connected, settings
+from tests.warehouses import connected, settings
 from warehouse.errors import BuildError
 from warehouse.reading.metrics import Metrics, Question
 from warehouse.reading.query import ask, open_published

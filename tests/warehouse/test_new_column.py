@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from ingestion.demo.commerce import simulate
-from tests.warehouse.warehouses import SETTINGS, connected
+from tests.warehouses import SETTINGS, connected
 
 TAKE = ("take-column", "shop.users.tier", "--type", "bigint", "--as", "tier_level", "--track", "--description")
 HISTORY = "+snap_shop__users"  # as dbt says it: the snapshot and what it reads

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.demo.commerce import next_day, serving
-from tests.warehouse.warehouses import build_from, connected, differences
+from tests.warehouses import build_from, connected, differences
 from warehouse.build.build import Request
 from warehouse.errors import BuildError
 

@@ -12,11 +12,11 @@ import pytest
 from ingestion.destination.target import current_target
 from ingestion.duck import connect
 from ingestion.load.run import load_all
-from tests.prove.days import feed, late_and_corrected
+from tests.commerce.days import feed, late_and_corrected
+from tests.commerce.real_days import REAL_DAYS, wrong_figures
+from tests.commerce.world import expect_same
 from tests.prove.tally import Tally
-from tests.prove.world import expect_same
-from tests.warehouse.real_days import REAL_DAYS, wrong_figures
-from tests.warehouse.warehouses import attach_published, build_from, differences, opened, settings
+from tests.warehouses import attach_published, build_from, differences, opened, settings
 
 pytestmark = pytest.mark.slow
 

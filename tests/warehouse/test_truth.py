@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from ingestion.duck import load_extension
-from tests.warehouse.warehouses import opened
+from tests.warehouses import opened
 
 pytestmark = pytest.mark.slow
 

@@ -150,7 +150,7 @@ def _collect(target: Target, say: Say) -> None:
         load(read_contract(OWN_SOURCE, target.project), _extracts, target)
         if len(_views(target)) < len(VIEWS):
             # Before a first build has got so far. What reads a source that was never loaded has to wait for that.
-            dbt.run(target, ["run", "--select", "path:models/ops/runs"])
+            dbt.run(target, ["run", "--select", *VIEWS])
         if target.engine == "duckdb":
             _show(target, _views(target))
     except Exception as error:

@@ -16,10 +16,9 @@ import pytest
 from ingestion.destination.lock import LockError, build_lock
 from ingestion.destination.target import Target
 from tests.prove.world import World
-from tests.warehouse.test_rights import another_day, ask
-from tests.warehouse.warehouses import connected, opened, settings
-
-pytestmark = [pytest.mark.slow, pytest.mark.battery]
+from tests.tiny.test_rights import another_day, ask
+from tests.tiny.world import TinyWorld
+from tests.warehouses import connected, opened, settings
 
 
 def mounted(folder: Path, size: str, options: str = "") -> bool:
@@ -39,9 +38,19 @@ def failing_build(world: World) -> str:
     return (world.folder / "build.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
 
 
+def wait_until_built(world: World) -> None:
+    """Wait until the build is at its models."""
+    until, log = time.monotonic() + 120, world.folder / "build.log"
+    while time.monotonic() < until:
+        if log.exists() and "model stg_" in log.read_text(encoding="utf-8"):
+            return
+        time.sleep(0.02)
+    pytest.fail(f"no model was built: {log.read_text(encoding='utf-8')}")
+
+
 @pytest.mark.parametrize("trouble", ["full", "read-only"])
 def test_a_disk_that_takes_no_more(trouble: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    world = World(tmp_path, days=6)
+    world = TinyWorld(tmp_path)
     if not mounted(world.warehouse, "2g"):
         with capsys.disabled():
             print("\nA FILE SYSTEM COULD NOT BE MOUNTED (NOT ROOT?): A FULL DISK WAS NOT TESTED")
@@ -71,16 +80,18 @@ def test_a_disk_that_takes_no_more(trouble: str, tmp_path: Path, capsys: pytest.
 
 @pytest.mark.postgres
 def test_sessions_that_end_other_builds_and_what_they_left(postgres_database: dict[str, str], tmp_path: Path) -> None:
-    world = World(tmp_path, {**postgres_database, "TARGET": "prod"}, days=6)
+    world = TinyWorld(tmp_path, {**postgres_database, "TARGET": "prod"})
     world.deliver(world.withheld())
     world.build()
     with closing(connected(world.engine)) as other:
         # Somebody ends the build's sessions, as a failing network or an administrator would.
         world.pass_days()
+        world.deliver(world.withheld())
         with world.building() as process:
+            wait_until_built(world)
             until = time.monotonic() + 120
             while process.poll() is None and time.monotonic() < until:
-                time.sleep(2)
+                time.sleep(0.05)
                 ask(other, "select pg_terminate_backend(pid) from pg_stat_activity "
                            "where application_name = 'granary' and query ilike '%%dbt%%'")  # fmt: skip
             assert process.wait(timeout=120) != 0
@@ -104,9 +115,7 @@ def test_sessions_that_end_other_builds_and_what_they_left(postgres_database: di
             orphan = psycopg2.connect("")
             del os.environ["PGAPPNAME"]
         with orphan.cursor() as cursor:
-            cursor.execute("select nspname from pg_namespace where nspname = 'commerce__next'")
-            schema = "commerce__next" if cursor.fetchone() else "commerce"
-            cursor.execute(f"lock table {schema}.dim_channels in access exclusive mode")
+            cursor.execute("lock table tiny.dim_members in access exclusive mode")
         another_day(world)
         with pytest.raises(psycopg2.Error), orphan.cursor() as cursor:
             cursor.execute("select 1")
@@ -127,12 +136,13 @@ def test_a_server_that_is_killed_and_started_again(tmp_path: Path) -> None:
             "PGUSER": known["user"],
             "PGDATABASE": known["dbname"],
         }
-        world = World(tmp_path / "world", {**engine, "TARGET": "prod"}, days=6)
+        world = TinyWorld(tmp_path / "world", {**engine, "TARGET": "prod"})
         world.deliver(world.withheld())
         world.build()
         world.pass_days()
+        world.deliver(world.withheld())
         with world.building() as process:
-            time.sleep(9)
+            wait_until_built(world)
             assert process.poll() is None
             postmaster = int((data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
             os.kill(postmaster, 9)

@@ -15,10 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from ingestion.duck import connect
+from tests.commerce.real_days import REAL_DAYS, wrong_figures
+from tests.commerce.world import expect_same
 from tests.prove.tally import BrokenPromiseError, Tally
-from tests.prove.world import expect_same
-from tests.warehouse.real_days import REAL_DAYS, wrong_figures
-from tests.warehouse.warehouses import attach_published, build_from
+from tests.warehouses import attach_published, build_from
 from warehouse.errors import BuildError
 
 NOT_RUN = "THE REAL TRADING DAYS ARE NOT HERE: THE PART days WAS NOT RUN"

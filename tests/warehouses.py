@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 import psycopg2
 
-from ingestion.demo.commerce import serving
 from ingestion.destination.target import current_target, libpq
 from ingestion.duck import connect, load_extension
+from ingestion.environment import variables
 from tests.crosswalks import VARIABLE
 from warehouse.build.build import Request, build
 
@@ -25,9 +25,9 @@ def settings(values: Mapping[str, str]) -> Iterator[None]:
     before = {name: value for name, value in os.environ.items() if name.startswith(SETTINGS)}
     for name in before:
         del os.environ[name]
-    os.environ.update(values)
     try:
-        yield
+        with variables(values):
+            yield
     finally:
         for name in [name for name in os.environ if name.startswith(SETTINGS)]:
             del os.environ[name]
@@ -56,18 +56,6 @@ def build_from(
     with settings({"TARGET": "dev", **sources, **faster, "WAREHOUSE_DIR": str(folder)}):
         build(current_target(), request, lines.append)
     return lines
-
-
-def build_from_demo(
-    folder: Path,
-    company: Path,
-    request: Request = Request(),  # noqa: B008
-    *,
-    tested: bool = False,
-) -> list[str]:
-    """Build from all systems of a simulated company, served for as long as the build takes."""
-    with serving(company, faults=[]) as systems:
-        return build_from(folder, systems, request, tested=tested)
 
 
 def as_environment(postgres: dict[str, str]) -> dict[str, str]:
@@ -122,35 +110,11 @@ def attach_published(connection: duckdb.DuckDBPyConnection, warehouse: Path | Ma
     connection.execute(f"attach '{dsn}' as {name} (type postgres, read_only)")
 
 
-def copy_to_postgres(built: Path, server: Mapping[str, str]) -> None:
-    """Copy the marts and runs of a DuckDB warehouse into the empty database that libpq's variables name."""
-    connection = connect()
-    attach_published(connection, built, "duck")
-    load_extension(connection, "postgres_scanner")
-    with settings(server):
-        connection.execute("attach '' as there (type postgres)")
-        tables = connection.execute(
-            "select schema_name, table_name from duckdb_tables() "
-            "where database_name = 'duck' and schema_name in ('core', 'commerce', 'ops')"
-        ).fetchall()
-        for schema in sorted({"runs", *(schema for schema, _ in tables)}):
-            connection.execute(f"create schema there.{schema}")
-        for schema, table in tables:
-            connection.execute(f"create table there.{schema}.{table} as from duck.{schema}.{table}")
-        connection.execute(f"attach '{built / 'runs.duckdb'}' as runs (read_only)")
-        runs = "select table_name from duckdb_tables() where database_name = 'runs' and table_name like 'ops_%'"
-        for (table,) in connection.execute(runs).fetchall():
-            connection.execute(f"create table there.runs.{table} as from runs.{table}")
-    connection.close()
-    with connected(server) as postgres, postgres.cursor() as cursor:
-        cursor.execute("analyze")
-
-
 def published_tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
     """The published tables but those that tell of the loads themselves, as `schema.table`."""
     rows = connection.execute(
         "select schema_name || '.' || table_name from duckdb_tables() "
-        "where database_name = ? and schema_name in ('core', 'commerce') order by 1",
+        "where database_name = ? and schema_name <> 'ops' order by 1",
         [catalog],
     ).fetchall()
     return [str(row[0]) for row in rows]

@@ -12,22 +12,21 @@ from pathlib import Path
 import pytest
 
 from ingestion.destination.target import current_target
-from tests.warehouse.warehouses import build_from_demo, differences, settings
+from tests.tiny.club import PROJECT, Club
+from tests.warehouses import settings
 from warehouse.errors import BuildError
 from warehouse.ops.backup import back_up, restore
-
-pytestmark = pytest.mark.slow
 
 
 def backed_up(warehouse: Path, keep: int = 7) -> tuple[Path, list[str]]:
     said: list[str] = []
-    with settings({"TARGET": "dev", "WAREHOUSE_DIR": str(warehouse)}):
+    with settings({"TARGET": "dev", "WAREHOUSE_DIR": str(warehouse), "GRANARY_PROJECT_DIR": str(PROJECT)}):
         return back_up(current_target(), None, keep, said.append), said
 
 
 def restored(warehouse: Path, backup: Path | None = None) -> list[str]:
     said: list[str] = []
-    with settings({"TARGET": "dev", "WAREHOUSE_DIR": str(warehouse)}):
+    with settings({"TARGET": "dev", "WAREHOUSE_DIR": str(warehouse), "GRANARY_PROJECT_DIR": str(PROJECT)}):
         restore(current_target(), backup, said.append)
     return said
 
@@ -45,37 +44,36 @@ def reading(file: Path) -> Iterator[None]:
             reader.kill()
 
 
-def test_there_and_back(running: tuple[Path, Path], built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    company, warehouse = running
+def test_there_and_back(grown: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "test unit_test")
-    with reading(warehouse / "warehouse.duckdb"):
-        backup, said = backed_up(warehouse)
+    before = grown.published()
+    with reading(grown.warehouse / "warehouse.duckdb"):
+        backup, said = backed_up(grown.warehouse)
     assert said[0].startswith(f"backup {backup}: ") and "checked" in said[0]
-    build_from_demo(warehouse, company)
-    assert differences(built, warehouse), "a day has passed since"
-    lines = restored(warehouse)
+    grown.visit(50, "02-02 10:00", 3)
+    grown.deliver()
+    grown.build()
+    after = grown.published()
+    assert after != before
+    lines = restored(grown.warehouse)
     assert lines[-1].startswith(f"restored {backup} of ")
-    assert differences(built, warehouse) == {}
+    assert grown.published() == before
     # It goes on from there: what came since is loaded again, and nothing twice.
-    aside = next(warehouse.glob("before_restore_*"))
-    build_from_demo(warehouse, company)
-    shutil.rmtree(warehouse / "backups")
-    assert differences(aside, warehouse) == {}
+    grown.build()
+    assert grown.published() == after == grown.expected()
 
 
-def test_after_the_loss_of_everything(built: Path, tmp_path: Path) -> None:
-    warehouse = tmp_path / "warehouse"
-    shutil.copytree(built, warehouse)
+def test_after_the_loss_of_everything(grown: Club, tmp_path: Path) -> None:
+    warehouse = grown.warehouse
     backup, _ = backed_up(warehouse)
     kept = shutil.copytree(backup, tmp_path / "elsewhere")
     shutil.rmtree(warehouse)
     restored(warehouse, kept)
-    assert differences(built, warehouse) == {}
+    assert grown.published() == grown.expected()
 
 
-def test_a_backup_that_is_damaged_changes_nothing(built: Path, tmp_path: Path) -> None:
-    warehouse = tmp_path / "warehouse"
-    shutil.copytree(built, warehouse)
+def test_a_backup_that_is_damaged_changes_nothing(grown: Club, tmp_path: Path) -> None:
+    warehouse = grown.warehouse
     backup, _ = backed_up(warehouse)
     before = (warehouse / "build.duckdb").stat().st_mtime_ns
     with (backup / "build.duckdb").open("r+b") as file:
@@ -91,9 +89,8 @@ def test_a_backup_that_is_damaged_changes_nothing(built: Path, tmp_path: Path) -
         restored(warehouse, tmp_path / "nowhere")
 
 
-def test_the_newest_are_kept(built: Path, tmp_path: Path) -> None:
-    warehouse = tmp_path / "warehouse"
-    shutil.copytree(built, warehouse)
+def test_the_newest_are_kept(grown: Club, tmp_path: Path) -> None:
+    warehouse = grown.warehouse
     for name in ("20250101T000000Z", "20250102T000000Z"):
         folder = warehouse / "backups" / name
         folder.mkdir(parents=True)

@@ -1,0 +1,20 @@
+with source as (
+    select * from {{ source('club', 'visits') }}
+    where {{ from_completed_load() }}
+),
+
+renamed as (
+    select
+        id as visit_id,
+        member_id,
+        visited_at,
+        amount as visit_amount,
+        _operation = 'D' as is_deleted,
+        _effective_at as valid_at,
+        _revision as source_revision,
+        _observed_at as observed_at,
+        _load_id as load_id
+    from source
+)
+
+select * from renamed

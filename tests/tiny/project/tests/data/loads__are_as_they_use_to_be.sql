@@ -1,0 +1,1 @@
+../../../../data/loads__are_as_they_use_to_be.sql

@@ -1,0 +1,1 @@
+../../../../data/loads__every_record_is_accounted_for.sql

@@ -1,0 +1,61 @@
+"""What a person sees when a build fails: one clear line, the last good generation, nothing lost once mended."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingestion.__main__ import main as load_by_hand
+from ingestion.destination.lock import LockError, build_lock
+from ingestion.destination.target import current_target
+from tests.tiny.club import Club
+from tests.tiny.conftest import both_engines
+from warehouse.database import open_database
+from warehouse.errors import BuildError
+
+
+@both_engines
+def test_a_failing_test_publishes_nothing(grown: Club) -> None:
+    """Counts that don't add up (here: a row of raw taken away by hand) stop the build before anyone sees it."""
+    before = grown.published()
+    with grown.entered(), open_database(current_target()) as database:
+        raw = database.raw("club", "visits")
+        database.run(f"delete from {raw} where id = (select min(id) from {raw})")
+    grown.visit(60, "02-02 10:00", 4)
+    grown.deliver()
+    with pytest.raises(BuildError, match="loads__every_record_is_accounted_for"):
+        grown.build(tested=True)
+    assert grown.published() == before
+
+
+def test_two_at_once_refuse(grown: Club, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A build beside another one, and a load by hand beside it."""
+    running_elsewhere = "another build of this warehouse is running"
+    with grown.entered():
+        target = current_target()
+    with build_lock(target):
+        with pytest.raises(LockError, match=running_elsewhere):
+            grown.build()
+        monkeypatch.setattr("sys.argv", ["ingestion"])
+        with grown.entered():
+            assert load_by_hand() == 1
+    assert running_elsewhere in capsys.readouterr().err
+
+
+@both_engines
+def test_a_record_that_breaks_its_contract_is_a_reject_until_it_is_mended(grown: Club) -> None:
+    visit = grown.visit(70, "02-03 10:00", 5, amount="a lot")
+    grown.deliver()
+    grown.build()
+    rejects = "select resource_name, record_key, reasons, is_resolved from {table}"
+
+    def found() -> list[tuple[object, ...]]:
+        return grown.ask(lambda d: rejects.format(table=d.published("ops", "ops_rejects")))
+
+    assert found() == [("visits", '["70"]', '["type:amount"]', False)]
+    grown.told.remove(visit)
+    assert grown.published() == grown.expected()
+    grown.corrected(visit, "02-04", amount="12")
+    grown.deliver()
+    grown.build()
+    assert found() == [("visits", '["70"]', '["type:amount"]', True)]
+    assert grown.published() == grown.expected()
