@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from infra.migrate import BASE, HEAD, MIGRATIONS
 from tests.infra.conftest import migrated
-from tests.warehouse.test_rights import ask
+from tests.tiny.test_rights import ask
 from tests.warehouses import as_environment, connected
 from warehouse.errors import BuildError
 

@@ -48,7 +48,7 @@ SOUND = {
     "ingestion/sources/retail/__init__.py": "",
     "ingestion/demo/__main__.py": "from ingestion.demo import world\n",
     "warehouse/build/build.py": "import ingestion.load.loading\n",
-    "tests/ingestion/test_demo.py": "from ingestion.demo import world\n",
+    "tests/commerce/ingestion/test_demo.py": "from ingestion.demo import world\n",
 }
 LONG = "select order_id\nfrom {{ source('shop', 'orders') }}\n" + "\n" * 60
 

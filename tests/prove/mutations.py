@@ -62,7 +62,7 @@ MUTATIONS = (
         "a swapped comparison in an interval",
         "models/intermediate/commerce/int_shop_customers__versions.sql",
         "and instants.valid_from < users.valid_to", "and instants.valid_from <= users.valid_to",
-        tests("tests/warehouse/test_history_builds.py", "-k", "duckdb"),
+        tests("tests/commerce/warehouse/test_history_builds.py", "-k", "duckdb"),
     ),
     Mutation(
         "equal neighbours are not merged", "macros/history/snapshot_change_log.sql",
@@ -90,7 +90,7 @@ MUTATIONS = (
     Mutation(
         "vanished lines of a file stay", "ingestion/sources/retail/source.py",
         "        deletes=_deletes(reader) if counted else None,\n", "        deletes=None,\n",
-        tests("tests/ingestion/test_retail.py"),
+        tests("tests/commerce/ingestion/test_retail.py"),
     ),
     Mutation(
         "rejects are counted and not kept", "ingestion/load/judging.py",

@@ -29,7 +29,7 @@ from ingestion.demo.commerce.folder import last_state
 from ingestion.demo.commerce.shop_schema import TABLES
 from ingestion.demo.commerce.truth import HISTORY_COLUMNS
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCALE = 0.1
 STATUSES = {"active", "inactive", "suspended"}
 LONDON = ZoneInfo("Europe/London")

@@ -8,14 +8,14 @@ import pytest
 
 from ingestion.destination.target import current_target
 from reports.site.build import build_site
-from tests.prove.world import World
+from tests.commerce.world import Company
 from tests.warehouses import as_environment
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
 def test_the_first_generation_has_a_site(postgres: dict[str, str], tmp_path: Path) -> None:
-    world = World(tmp_path / "world", {**as_environment(postgres), "TARGET": "prod"}, days=6)
+    world = Company(tmp_path / "world", {**as_environment(postgres), "TARGET": "prod"}, days=6)
     world.deliver(world.withheld())
     world.build(tested=True)
     site = tmp_path / "site"

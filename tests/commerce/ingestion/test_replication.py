@@ -34,9 +34,9 @@ from ingestion.project import PROJECT_ROOT
 from ingestion.readers import sql
 from orchestration.alerts import conditions
 from tests.absent import absent
+from tests.commerce.ingestion.test_shop import insert_address, insert_user, update_user, user_id
 from tests.crosswalks import VARIABLE, identifiers
 from tests.ingestion.loads import NOON, ask, load_source
-from tests.ingestion.test_shop import insert_address, insert_user, update_user, user_id
 from tests.ports import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]

@@ -19,7 +19,7 @@ import requests
 
 from ingestion.demo.commerce import Fault, serving, simulate
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STATUSES = {
     "active": "active",
     "enabled": "active",

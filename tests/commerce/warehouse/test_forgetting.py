@@ -11,9 +11,9 @@ import pytest
 
 from ingestion.destination.target import current_target
 from ingestion.privacy.tombstones import read_tombstones
+from tests.commerce.warehouse.small_shop import SmallShop, account, user_id
+from tests.commerce.warehouse.test_history_builds import ENGINES_OF_BATTERY
 from tests.crosswalks import identifiers
-from tests.warehouse.small_shop import SmallShop, account, user_id
-from tests.warehouse.test_history_builds import ENGINES_OF_BATTERY
 from warehouse.build import redaction
 from warehouse.errors import BuildError
 from warehouse.ops.backup import back_up, restore

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from tests.commerce.warehouse.small_shop import SmallShop, account, user_id
 from tests.crosswalks import identifiers
 from tests.warehouse.made_up_history import said
-from tests.warehouse.small_shop import SmallShop, account, user_id
 from tests.warehouses import as_environment
 from warehouse.database import Database
 

@@ -24,8 +24,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 from ingestion.destination.target import current_target
 from ingestion.project import PROJECT_ROOT
 from reports.superset.__main__ import BUNDLE
+from tests.commerce.warehouse.test_metrics import ENGINES, NET, as_floats, opened_marts
 from tests.ports import free_port
-from tests.warehouse.test_metrics import ENGINES, NET, as_floats, opened_marts
 from tests.warehouses import connected, settings
 from warehouse.reading.metrics import Question
 from warehouse.reading.query import ask, open_published

@@ -14,8 +14,8 @@ import pytest
 from infra.logins import make_login
 from ingestion.destination.target import current_target
 from ingestion.environment import variables
-from tests.prove.world import World
-from tests.warehouse.test_rights import another_day, ask
+from tests.commerce.world import Company
+from tests.tiny.test_rights import another_day, ask
 from tests.warehouses import connected, settings
 from warehouse import dbt
 from warehouse.build.build import Request, publish_held_build
@@ -46,7 +46,7 @@ RELATIONS = """
 
 @dataclass
 class Warehouse:
-    world: World
+    world: Company
     admin: dict[str, str]
     declared: dict[tuple[str, str], Declared]
 
@@ -84,7 +84,7 @@ def warehouse(
                 make_login(login, role, tenants, "a password of this test", lambda line: None)
     with closing(connected(admin)) as connection:
         ask(connection, "create role t_nobody login")
-    world = World(tmp_path_factory.mktemp("access"), {**admin, "PGUSER": "t_builder"}, days=6)
+    world = Company(tmp_path_factory.mktemp("access"), {**admin, "PGUSER": "t_builder"}, days=6)
     world.deliver(world.withheld())
     world.build()
     another_day(world)

@@ -16,9 +16,9 @@ from ingestion.destination.target import current_target
 from ingestion.duck import connect, load_extension
 from ingestion.project import PROJECT_ROOT
 from reports.site.build import build_site
+from tests.commerce.warehouse.small_shop import SmallShop, account, user_id
+from tests.commerce.warehouse.test_history_builds import ENGINES
 from tests.crosswalks import identifiers
-from tests.warehouse.small_shop import SmallShop, account, user_id
-from tests.warehouse.test_history_builds import ENGINES
 from tests.warehouses import as_environment
 from warehouse.errors import BuildError
 from warehouse.ops.status import print_status

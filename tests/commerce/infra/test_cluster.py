@@ -24,9 +24,9 @@ from infra.rotation import rotate
 from ingestion.destination.target import current_target
 from orchestration.alerts.conditions import Alert, what_is_wrong
 from tests.absent import absent
+from tests.commerce.world import Company
 from tests.ports import free_port
-from tests.prove.world import World
-from tests.warehouse.test_rights import another_day, ask
+from tests.tiny.test_rights import another_day, ask
 from tests.warehouses import settings
 from warehouse.errors import BuildError
 
@@ -38,7 +38,7 @@ PASSWORD = "a password of this test"
 @dataclass
 class Production:
     cluster: Cluster
-    world: World
+    world: Company
     said: list[str]
 
     def reader(self, **other: object) -> psycopg2.extensions.connection:
@@ -70,7 +70,7 @@ def production(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             for login, role in (("build", "builder"), ("anna", "reporter")):
                 make_login(login, role, [], PASSWORD, said.append)
         engine = {**cluster.environment("one", "build"), "PGPASSWORD": PASSWORD, "TARGET": "prod"}
-        world = World(tmp_path_factory.mktemp("production"), engine, days=6)
+        world = Company(tmp_path_factory.mktemp("production"), engine, days=6)
         world.deliver(world.withheld())
         world.build()
         another_day(world)

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from ingestion.destination.target import current_target
-from tests.warehouse.test_metrics import ENGINES
+from tests.commerce.warehouse.test_metrics import ENGINES
 from tests.warehouses import settings
 from warehouse.errors import BuildError
 from warehouse.people.extract import extract_tenant

@@ -11,7 +11,6 @@ import pytest
 from ingestion.demo.commerce import next_day, serving
 from tests.warehouses import build_from, connected, differences
 from warehouse.build.build import Request
-from warehouse.errors import BuildError
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -42,7 +41,6 @@ def test_both_engines_publish_the_same_rows_build_after_build(
         assert "nothing to build" in lines[-1]
         build_from(folder, {**systems, **postgres_database, "TARGET": "prod"}, Request(full=True), tested=False)
     assert differences(duck, postgres_database) == {}, "after a full build"
-    readers_keep_their_rights(company_copy, postgres_database, folder)
 
 
 def facts_lie_in_months(server: dict[str, str]) -> None:
@@ -63,36 +61,3 @@ def facts_lie_in_months(server: dict[str, str]) -> None:
         cursor.execute("select count(*) from information_schema.role_table_grants "
                        "where table_schema = 'partitions' and grantee <> current_user")  # fmt: skip
         assert cursor.fetchone() == (0,)
-
-
-def readers_keep_their_rights(company: Path, server: dict[str, str], folder: Path) -> None:
-    """A role that may use the published schema still may after the next publish, and never the schema in the making."""
-    with closing(connected(server)) as connection, connection.cursor() as cursor:
-        cursor.execute("create role granary_test_reader; grant usage on schema commerce to granary_test_reader")
-        next_day(company, 1)
-        with serving(company, faults=[]) as systems:
-            build_from(folder, {**systems, **server, "TARGET": "prod"}, tested=False)
-        cursor.execute("""
-            select has_schema_privilege('granary_test_reader', 'commerce', 'usage'),
-                has_schema_privilege('granary_test_reader', 'commerce__next', 'usage')""")
-        assert cursor.fetchone() == (True, False)
-        cursor.execute("drop owned by granary_test_reader; drop role granary_test_reader")
-
-
-def test_a_sandbox_has_schemas_of_its_own(postgres_database: dict[str, str], company: Path, tmp_path: Path) -> None:
-    sandbox = {**postgres_database, "TARGET": "sandbox", "SANDBOX_NAME": "sandbox_ana"}
-    with serving(company, faults=[]) as systems:
-        build_from(tmp_path, {**systems, **sandbox}, tested=False)
-    with closing(connected(postgres_database)) as connection, connection.cursor() as cursor:
-        cursor.execute("select nspname from pg_namespace where nspname !~ '^(pg_|information_schema|public)'")
-        names = {row[0] for row in cursor.fetchall()}
-        assert {"sandbox_ana_core", "sandbox_ana_commerce", "sandbox_ana_raw_shop"} <= names
-        assert all(name.startswith("sandbox_ana_") for name in names), names
-        cursor.execute("select count(*) from sandbox_ana_commerce.fct_orders")
-        row = cursor.fetchone()
-        assert row is not None and row[0] > 100
-
-
-def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises((BuildError, Exception), match=r"PGHOST|refused|connect"):
-        build_from(tmp_path, {"TARGET": "prod", "PGHOST": "127.0.0.1", "PGPORT": "1", "PGUSER": "nobody"})
