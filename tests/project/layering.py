@@ -255,6 +255,19 @@ def imports_against_the_flow(root: Path) -> list[str]:
     return found
 
 
+def sources_named_by_readers(root: Path) -> list[str]:
+    """A reader knows a kind of system: it neither imports the packages of sources nor names a source, in any text."""
+    sources = sorted(path.name for path in (root / "ingestion/sources").glob("[a-z]*") if path.is_dir())
+    any_source = re.compile(rf"(?<![a-z])(?:{'|'.join(sources)})(?![a-z])", re.IGNORECASE)
+    found = []
+    for path in files_in(root, "ingestion/readers", ".py"):
+        if any(_within(module, "ingestion.sources") for module in _imports(root, path)):
+            found.append(f"{named(root, path)}: may not import ingestion.sources; let the source's package declare it")
+        if sources and (match := any_source.search(path.read_text(encoding="utf-8"))):
+            found.append(f"{named(root, path)}: names the source {match[0]}; take the name from the reader's contract")
+    return found
+
+
 def ignored_columns_that_are_read(root: Path) -> list[str]:
     """An aggregate that follows a fact reads no column that it says it ignores: it would miss that column's changes."""
     found = []
@@ -282,4 +295,5 @@ RULES = (
     starred_marts,
     ignored_columns_that_are_read,
     imports_against_the_flow,
+    sources_named_by_readers,
 )

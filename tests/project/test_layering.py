@@ -44,7 +44,8 @@ SOUND = {
     "models/ops/_ops__models.yml": "models: [{name: loads, description: Loads.}]",
     "macros/portable/hash.sql": "{% macro duckdb__hash(x) %}md5({{ x }}){% endmacro %}",
     "seeds/core/countries.csv": "country_code\nGB\n",
-    "ingestion/sources/shop/__init__.py": "from ingestion.contract.contracts import Table\nfrom . import database\n",
+    "ingestion/readers/sql/__init__.py": "from ingestion.readers.settings import setting\n",
+    "ingestion/sources/shop/__init__.py": "from ingestion.readers import sql\nfrom . import database\n",
     "ingestion/sources/retail/__init__.py": "",
     "ingestion/demo/__main__.py": "from ingestion.demo import world\n",
     "warehouse/build/build.py": "import ingestion.load.loading\n",
@@ -206,6 +207,10 @@ def test_sound_project_passes(rule: Callable[[Path], list[str]], tmp_path: Path)
         (layering.imports_against_the_flow, "ingestion/sources/shop/source.py", "from ..retail import files\n"),
         (layering.imports_against_the_flow, "ingestion/sources/shop/source.py", "from .. import retail\n"),
         (layering.imports_against_the_flow, "ingestion/sources/shop/source.py", "import ingestion.sources.retail\n"),
+        (layering.sources_named_by_readers, "ingestion/readers/sql/reader.py", "from ingestion import sources\n"),
+        (layering.sources_named_by_readers, "ingestion/readers/sql/reader.py", "import ingestion.sources.own\n"),
+        (layering.sources_named_by_readers, "ingestion/readers/sql/reader.py", "name = 'raw_shop'\n"),
+        (layering.sources_named_by_readers, "ingestion/readers/sql/reader.py", "# SOURCES__RETAIL__BUCKET_URL\n"),
     ],
 )
 def test_violation_is_found(rule: Callable[[Path], list[str]], path: str, text: str, tmp_path: Path) -> None:
