@@ -6,7 +6,6 @@ Each rule is a function of the project's root that returns its violations, one l
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,9 +37,6 @@ PREFIXES = {
     "fct_": "marts",
     "agg_": "marts",
 }
-
-# Where Python is.
-PYTHON = ("ingestion", "warehouse", "orchestration", "infra", "reports", "bench", "tests")
 
 LINES = {"staging": 60, "marts": 150}
 
@@ -210,51 +206,6 @@ def starred_marts(root: Path) -> list[str]:
     ]
 
 
-def _imports(root: Path, path: Path) -> set[str]:
-    """The modules that a Python file imports, by full name; `from a import b` may mean `a.b` and counts as both."""
-    package = list(path.relative_to(root).with_suffix("").parts[:-1])
-    modules = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = ".".join([*base, *([node.module] if node.module else [])])
-            modules |= {module} | {f"{module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in {"import_module", "__import__"}:
-            modules |= {str(arg.value) for arg in node.args if isinstance(arg, ast.Constant)}
-    return modules
-
-
-def _within(module: str, package: str) -> bool:
-    return module == package or module.startswith(f"{package}.")
-
-
-def imports_against_the_flow(root: Path) -> list[str]:
-    """Python points one way: orchestration → warehouse → ingestion, sources apart, demo imported by nothing."""
-    found = []
-    sources = sorted(path.name for path in (root / "ingestion/sources").glob("*") if path.is_dir())
-    for path in [path for folder in PYTHON for path in files_in(root, folder, ".py")]:
-        name = named(root, path)
-        forbidden = []
-        if name.startswith("ingestion/"):
-            forbidden += ["warehouse", "orchestration"]
-        if name.startswith("warehouse/"):
-            forbidden += ["orchestration"]
-        if not name.startswith(("ingestion/demo/", "tests/")):
-            forbidden += ["ingestion.demo"]
-        for source in sources:
-            if name.startswith(f"ingestion/sources/{source}/"):
-                forbidden += [f"ingestion.sources.{other}" for other in sources if other != source]
-        imported = _imports(root, path)
-        found += [
-            f"{name}: may not import {package}"
-            for package in forbidden
-            if any(_within(module, package) for module in imported)
-        ]
-    return found
-
-
 def ignored_columns_that_are_read(root: Path) -> list[str]:
     """An aggregate that follows a fact reads no column that it says it ignores: it would miss that column's changes."""
     found = []
@@ -281,5 +232,4 @@ RULES = (
     contracts_without_owner_or_freshness,
     starred_marts,
     ignored_columns_that_are_read,
-    imports_against_the_flow,
 )

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import layering, tested
+from tests.project import imports, layering, tested
 
 ROOT = Path(__file__).resolve().parents[2]
-RULES = (*layering.RULES, *tested.RULES)
+RULES = (*layering.RULES, *imports.RULES, *tested.RULES)
 
 STAGED = (
     "with source as (\n    select order_id from {{ source('shop', 'orders') }}\n)\n\nselect order_id\nfrom source\n"
@@ -44,10 +44,14 @@ SOUND = {
     "models/ops/_ops__models.yml": "models: [{name: loads, description: Loads.}]",
     "macros/portable/hash.sql": "{% macro duckdb__hash(x) %}md5({{ x }}){% endmacro %}",
     "seeds/core/countries.csv": "country_code\nGB\n",
-    "ingestion/sources/shop/__init__.py": "from ingestion.contract.contracts import Table\nfrom . import database\n",
+    "ingestion/readers/sql/__init__.py": "from ingestion.readers.settings import setting\n",
+    "ingestion/sources/shop/__init__.py": "from ingestion.readers import sql\nfrom . import database\n",
     "ingestion/sources/retail/__init__.py": "",
     "ingestion/demo/__main__.py": "from ingestion.demo import world\n",
-    "warehouse/build/build.py": "import ingestion.load.loading\n",
+    "warehouse/__main__.py": "from warehouse.project import edits\nfrom warehouse.build import build\n",
+    "warehouse/build/build.py": "import ingestion.load.loading\nfrom warehouse import ledger\n",
+    "warehouse/people/retention.py": "from warehouse.build import build\nfrom warehouse.people import extract\n",
+    "warehouse/project/edits.py": "from warehouse.errors import BuildError\n",
     "tests/commerce/ingestion/test_demo.py": "from ingestion.demo import world\n",
 }
 LONG = "select order_id\nfrom {{ source('shop', 'orders') }}\n" + "\n" * 60
@@ -189,23 +193,35 @@ def test_sound_project_passes(rule: Callable[[Path], list[str]], tmp_path: Path)
             "{{ config(\n    meta={'follows': {'relation': 'fct_orders', 'ignores': ['order_key']}},\n"
             "    pre_hook=\"{{ f('order_key') }}\",\n) }}\n\n" + MART,
         ),
-        (layering.imports_against_the_flow, "ingestion/load/loading.py", "import warehouse.ledger\n"),
+        (imports.imports_against_the_flow, "ingestion/load/loading.py", "import warehouse.ledger\n"),
         (
-            layering.imports_against_the_flow,
+            imports.imports_against_the_flow,
             "ingestion/load/loading.py",
             "def f():\n    from orchestration import jobs\n",
         ),
-        (layering.imports_against_the_flow, "ingestion/load/loading.py", "import ingestion.demo\n"),
-        (layering.imports_against_the_flow, "warehouse/build/build.py", "from ingestion import demo\n"),
-        (layering.imports_against_the_flow, "warehouse/build/build.py", "from orchestration.jobs import daily\n"),
+        (imports.imports_against_the_flow, "ingestion/load/loading.py", "import ingestion.demo\n"),
+        (imports.imports_against_the_flow, "warehouse/build/build.py", "from ingestion import demo\n"),
+        (imports.imports_against_the_flow, "warehouse/build/build.py", "from orchestration.jobs import daily\n"),
         (
-            layering.imports_against_the_flow,
+            imports.imports_against_the_flow,
             "bench/run.py",
             "import importlib\n\nimportlib.import_module('ingestion.demo.world')\n",
         ),
-        (layering.imports_against_the_flow, "ingestion/sources/shop/source.py", "from ..retail import files\n"),
-        (layering.imports_against_the_flow, "ingestion/sources/shop/source.py", "from .. import retail\n"),
-        (layering.imports_against_the_flow, "ingestion/sources/shop/source.py", "import ingestion.sources.retail\n"),
+        (imports.imports_against_the_flow, "ingestion/sources/shop/source.py", "from ..retail import files\n"),
+        (imports.imports_against_the_flow, "ingestion/sources/shop/source.py", "from .. import retail\n"),
+        (imports.imports_against_the_flow, "ingestion/sources/shop/source.py", "import ingestion.sources.retail\n"),
+        (imports.sources_named_by_readers, "ingestion/readers/sql/reader.py", "from ingestion import sources\n"),
+        (imports.sources_named_by_readers, "ingestion/readers/sql/reader.py", "import ingestion.sources.own\n"),
+        (imports.sources_named_by_readers, "ingestion/readers/sql/reader.py", "name = 'raw_shop'\n"),
+        (imports.sources_named_by_readers, "ingestion/readers/sql/reader.py", "# SOURCES__RETAIL__BUCKET_URL\n"),
+        (imports.groups_against_the_order, "warehouse/publish/publish.py", "from warehouse.runs import runs\n"),
+        (imports.groups_against_the_order, "warehouse/publish/publish.py", "def f():\n    from ..build import build\n"),
+        (imports.groups_against_the_order, "warehouse/ledger.py", "from warehouse.publish.access import audited\n"),
+        (imports.groups_against_the_order, "warehouse/build/build.py", "import warehouse.project.edits\n"),
+        (imports.groups_against_the_order, "warehouse/project/edits.py", "import warehouse.build.build\n"),
+        (imports.groups_against_the_order, "warehouse/history/history.py", "import warehouse.errors\n"),
+        (imports.groups_against_the_order, "ingestion/load/run.py", "from ingestion.readers import sql\n"),
+        (imports.groups_against_the_order, "ingestion/readers/sql/reader.py", "from ingestion import sources\n"),
     ],
 )
 def test_violation_is_found(rule: Callable[[Path], list[str]], path: str, text: str, tmp_path: Path) -> None:

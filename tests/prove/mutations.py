@@ -88,8 +88,8 @@ MUTATIONS = (
         tests("tests/tiny/test_runs.py", "-k", "failing_test and duckdb"),
     ),
     Mutation(
-        "vanished lines of a file stay", "ingestion/sources/retail/source.py",
-        "        deletes=_deletes(reader) if counted else None,\n", "        deletes=None,\n",
+        "vanished lines of a file stay", "ingestion/readers/files/reader.py",
+        "        deletes=deletes(reader, layout) if counted else None,\n", "        deletes=None,\n",
         tests("tests/commerce/ingestion/test_retail.py"),
     ),
     Mutation(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import accounts, orders, people
+from . import accounts, delivery, orders, payments, people
 from .catalogue import found
 from .clock import DAY, HOUR, day_date
 from .company import Company, draw_count, on, run_events, schedule, some_time
@@ -15,7 +15,7 @@ from .shop_schema import TABLES
 from .truth import count
 
 # Importing these puts what they do at events into place.
-ACTORS = (accounts, orders, people)
+ACTORS = (accounts, delivery, orders, payments, people)
 
 # (event, how many a day at scale 1, whether the number follows the scale)
 EVERYDAY: tuple[tuple[str, float, bool, tuple[Any, ...]], ...] = (

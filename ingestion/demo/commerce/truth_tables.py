@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .company import Company
-from .orders import note_order
+from .open_orders import note_order
 from .truth import HISTORY_COLUMNS, Interval
 
 _INTERVAL = "valid_from text, valid_to text, is_deleted integer"

@@ -15,8 +15,9 @@ import requests
 from ingestion.demo.commerce import Fault, next_day, serving, simulate
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
-from ingestion.sources.accounts import client, listing, source
-from ingestion.sources.accounts.client import Client, Page
+from ingestion.readers.rest import client, listing, reader
+from ingestion.readers.rest.client import Client, Page
+from ingestion.sources.accounts.source import USERS
 from tests.crosswalks import identifiers
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects
 
@@ -96,7 +97,7 @@ def test_passing_trouble_is_waited_for(serve: Serve, warehouse: Target, monkeypa
         Fault("timeout", page=2, seconds=0.6),
     )
     monkeypatch.setenv("SOURCES__ACCOUNTS__TIMEOUT_SECONDS", "0.2")
-    monkeypatch.setattr(source, "Client", lambda **settings: Client(**settings, wait=waited.append))
+    monkeypatch.setattr(reader, "Client", lambda **settings: Client(**settings, wait=waited.append))
     load_source("accounts", warehouse, now)
     assert waited[:2] == [7.0, 0.0]
     assert len(waited) == 5
@@ -306,6 +307,6 @@ def test_retry_after(header: str, seconds: float | None) -> None:
 
 
 def test_api_that_asks_to_wait_long() -> None:
-    asked = Client("http://accounts.test", "t", 200, 1, 3)
+    asked = Client("accounts", USERS, "http://accounts.test", "t", 200, 1, 3)
     with pytest.raises(SourceError, match="asks to wait 3,600 seconds"):
         asked._seconds(0, 3600.0)

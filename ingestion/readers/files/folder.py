@@ -15,6 +15,7 @@ from dlt.common.storages.fsspec_filesystem import MTIME_DISPATCH, fsspec_from_co
 
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError, first_line
+from ingestion.readers.settings import variable
 
 _CHUNK = 1 << 20
 
@@ -36,8 +37,9 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Folder:
-    """An opened folder; dlt says how it is reached."""
+    """A source's folder, opened; dlt says how it is reached."""
 
+    source: str
     url: str
     filesystem: Any
 
@@ -47,24 +49,24 @@ def microseconds(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-def open_folder(url: str) -> Folder:
-    """Open a folder by its path, `file://` URL or the URL of an object store, with dlt's own settings for it.
+def open_folder(source: str, url: str) -> Folder:
+    """Open a source's folder by its path, `file://` URL or the URL of an object store, with dlt's own settings for it.
 
     Raises:
         SourceError: there is no such folder, or what reads that kind of store isn't installed or lets nobody in.
     """
     try:
-        configuration = resolve_configuration(FilesystemConfiguration(bucket_url=url), sections=("sources", "retail"))
+        configuration = resolve_configuration(FilesystemConfiguration(bucket_url=url), sections=("sources", source))
         filesystem, path = fsspec_from_config(configuration)
         there = configuration.protocol != "file" or filesystem.isdir(path)
     except Exception as error:
         raise SourceError(
-            f"retail: {url} can't be opened: {first_line(error)}; check SOURCES__RETAIL__BUCKET_URL and "
-            "SOURCES__RETAIL__CREDENTIALS__…"
+            f"{source}: {url} can't be opened: {first_line(error)}; check {variable(source, 'bucket_url')} and "
+            f"{variable(source, 'credentials')}__…"
         ) from error
     if not there:
-        raise SourceError(f"retail: there is no folder {url}: check SOURCES__RETAIL__BUCKET_URL")
-    return Folder(url, filesystem)
+        raise SourceError(f"{source}: there is no folder {url}: check {variable(source, 'bucket_url')}")
+    return Folder(source, url, filesystem)
 
 
 def list_files(folder: Folder, pattern: str) -> list[Delivered]:
@@ -77,7 +79,8 @@ def list_files(folder: Folder, pattern: str) -> list[Delivered]:
         items = list(glob_files(folder.filesystem, folder.url, pattern))
     except Exception as error:
         raise SourceError(
-            f"retail: the files in {folder.url} can't be listed: {first_line(error)}; check that it may be read"
+            f"{folder.source}: the files in {folder.url} can't be listed: {first_line(error)}; "
+            "check that it may be read"
         ) from error
     found = [
         Delivered(item["relative_path"], item["file_url"], item["size_in_bytes"], _utc(item["modification_date"]))
@@ -104,9 +107,9 @@ def copy_file(folder: Folder, file: Delivered, to: Path) -> str | None:
             while chunk := copy.read(_CHUNK):
                 digest.update(chunk)
             if copy.tell() < file.size_bytes:
-                with filesystem.open(file.url, "rb") as source:
-                    source.seek(copy.tell())
-                    while chunk := source.read(_CHUNK):
+                with filesystem.open(file.url, "rb") as original:
+                    original.seek(copy.tell())
+                    while chunk := original.read(_CHUNK):
                         digest.update(chunk)
                         copy.write(chunk)
         now = filesystem.info(file.url)
@@ -115,8 +118,8 @@ def copy_file(folder: Folder, file: Delivered, to: Path) -> str | None:
         return None
     except Exception as error:
         raise SourceError(
-            f"retail: {file.name} can't be read: {first_line(error)}; check that it may be read. What was read is "
-            "kept, and the next load goes on from there"
+            f"{folder.source}: {file.name} can't be read: {first_line(error)}; check that it may be read. "
+            "What was read is kept, and the next load goes on from there"
         ) from error
     protocol = file.url.split("://", 1)[0]
     same = (now["size"], _utc(MTIME_DISPATCH[protocol](now) or file.modified_at)) == (file.size_bytes, file.modified_at)
@@ -126,9 +129,9 @@ def copy_file(folder: Folder, file: Delivered, to: Path) -> str | None:
     return None
 
 
-def copies_folder(target: Target, wanted: Sequence[Delivered]) -> Path:
-    """Where copies wait until their load is complete; those of versions that are no longer wanted are taken away."""
-    folder = target.folder / "pending" / "retail"
+def copies_folder(target: Target, source: str, wanted: Sequence[Delivered]) -> Path:
+    """Where a source's copies wait until their load is complete; those no longer wanted are taken away."""
+    folder = target.folder / "pending" / source
     folder.mkdir(parents=True, exist_ok=True)
     names = {copy_name(file) for file in wanted}
     for path in folder.iterdir():

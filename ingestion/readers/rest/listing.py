@@ -2,7 +2,7 @@
 
 A listing by page number shifts when it changes meanwhile. Records that are added come last and do no harm; where the
 total shrinks, records that have not been read moved to pages that have: the listing is then read again. What it
-means when a record moves from an earlier page to the end, `source.py` says.
+means when a record moves from an earlier page to the end, `reader.py` says.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestion.load.extracts import SourceError
-from ingestion.sources.accounts.client import Page
+from ingestion.readers.rest.client import Page
 
 LONGEST_AGE = 3600.0  # seconds for which pages of an interrupted load are used
-_ATTEMPTS = 3
+ATTEMPTS = 3
+
+
+class ShrinkingError(Exception):
+    """A listing shrank again and again while it was read."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ def fetch(get_page: Callable[[int], Page], folder: Path) -> Listing:
         folder: where the pages are kept; the caller removes it once they are loaded.
 
     Raises:
-        SourceError: a page can't be had, or the listing shrinks again and again while it is read.
+        SourceError: a page can't be had.
+        ShrinkingError: the listing shrank while it was read, as often as it was read.
     """
     stored = _stored(folder)
     if stored:
@@ -57,15 +61,13 @@ def fetch(get_page: Callable[[int], Page], folder: Path) -> Listing:
             listing = _read_on(get_page, folder, last)
             if listing:
                 return listing
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         listing = _read_on(get_page, folder, get_page(1))
         if listing:
             return listing
-    raise SourceError(
-        f"accounts: the listing shrank while it was read, {_ATTEMPTS} times; load again when fewer accounts are deleted"
-    )
+    raise ShrinkingError
 
 
 def _read_on(get_page: Callable[[int], Page], folder: Path, page: Page) -> Listing | None:

@@ -1,4 +1,4 @@
-"""One page of the API's listing, asked for until it comes.
+"""One page of an API's listing, asked for until it comes.
 
 Why this is not dlt's REST client: docs/decisions/rest-client.md.
 """
@@ -17,6 +17,8 @@ from typing import Any
 import requests
 
 from ingestion.load.extracts import SourceError, first_line
+from ingestion.readers.rest.endpoint import Endpoint
+from ingestion.readers.settings import variable
 
 LONGEST_WAIT = 300.0  # seconds; an API that asks for more is asked again by the next load
 _FIRST_WAIT, _LONGEST_BACKOFF = 0.5, 60.0
@@ -35,8 +37,10 @@ class Page:
 
 @dataclass(frozen=True)
 class Client:
-    """The API and how patiently it is asked. `wait` takes seconds; tests give one that doesn't."""
+    """A source's API and how patiently it is asked. `wait` takes seconds; tests give one that doesn't."""
 
+    source: str
+    endpoint: Endpoint
     base_url: str
     token: str
     page_size: int
@@ -45,15 +49,16 @@ class Client:
     wait: Callable[[float], None] = time.sleep
 
     def page(self, session: requests.Session, number: int, modified_since: str | None) -> Page:
-        """One page of the users modified at or after a time (ISO 8601), or of all.
+        """One page of the records modified at or after a time (ISO 8601), or of all.
 
         Raises:
             SourceError: the API doesn't answer, refuses, or answers with something else.
         """
-        query: dict[str, str | int] = {"page": number, "page_size": self.page_size}
+        endpoint = self.endpoint
+        query: dict[str, str | int] = {endpoint.page_parameter: number, endpoint.size_parameter: self.page_size}
         if modified_since:
-            query["modified_since"] = modified_since
-        return _read_page(self._get(session, "/v1/users", query), number)
+            query[endpoint.since_parameter] = modified_since
+        return _read_page(self.source, endpoint, self._get(session, endpoint.path, query), number)
 
     def _get(self, session: requests.Session, path: str, query: Mapping[str, str | int]) -> requests.Response:
         """A reply that is neither 429 nor 5xx, or none: what passes by itself is waited for."""
@@ -68,7 +73,8 @@ class Client:
                 trouble = f"it doesn't answer ({_kind(error)})"
             except requests.RequestException as error:
                 raise SourceError(
-                    f"accounts: {self.base_url} can't be asked: {first_line(error)}; check SOURCES__ACCOUNTS__BASE_URL"
+                    f"{self.source}: {self.base_url} can't be asked: {first_line(error)}; "
+                    f"check {variable(self.source, 'base_url')}"
                 ) from error
             else:
                 if response.status_code != 429 and response.status_code < 500:
@@ -78,8 +84,8 @@ class Client:
             if attempt + 1 < self.max_attempts:
                 self.wait(self._seconds(attempt, asked_to_wait))
         raise SourceError(
-            f"accounts: {self.base_url}{path} was asked {self.max_attempts} times, and {trouble}; "
-            "check that it runs and that SOURCES__ACCOUNTS__BASE_URL names it, then load again: what came is kept"
+            f"{self.source}: {self.base_url}{path} was asked {self.max_attempts} times, and {trouble}; check that it "
+            f"runs and that {variable(self.source, 'base_url')} names it, then load again: what came is kept"
         )
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -93,7 +99,8 @@ class Client:
             return random.uniform(0, min(_LONGEST_BACKOFF, _FIRST_WAIT * 2**attempt))
         if asked_to_wait > LONGEST_WAIT:
             raise SourceError(
-                f"accounts: the API asks to wait {asked_to_wait:,.0f} seconds; load again after that: what came is kept"
+                f"{self.source}: the API asks to wait {asked_to_wait:,.0f} seconds; "
+                "load again after that: what came is kept"
             )
         return asked_to_wait
 
@@ -113,17 +120,18 @@ def _retry_after(response: requests.Response) -> float | None:
         return None
 
 
-def _read_page(response: requests.Response, number: int) -> Page:
+def _read_page(source: str, endpoint: Endpoint, response: requests.Response, number: int) -> Page:
+    token = variable(source, "token")
     hint = {
-        401: "check SOURCES__ACCOUNTS__TOKEN",
-        403: "check that SOURCES__ACCOUNTS__TOKEN may list users",
+        401: f"check {token}",
+        403: f"check that {token} may list {endpoint.resource}",
     }.get(
         response.status_code,
-        "check that SOURCES__ACCOUNTS__BASE_URL is the API itself, not a page or a proxy before it",
+        f"check that {variable(source, 'base_url')} is the API itself, not a page or a proxy before it",
     )
     kind = response.headers.get("Content-Type", "no content type").split(";")[0]
     start = " ".join(response.text[:_START_SHOWN].split())
-    came = f"accounts: page {number} came back as {response.status_code} {kind}, starting '{start}'"
+    came = f"{source}: page {number} came back as {response.status_code} {kind}, starting '{start}'"
     if response.status_code != 200:
         raise SourceError(f"{came}; {hint}")
     try:
@@ -131,10 +139,12 @@ def _read_page(response: requests.Response, number: int) -> Page:
         reply = json.loads(response.content, parse_constant=str)
     except ValueError as error:
         raise SourceError(f"{came}, which is no whole JSON document; {hint}") from error
+    shape = endpoint.reply
     try:
-        page = Page(reply["data"], int(reply["page"]), int(reply["pages"]), int(reply["total"]))
+        page = Page(reply[shape.records], int(reply[shape.page]), int(reply[shape.pages]), int(reply[shape.total]))
     except (KeyError, TypeError, ValueError) as error:
-        raise SourceError(f"{came}, which lacks one of data, page, pages and total; {hint}") from error
+        lacking = f"{shape.records}, {shape.page}, {shape.pages} and {shape.total}"
+        raise SourceError(f"{came}, which lacks one of {lacking}; {hint}") from error
     if not isinstance(page.records, list) or page.number != number:
-        raise SourceError(f"{came}, which is not a list of users or is page {page.number}; {hint}")
+        raise SourceError(f"{came}, which is not a list of {endpoint.resource} or is page {page.number}; {hint}")
     return page

@@ -1,0 +1,54 @@
+"""What vanished between two versions of a file."""
+
+from __future__ import annotations
+
+from ingestion.load.extracts import Reader
+from ingestion.readers.files.layout import Layout
+from ingestion.sql import quoted
+
+
+def deletes(reader: Reader, layout: Layout) -> str:
+    """What vanishes between two versions of a period's file that follow each other, where one of the two is new.
+
+    To look at both sides of a new version, at the version before it and at the one after, makes the order of arrival
+    irrelevant: a version that arrives after its successor still ends where the successor lacks a record. A record
+    holds in a version where it keeps the contract; one that came back broken is gone, as the rejects say.
+    """
+    table = reader.contract.table(layout.records)
+    columns = ", ".join(quoted(name) for name in table.column_names)
+    key = ", ".join(quoted(name) for name in table.key)
+    period = quoted(layout.period)
+    return f"""
+        with all_versions as (
+            select {period}, _revision as revision, _effective_at as effective_at, false as is_new
+            from {reader.complete(layout.files)}
+            union all
+            select {period}, revision, modified_at, true from versions where fault is null
+        ),
+        neighbours as (
+            select {period}, revision as earlier, is_new,
+                lead(revision) over successors as later,
+                lead(effective_at) over successors as later_at,
+                lead(is_new) over successors as later_is_new
+            from all_versions
+            window successors as (partition by {period} order by revision)
+        ),
+        pairs as (select * from neighbours where later is not null and (is_new or later_is_new)),
+        known_records as (
+            select {columns}, _revision from {reader.complete(layout.records)}
+            where _operation = 'U' and {period} in (select {period} from pairs)
+        ),
+        all_records as (select * from known_records union all select {columns}, _revision from good),
+        before as (
+            select all_records.*, later, later_at from all_records
+            inner join pairs on pairs.{period} = all_records.{period} and earlier = _revision
+        ),
+        after as (
+            select {key}, later from all_records
+            inner join pairs using ({period}) where later = _revision
+        )
+        select {columns}, 'D' as _operation, later as _revision, later_at as _effective_at
+        from before anti join after using ({key}, later)
+        except all
+        select {columns}, _operation, _revision, _effective_at from {reader.complete(layout.records)}
+        where _operation = 'D' and {period} in (select {period} from pairs)"""

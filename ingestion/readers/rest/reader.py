@@ -1,0 +1,144 @@
+"""What was modified since the last load, as an extract: its settings, its listing, its cursor."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
+
+import requests
+
+from ingestion.load.extracts import Extract, Reader, SourceError
+from ingestion.readers.rest.client import Client
+from ingestion.readers.rest.endpoint import Endpoint
+from ingestion.readers.rest.listing import ATTEMPTS, Listing, ShrinkingError, fetch, pending_folder
+from ingestion.readers.settings import setting, variable
+from ingestion.sql import literal, quoted
+
+_BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
+
+
+def is_configured(source: str) -> bool:
+    """Whether SOURCES__<SOURCE>__BASE_URL (or its place in .dlt) is set."""
+    return bool(setting(source, "base_url"))
+
+
+def _client(source: str, endpoint: Endpoint) -> Client:
+    token = setting(source, "token", secret=True)
+    if not token:
+        raise SourceError(f"{source}: {variable(source, 'token')} is not set: set it to the API's token")
+    return Client(
+        source=source,
+        endpoint=endpoint,
+        base_url=str(setting(source, "base_url")),
+        token=str(token),
+        page_size=int(setting(source, "page_size", 200)),
+        timeout_seconds=float(setting(source, "timeout_seconds", 30)),
+        max_attempts=int(setting(source, "max_attempts", 6)),
+    )
+
+
+def extract(reader: Reader, endpoint: Endpoint, fields: Mapping[str, str]) -> Extract:
+    """The records modified since the last load, less a lag in which records may have come late.
+
+    Args:
+        reader: what the source gets to work with.
+        endpoint: the listing.
+        fields: for each column of the table's contract, the field of a record that it comes from.
+
+    Raises:
+        SourceError: the API doesn't answer, refuses, or answers with something else than a listing.
+    """
+    source = reader.contract.name
+    client = _client(source, endpoint)
+    lag = timedelta(minutes=float(setting(source, "lag_minutes", 60)))
+    cursor = json.loads(reader.cursors.get(endpoint.resource) or "{}").get("modified_at")
+    # In whole seconds, which is what the API is asked in: what is asked for is what is compared.
+    since = (datetime.fromisoformat(cursor) - lag).replace(microsecond=0, tzinfo=UTC) if cursor else None
+    listing = _listing(reader, client, since.strftime("%Y-%m-%dT%H:%M:%SZ") if since else None)
+    _read(reader, endpoint, listing)
+    return Extract(
+        table=reader.contract.table(endpoint.resource),
+        relation=_relation(reader, endpoint, fields),
+        source_count=listing.total,
+        cursor=json.dumps({"modified_at": _next_cursor(reader, cursor)}),
+        compare_since=since or _BEGINNING,
+        notes=_new_fields(reader, endpoint, fields.values()),
+    )
+
+
+def _listing(reader: Reader, client: Client, modified_since: str | None) -> Listing:
+    """The pages of what was modified, from the API or from a load that was interrupted; gone once they are loaded."""
+    # By resource: a source's second listing neither takes the first one's pages away nor takes them for its own.
+    parent = reader.target.folder / "pending" / client.source / client.endpoint.resource
+    folder = pending_folder(parent, client.base_url, client.page_size, modified_since)
+    try:
+        with requests.Session() as session:
+            listing = fetch(lambda number: client.page(session, number, modified_since), folder)
+    except ShrinkingError as error:
+        raise SourceError(
+            f"{client.source}: the listing shrank while it was read, {ATTEMPTS} times; "
+            f"load again when fewer {client.endpoint.entities} are deleted"
+        ) from error
+    reader.on_complete.append(lambda: shutil.rmtree(parent, ignore_errors=True))
+    return listing
+
+
+def _read(reader: Reader, endpoint: Endpoint, listing: Listing) -> None:
+    """Read the pages as the temporary table `listed`: each record as JSON, its id, and when it was modified."""
+    files = ", ".join(literal(str(path)) for path in listing.pages)
+    reader.connection.execute(f"""
+        create or replace temp table listed as
+        select json as record, json ->> {_path(endpoint.id)} as id,
+            try_cast(json ->> {_path(endpoint.modified_at)} as timestamptz) as updated_at
+        from read_ndjson_objects([{files}])""")
+    reader.connection.execute("update listed set updated_at = null where not isfinite(updated_at)")
+
+
+def _path(name: str) -> str:
+    """A field's JSON path, as a literal."""
+    return literal(f"$.{name}")
+
+
+def _relation(reader: Reader, endpoint: Endpoint, fields: Mapping[str, str]) -> str:
+    # Values of any JSON type come as their text, so that nothing is guessed and the contract judges them all.
+    values = ", ".join(
+        f"nullif(cast(record -> {_path(name)} as varchar), 'null') as {quoted(column)}"
+        if name in endpoint.documents
+        else f"record ->> {_path(name)} as {quoted(column)}"
+        for column, name in fields.items()
+    )
+    return f"""(
+        select {values}, 'U' as _operation, epoch_us(updated_at) as _revision,
+            coalesce(timezone('UTC', updated_at), {reader.observed}) as _effective_at
+        from (select record, updated_at as updated from listed) as l(record, updated_at))"""
+
+
+def _next_cursor(reader: Reader, cursor: str | None) -> str | None:
+    """The newest change that this listing can vouch for, in UTC.
+
+    A time in the future would keep later changes from being asked for: it doesn't count. A record that was changed
+    while the listing was read appears twice, first as it was; the records after its first place moved up by one, and
+    one of them may have slipped from a page not read yet to a page read before. It was changed no earlier than that
+    record's old time: the next load asks from there.
+    """
+    row = reader.connection.execute(f"""
+        with moved as (
+            select min(updated_at) as first_at from listed group by id having count(distinct updated_at) > 1
+        )
+        select timezone('UTC', least(max(updated_at), (select min(first_at) from moved)))
+        from listed where updated_at <= timezone('UTC', {reader.observed})""").fetchone()
+    newest: datetime | None = row[0] if row else None
+    return newest.isoformat(sep=" ") if newest else cursor
+
+
+def _new_fields(reader: Reader, endpoint: Endpoint, known: Collection[str]) -> tuple[str, ...]:
+    rows = reader.connection.execute("""
+        select distinct unnest(json_keys(record)) as field from listed where json_type(record) = 'OBJECT' order by field
+        """).fetchall()
+    new = [str(row[0]) for row in rows if row[0] not in known]
+    if not new:
+        return ()
+    source = reader.contract.name
+    return (f"{source}: {endpoint.resource} have a new field {', '.join(new)}, which the contract doesn't know",)
