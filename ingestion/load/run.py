@@ -24,7 +24,8 @@ def configured_sources(project: Path) -> list[str]:
 def reader_of(contract: Source) -> ModuleType:
     """What reads a source: the reader that its contract names, else the source's own package.
 
-    A reader is named by its place in ingestion/readers, such as `sql`; one that lies elsewhere by its module's full name.
+    A reader is named by its place in ingestion/readers, such as `sql`; one that lies elsewhere by its module's
+    full name.
     It has `extracts(reader)`, an ExtractFunction, and `is_configured(source)`.
 
     Raises:
