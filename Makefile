@@ -131,11 +131,11 @@ take-column: setup ## Take a new column of a source over: contract, staging, his
 		$(if $(findstring command,$(origin AS)),--as "$(AS)") $(if $(PRIVACY),--privacy "$(PRIVACY)") \
 		$(if $(MODEL),--model $(MODEL)) $(if $(TRACK),--track)
 
-test: setup-dev setup-bi ## Everything: Python tests, dbt on DuckDB and on a real Postgres
+test: setup-dev $(if $(ONLY),,setup-bi) ## Everything: Python tests, dbt on DuckDB and on a real Postgres (ONLY=tiny: the mechanism alone)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -rs --durations=15 --durations-min=10 \
-		$(PYTEST_ARGS)
+		$(PYTEST_ARGS) $(if $(ONLY),tests/$(ONLY))
 
-prove: setup-dev ## Try to break the promises: kills, paths, real days, readers, planted faults (takes its time; SEED=… again)
+prove: setup-dev ## Try to break the promises: kills, paths, readers, planted faults; DOMAIN=commerce: on it too, real data included (SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED)) $(if $(DOMAIN),--domain $(DOMAIN))
 
 infra-up: setup ## A production Postgres on this machine: primary, replica, pooler, backups (INFRA_DIR, INFRA_PORT)

@@ -55,7 +55,7 @@ def _postgres(folder: Path) -> Iterator[Callable[[str], dict[str, str]]]:
 
 
 def _domain(name: str) -> ModuleType:
-    """What a domain has of its own to prove: `World`, and `prove(folder, database, number, tally, say)`."""
+    """What a domain has of its own to prove: `World`, and `prove(folder, database, number, tally, say, short)`."""
     return importlib.import_module(f"tests.{name}.proof")
 
 
@@ -68,6 +68,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=6, help="paths on DuckDB; a third of it on Postgres")
     parser.add_argument("--kills", type=int, default=12, help="kills on each engine")
     parser.add_argument("--domain", default=None, help="prove it on this domain too, and what is true of it alone")
+    parser.add_argument("--short", action="store_true", help="of what is true of the domain alone, a short part")
     parser.add_argument("--plan", default=None, help="follow this one path on DuckDB, as JSON: [[step, number], ...]")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
@@ -128,7 +129,8 @@ def _prove(
                          number, asked, tally, say)  # fmt: skip
         if asked.domain and "domain" in parts:
             say(f"what is true of {asked.domain}")
-            _domain(asked.domain).prove(folder / "domain", database("domain"), number, tally, say)
+            proof = _domain(asked.domain)
+            proof.prove(folder / "domain", database("domain"), number, tally, say, short=asked.short)
     if "mutations" in parts:
         say("mutations")
         prove_mutations(folder / "mutations", tally, lambda line: print(line, flush=True))

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,7 +31,7 @@ from warehouse.build.build import Request
 from warehouse.database import Database, open_database
 
 PROJECT = PROJECT_ROOT / "tests" / "tiny" / "project"
-COLUMNS = {"members": ("id", "email", "tier"), "visits": ("id", "member_id", "visited_at", "amount")}
+COLUMNS = {"members": ("id", "email", "town", "tier"), "visits": ("id", "member_id", "visited_at", "amount")}
 BEGINNING, END = datetime(1900, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001 (times of raw are UTC without a zone)
 LONDON = ZoneInfo("Europe/London")
 
@@ -84,7 +84,7 @@ class Club:
 
     def member(self, record: int, at: str, tier: str = "bronze", operation: str = "U", **more: Any) -> Version:
         """Something is known of a member from a time on."""
-        values = {"email": f"member{record}@example.com", "tier": tier, **more}
+        values = {"email": f"member{record}@example.com", "town": f"Town {record}", "tier": tier, **more}
         return self._happened("members", record, at, values, operation)
 
     def visit(
@@ -241,7 +241,7 @@ def expected(versions: Sequence[Version]) -> Published:
     }
     members: Rows = Counter()
     for record, intervals in histories.items():
-        for tier, _, start, end, is_deleted in intervals:
+        for tier, start, end, is_deleted in intervals:
             members[(record, tier, start, end, is_deleted, False)] += 1
     visits: Rows = Counter()
     days: dict[date, tuple[int, Decimal]] = {}
@@ -256,7 +256,7 @@ def expected(versions: Sequence[Version]) -> Published:
         moment, amount = _time(values["visited_at"]), Decimal(values["amount"])
         member = values["member_id"]
         tier = "unknown" if member is None else None
-        for tier_then, _, start, end, _ in histories.get(member, []):
+        for tier_then, start, end, _ in histories.get(member, []):
             if start <= moment < end:
                 tier = tier_then
         day = moment.replace(tzinfo=ZoneInfo("UTC")).astimezone(LONDON).date()
@@ -266,13 +266,15 @@ def expected(versions: Sequence[Version]) -> Published:
     return Published(members, visits, Counter((day, *figures) for day, figures in days.items()))
 
 
-def _intervals(log: Sequence[Version]) -> list[tuple[str, str, datetime, datetime, bool]]:
-    """The history of one member: (tier, email, from, to, deleted); neighbours that say the same are one."""
-    states: list[tuple[str, str, datetime, bool]] = []
+def _intervals(log: Sequence[Version]) -> list[tuple[str, datetime, datetime, bool]]:
+    """The history of one member: (tier, from, to, deleted); neighbours that say the same of them are one."""
+    states: list[Version] = []
     for version in log:
-        values = dict(version.values)
-        state = (values["tier"], values["email"], version.operation == "D")
-        if not states or (states[-1][0], states[-1][1], states[-1][3]) != state:
-            states.append((state[0], state[1], version.moment if states else BEGINNING, state[2]))
-    ends = [*(after[2] for _, after in pairwise(states)), END]
-    return [(tier, email, start, end, gone) for (tier, email, start, gone), end in zip(states, ends, strict=True)]
+        said = (version.values, version.operation)
+        if not states or (states[-1].values, states[-1].operation) != said:
+            states.append(version)
+    begins = [BEGINNING, *(each.moment for each in states[1:])]
+    return [
+        (dict(each.values)["tier"], start, end, each.operation == "D")
+        for each, start, end in zip(states, begins, [*begins[1:], END], strict=True)
+    ]

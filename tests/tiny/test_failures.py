@@ -27,6 +27,20 @@ def test_a_failing_test_publishes_nothing(grown: Club) -> None:
     assert grown.published() == before
 
 
+@both_engines
+def test_a_source_that_can_not_be_read_leaves_the_last_generation(grown: Club) -> None:
+    before = grown.published()
+    grown.visit(61, "02-02 10:00", 4)
+    grown.deliver()
+    elsewhere = grown.delivered.rename(grown.delivered.with_name("elsewhere"))
+    with pytest.raises(BuildError, match="club: there is no folder"):
+        grown.build()
+    assert grown.published() == before
+    elsewhere.rename(grown.delivered)
+    grown.build()
+    assert grown.published() == grown.expected() != before
+
+
 def test_two_at_once_refuse(grown: Club, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A build beside another one, and a load by hand beside it."""
     running_elsewhere = "another build of this warehouse is running"

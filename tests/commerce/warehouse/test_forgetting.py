@@ -12,20 +12,19 @@ import pytest
 from ingestion.destination.target import current_target
 from ingestion.privacy.tombstones import read_tombstones
 from tests.commerce.warehouse.small_shop import SmallShop, account, user_id
-from tests.commerce.warehouse.test_history_builds import ENGINES_OF_BATTERY
 from tests.crosswalks import identifiers
 from warehouse.build import redaction
 from warehouse.errors import BuildError
 from warehouse.ops.backup import back_up, restore
 from warehouse.people.forgetting import forget
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.battery]
 
 EVE = {"email": "eve@example.com", "first_name": "Evelyn", "last_name": "Poe"}
 DOT = {"email": "dot@example.com", "first_name": "Dorothy", "last_name": "Poe"}
 
 
-@pytest.fixture(params=ENGINES_OF_BATTERY)
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
 def shop(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallShop:
     """Two people with the same family name, each with an order, an account and a reject; built and published twice."""
     monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "test unit_test")

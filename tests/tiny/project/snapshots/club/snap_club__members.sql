@@ -1,6 +1,6 @@
 {% snapshot snap_club__members %}
 
-    {{ config(unique_key='member_id', check_cols=['email_token', 'tier']) }}
+    {{ config(unique_key='member_id', check_cols=['email_token', 'town', 'tier']) }}
 
     select * from {{ ref('stg_club__members') }}
 

@@ -1,6 +1,8 @@
 with versions as (
     select
         member_id,
+        email_token,
+        town,
         tier,
         valid_from,
         valid_to,
@@ -23,6 +25,8 @@ members as (
     union all
     select
         member_id,
+        cast(null as {{ dbt.type_string() }}) as email_token,
+        cast(null as {{ dbt.type_string() }}) as town,
         cast(null as {{ dbt.type_string() }}) as tier,
         {{ beginning_of_time() }} as valid_from,
         {{ end_of_time() }} as valid_to,
@@ -39,7 +43,7 @@ keyed as (
     from members
     union all
     select
-        {{ unknown_key() }}, {{ unknown_key() }}, null, 'unknown', {{ beginning_of_time() }}, {{ end_of_time() }}, false, false
+        {{ unknown_key() }}, {{ unknown_key() }}, null, null, null, 'unknown', {{ beginning_of_time() }}, {{ end_of_time() }}, false, false
 )
 
 select
@@ -47,6 +51,8 @@ select
     member_key,
     {{ surrogate_key(["'source'", "'club'"]) }} as source_key,
     cast(member_id as bigint) as member_id,
+    email_token,
+    town,
     tier,
     valid_from,
     valid_to,

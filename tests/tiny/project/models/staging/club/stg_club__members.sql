@@ -7,6 +7,7 @@ renamed as (
     select
         id as member_id,
         email as email_token,
+        town,
         lower(trim(tier)) as tier,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,
