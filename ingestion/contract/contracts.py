@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from ingestion.domains import source_ids
 from ingestion.project import PROJECT_ROOT
 
 # The metadata that ingestion writes into every row of raw, in this order, after the contract's columns.
@@ -214,9 +215,12 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
 
 
 def source_names(project: Path = PROJECT_ROOT) -> list[str]:
-    """All sources that are loaded from elsewhere and have a contract, in alphabetical order."""
-    found = (path.parent.name for path in (project / "models" / "staging").glob("*/_*__sources.yml"))
-    return sorted(name for name in found if name != OWN_SOURCE)
+    """The sources that are loaded from elsewhere, in alphabetical order: those that a domain that is on reads.
+
+    Raises:
+        ConfigurationError: DOMAINS names a domain that isn't there.
+    """
+    return source_ids(project)
 
 
 def read_contracts(project: Path = PROJECT_ROOT) -> list[Source]:
