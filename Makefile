@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -98,6 +98,9 @@ publish: setup ## Publish what `make build HOLD=1` held back
 
 rollback: setup ## Give readers the generation before, while no later build has begun
 	@$(BIN)/python -m warehouse rollback
+
+retire: setup ## Take a domain from readers, in a publish of its own; raw and history stay: DOMAIN=commerce
+	@$(BIN)/python -m warehouse retire "$(DOMAIN)"
 
 rebuild-history: setup ## Compute all snapshots from raw anew, and say whether anything differs
 	@$(BIN)/python -m warehouse rebuild-history

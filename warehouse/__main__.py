@@ -22,6 +22,7 @@ from warehouse.people.extract import extract_tenant
 from warehouse.people.forgetting import forget
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
+from warehouse.publish.retire import retire
 from warehouse.reading.docs import check_freshness, write_docs
 from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query
@@ -45,6 +46,8 @@ def main() -> int:
     commands.add_parser("diff", help="what publishing would change: rows and columns, table by table")
     commands.add_parser("publish", help="publish the generation that `build --hold` held back")
     commands.add_parser("rollback", help="give readers the generation before")
+    retiring = commands.add_parser("retire", help="take a domain from readers; raw and history stay")
+    retiring.add_argument("domain")
     filling = commands.add_parser("backfill", help="compute the facts of some days again, test, publish")
     filling.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
     filling.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
@@ -116,6 +119,8 @@ def main() -> int:
             build(target, Request(backfill=(arguments.first, arguments.last)), _say)
         elif arguments.command == "rebuild-history":
             rebuild_history(target, _say)
+        elif arguments.command == "retire":
+            retire(target, arguments.domain, _say)
         elif arguments.command == "rollback":
             roll_back_build(target, _say)
         elif arguments.command == "next-day":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from ingestion.destination.target import Target
 from ingestion.project import PROJECT_ROOT
@@ -31,6 +33,29 @@ def clone(tmp_path: Path) -> Target:
         else:
             shutil.copyfile(PROJECT_ROOT / part, root / part)
     return Target("dev", "duckdb", tmp_path / "warehouse", project=root)
+
+
+OF_DOMAINS = ("models/intermediate", "models/marts", "macros/domains", "seeds", "tests/data")
+OF_SOURCES = ("models/staging", "macros/staging", "snapshots")
+
+
+def without_domains(project: Path) -> None:
+    """Delete all domains' and sources' folders, and empty the list, as somebody would who has no use for them."""
+    for folders, kept in ((OF_DOMAINS, {"core"}), (OF_SOURCES, {"runs"})):
+        for each in [each for folder in folders for each in (project / folder).iterdir()]:
+            if each.is_dir() and each.name not in kept:
+                shutil.rmtree(each)
+            elif not each.is_dir() and each.parent.name in ("domains", "staging"):
+                each.unlink()
+    edit_list(project, {})
+
+
+def edit_list(project: Path, entries: dict[str, Any]) -> None:
+    """Replace the list of domains."""
+    file = project / "dbt_project.yml"
+    read = yaml.safe_load(file.read_text(encoding="utf-8"))
+    read["vars"]["domains"] = entries
+    file.write_text(yaml.safe_dump(read, sort_keys=False), encoding="utf-8")
 
 
 def edit(file: Path, old: str, new: str) -> None:
