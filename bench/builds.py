@@ -141,8 +141,7 @@ class Warehouse:
         models = published_models(manifest, self.target)
         schemas = sorted({schema for schema, _ in models.values()})
         with open_database(self.target) as database:
-            ledger.begin(database, manifest)
-            begin_schemas(database, schemas, models)
+            begin_schemas(database, schemas, ledger.begin(database, manifest))
         dbt_started = time.perf_counter()
         outcome = dbt.run(self.target, ["build", *(["--full-refresh"] if full else []), *WITHOUT_TESTS], manifest)
         dbt_seconds = time.perf_counter() - dbt_started

@@ -32,13 +32,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Domain:
-    """An entry of the list. `sources`: the names of those that it reads."""
+    """An entry of the list.
+
+    sources: the names of those that it reads.
+    example: a question that its marts answer, in SQL.
+    """
 
     name: str
     label: str
     owner: str
     sources: tuple[str, ...]
     published: bool
+    example: str = ""
 
 
 def listed(project: Path = PROJECT_ROOT) -> list[Domain]:
@@ -50,6 +55,7 @@ def listed(project: Path = PROJECT_ROOT) -> list[Domain]:
             str(entry.get("owner", "")),
             tuple(sorted(entry.get("sources") or ())),
             bool(entry.get("published", True)),
+            str(entry.get("example", "")),
         )
         for name, entry in sorted(variables(project).get("domains", {}).items())
     ]

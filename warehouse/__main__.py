@@ -53,7 +53,7 @@ def main() -> int:
     filling.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
     commands.add_parser("rebuild-history", help="compute all snapshots from raw anew, and compare")
     following = commands.add_parser("follow", help="load, build, publish, and begin again, until Ctrl-C")
-    following.add_argument("source", nargs="?", default="shop")
+    following.add_argument("source", nargs="?", default="", help="which; the only one unless given")
     following.add_argument("--seconds", type=float, default=5.0, help="how long to wait where nothing came")
     following.add_argument("--batches", type=int, default=None, help="end after so many were published")
     day = commands.add_parser("next-day", help="the demo: simulate one more day and build it on top")

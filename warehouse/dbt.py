@@ -119,7 +119,7 @@ def run(
     *,
     published: bool = False,
 ) -> Outcome:
-    """Run a dbt command, such as `["build", "--select", "stg_shop__users+"]`.
+    """Run a dbt command, such as `["build", "--select", "dim_sources+"]`.
 
     Args:
         target: the warehouse.

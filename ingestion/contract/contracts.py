@@ -189,7 +189,7 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
     """Read one source's contract.
 
     Args:
-        source: the source's name, such as `shop`.
+        source: the source's name.
         project: the project's folder.
 
     Raises:

@@ -8,7 +8,7 @@ import dlt
 
 
 def variable(source: str, name: str) -> str:
-    """The environment variable that sets `name` for a source, such as SOURCES__SHOP__CREDENTIALS."""
+    """The environment variable that sets `name` for a source, such as SOURCES__<SOURCE>__CREDENTIALS."""
     return f"SOURCES__{source.upper()}__{name.upper()}"
 
 

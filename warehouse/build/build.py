@@ -76,7 +76,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     manifest = dbt.parse(target)
     models, declared = published_models(manifest, target), declared_access(manifest, target)
     with open_database(target) as database:
-        code = ledger.unit_tested_code(manifest, ledger.begin(database, manifest))
+        relations = ledger.begin(database, manifest)
+        code = ledger.unit_tested_code(manifest, relations)
         are_unit_tested = ledger.are_unit_tested(database, code)
         forced = request.full or request.select or request.backfill
         if not forced and ledger.is_up_to_date(database, list(models)):
@@ -91,7 +92,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
             )
             return 0
         ledger.begin_generation(database)
-        begin_schemas(database, _schemas(models), models)
+        begin_schemas(database, _schemas(models), relations)
         asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
         audited(database, run.command, json.dumps(asked))
     if request.backfill:

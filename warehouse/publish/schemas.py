@@ -48,7 +48,7 @@ def _has_tables(database: Database, schema: str) -> bool:
 
 
 def begin_schemas(database: Database, schemas: Iterable[str], relations: Iterable[str]) -> None:
-    """Have the next generation hold these schemas, and know of these relations, and of no others.
+    """Have the next generation hold these schemas, and its ledger know of these relations, and of no others.
 
     Something may be left of a domain that is off: from the generation before last, which the build works in, or from a
     build that failed.

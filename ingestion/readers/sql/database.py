@@ -185,7 +185,7 @@ def _option(value: str) -> str:
 
 
 def _sqlite_path(source: str, path: str) -> Path:
-    """The file that a URL's path names: `sqlite:////data/shop.sqlite` is absolute, with three slashes it's relative."""
+    """The file that a URL's path names: `sqlite:////data/a.sqlite` is absolute, with three slashes it's relative."""
     file = Path(unquote(path).removeprefix("/"))
     if not file.exists():
         raise SourceError(f"{source}: there is no SQLite file at {file}: check {variable(source, 'credentials')}")
