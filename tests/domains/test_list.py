@@ -12,7 +12,7 @@ from ingestion.contract.contracts import source_names
 from ingestion.destination.target import ConfigurationError, Target
 from ingestion.domains import domains, listed, named_sources
 from ingestion.project import PROJECT_ROOT
-from tests.domains.conftest import edit
+from tests.domains.clones import edit
 from warehouse import dbt, ledger
 from warehouse.project.parts import ignored, what_is_off_ignored
 
