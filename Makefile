@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -38,6 +38,7 @@ help: ## What can be asked for
 	@echo "  SELECT='<model>+'         build a part, in dbt's words; publishes nothing"
 	@echo "  FULL=1                    build everything from raw again"
 	@echo "  HOLD=1                    build and test, but publish nothing yet"
+	@echo "  DOMAINS=<domain>,…        which domains are on, instead of those that dbt_project.yml publishes; none where empty"
 	@echo "  DAYS=730 SCALE=1.0        the simulated company: how long and how big"
 	@echo "  WAREHOUSE_DIR=data        where DuckDB's files lie"
 	@echo
@@ -98,6 +99,9 @@ publish: setup ## Publish what `make build HOLD=1` held back
 
 rollback: setup ## Give readers the generation before, while no later build has begun
 	@$(BIN)/python -m warehouse rollback
+
+new-domain: setup ## Lay out a domain that builds, with nothing in it yet: NAME=<domain>
+	@$(BIN)/python -m warehouse new-domain "$(NAME)"
 
 retire: setup ## Take a domain from readers, in a publish of its own; raw and history stay: DOMAIN=<domain>
 	@$(BIN)/python -m warehouse retire "$(DOMAIN)"

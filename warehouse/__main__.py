@@ -22,6 +22,7 @@ from warehouse.people.extract import extract_tenant
 from warehouse.people.forgetting import forget
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
+from warehouse.project.new_domain import lay_out
 from warehouse.publish.retire import retire
 from warehouse.reading.docs import check_freshness, write_docs
 from warehouse.reading.export import Wanted, export
@@ -46,6 +47,8 @@ def main() -> int:
     commands.add_parser("diff", help="what publishing would change: rows and columns, table by table")
     commands.add_parser("publish", help="publish the generation that `build --hold` held back")
     commands.add_parser("rollback", help="give readers the generation before")
+    laying = commands.add_parser("new-domain", help="lay out a domain: its folders, and its entry in the list")
+    laying.add_argument("name")
     retiring = commands.add_parser("retire", help="take a domain from readers; raw and history stay")
     retiring.add_argument("domain")
     filling = commands.add_parser("backfill", help="compute the facts of some days again, test, publish")
@@ -104,6 +107,9 @@ def main() -> int:
                 arguments.column, arguments.type, arguments.description, arguments.alias, arguments.privacy
             )
             take_column(PROJECT_ROOT, new, _say, arguments.model, arguments.track)
+            return 0
+        if arguments.command == "new-domain":
+            lay_out(PROJECT_ROOT, arguments.name, _say)
             return 0
         target = current_target()
         if arguments.command == "build":

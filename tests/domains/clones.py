@@ -11,7 +11,7 @@ import yaml
 from warehouse.project.parts import OF_DOMAINS, OF_SOURCES
 
 
-def without_domains(project: Path) -> None:
+def without_domains(project: Path, keep_list: bool = False) -> None:
     """Delete all domains' and sources' folders, and empty the list, as somebody would who has no use for them."""
     for folders, kept in ((OF_DOMAINS, {"core"}), (OF_SOURCES, {"runs"})):
         for each in [each for folder in folders for each in (project / folder).iterdir()]:
@@ -19,7 +19,8 @@ def without_domains(project: Path) -> None:
                 shutil.rmtree(each)
             elif not each.is_dir() and each.parent.name in ("domains", "staging"):
                 each.unlink()
-    edit_list(project, {})
+    if not keep_list:
+        edit_list(project, {})
 
 
 def edit_list(project: Path, entries: dict[str, Any]) -> None:
