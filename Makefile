@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -35,20 +35,21 @@ help: ## What can be asked for
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo
 	@echo "  TARGET=dev|prod|sandbox   DuckDB files (the default), Postgres, or your own schemas on that Postgres"
-	@echo "  SELECT='fct_sales+'       build a part, in dbt's words; publishes nothing"
+	@echo "  SELECT='<model>+'         build a part, in dbt's words; publishes nothing"
 	@echo "  FULL=1                    build everything from raw again"
 	@echo "  HOLD=1                    build and test, but publish nothing yet"
+	@echo "  DOMAINS=<domain>,…        which domains are on, instead of those that dbt_project.yml publishes; none where empty"
 	@echo "  DAYS=730 SCALE=1.0        the simulated company: how long and how big"
 	@echo "  WAREHOUSE_DIR=data        where DuckDB's files lie"
 	@echo
-	@echo "  make export MART=commerce.fct_sales FORMAT=parquet   or csv, xlsx, json"
+	@echo "  make export MART=<schema>.<table> FORMAT=parquet   or csv, xlsx, json"
 	@echo "  WHERE=… COLUMNS=a,b       which rows and columns"
 	@echo "  FOLDER=exports AS_IS=1    where to; leave texts of a CSV file that spreadsheets take for formulas"
 	@echo
-	@echo "  make take-column COLUMN=shop.orders.channel_code TYPE=text DESCRIPTION='Where it was sold.'"
-	@echo "  AS=channel_id             another name in staging"
+	@echo "  make take-column COLUMN=<source>.<table>.<column> TYPE=text DESCRIPTION='Where it was sold.'"
+	@echo "  AS=<name>                 another name in staging"
 	@echo "  PRIVACY=none              or direct_identifier, quasi_identifier, sensitive"
-	@echo "  MODEL=stg_shop__orders    which staging models get it, where several read the table"
+	@echo "  MODEL=<staging model>     which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
 # Four sets of requirements, of which each holds the ones before it: one that holds more will do.
@@ -99,6 +100,12 @@ publish: setup ## Publish what `make build HOLD=1` held back
 rollback: setup ## Give readers the generation before, while no later build has begun
 	@$(BIN)/python -m warehouse rollback
 
+new-domain: setup ## Lay out a domain that builds, with nothing in it yet: NAME=<domain>
+	@$(BIN)/python -m warehouse new-domain "$(NAME)"
+
+retire: setup ## Take a domain from readers, in a publish of its own; raw and history stay: DOMAIN=<domain>
+	@$(BIN)/python -m warehouse retire "$(DOMAIN)"
+
 rebuild-history: setup ## Compute all snapshots from raw anew, and say whether anything differs
 	@$(BIN)/python -m warehouse rebuild-history
 
@@ -108,17 +115,17 @@ backfill: setup ## Compute the facts of some days again: make backfill FROM=2024
 next-day: setup ## The simulated company: one more day, built on top
 	@$(BIN)/python -m warehouse next-day
 
-follow: setup ## Micro-batches: load SOURCE=shop, build, publish, begin again, until Ctrl-C (BATCHES=…)
+follow: setup ## Micro-batches: load SOURCE=<source>, build, publish, begin again, until Ctrl-C (BATCHES=…)
 	@$(BIN)/python -m warehouse follow $(SOURCE) $(if $(BATCHES),--batches $(BATCHES))
 
 query: setup ## Ask the published marts: make query Q="select ..."
 	@$(BIN)/python -m warehouse query "$(Q)"
 
-export: setup ## A mart as a file: make export MART=commerce.fct_sales FORMAT=csv WHERE="business_date >= '2025-01-01'"
+export: setup ## A mart as a file: make export MART=<schema>.<table> FORMAT=csv WHERE="business_date >= '2025-01-01'"
 	@$(BIN)/python -m warehouse export "$(MART)" $(if $(FORMAT),--format "$(FORMAT)") $(if $(WHERE),--where "$(WHERE)") \
 		$(if $(COLUMNS),--columns "$(COLUMNS)") $(if $(FOLDER),--folder "$(FOLDER)") $(if $(AS_IS),--as-is)
 
-metric: setup ## Ask for metrics: make metric Q="net_sales by month, country"; without Q, what there is
+metric: setup ## Ask for metrics: make metric Q="<metric> by month"; without Q, what there is
 	@$(BIN)/python -m warehouse metric $(if $(Q),"$(Q)")
 
 status: setup ## What is published, what was loaded, what was rejected
@@ -175,16 +182,16 @@ rejoin: setup ## Have the former primary follow again, wound back
 erasure-drill: setup ## Forget somebody, restore to before that, see that they are forgotten again
 	@$(BIN)/python -m infra erasure-drill
 
-following-drill: setup ## Follow a shop's log while somebody works with it, kill loads, compare; then the lag of micro-batches
+following-drill: setup ## Follow a source's log while somebody works with it, kill loads, compare; then the lag of micro-batches
 	@$(BIN)/python -m infra following-drill
 
 drill: setup ## All drills, one after the other
 	@$(BIN)/python -m infra drill
 
-extract: setup ## A tenant's rows, and what everybody reads, as a DuckDB file: TENANT=shop
+extract: setup ## A tenant's rows, and what everybody reads, as a DuckDB file: TENANT=<source>
 	@$(BIN)/python -m warehouse extract "$(TENANT)" $(if $(FOLDER),--folder "$(FOLDER)")
 
-forget: setup ## Erase a person: PERSON=shop:<id> or an address (DRY=1 says who); without, again after a restore
+forget: setup ## Erase a person: PERSON=<source>:<id> or an address (DRY=1 says who); without, again after a restore
 	@$(BIN)/python -m warehouse forget $(PERSON) $(if $(DRY),--dry)
 
 retention: setup ## Archive and delete old versions, as the contracts say (DRY=1 says which)
@@ -193,7 +200,7 @@ retention: setup ## Archive and delete old versions, as the contracts say (DRY=1
 migrate: setup ## Postgres: roles, row security, audit, to the newest migration (TO=0001, TO=base: to another)
 	@$(BIN)/python -m infra migrate $(TO)
 
-login: setup ## Postgres: make or change a login: LOGIN=anna ROLE=reporter, or ROLE=tenant TENANTS=shop (LOGIN_PASSWORD)
+login: setup ## Postgres: make or change a login: LOGIN=anna ROLE=reporter, or ROLE=tenant TENANTS=<source> (LOGIN_PASSWORD)
 	@$(BIN)/python -m infra login "$(LOGIN)" --role "$(ROLE)" $(if $(TENANTS),--tenants "$(TENANTS)")
 
 serve: setup-serve ## The clock: Dagster with its page on http://127.0.0.1:3000 (PORT=…); schedules, file sensor, alerts

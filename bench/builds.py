@@ -29,7 +29,8 @@ from warehouse.build.build import published_models
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.publish.access import declared_access
-from warehouse.publish.publish import exchange_files, exchange_schemas, exchangeable_schemas, prepare_next, publish
+from warehouse.publish.publish import exchange_files, exchange_schemas, prepare_next, publish
+from warehouse.publish.schemas import begin_schemas, next_schemas
 from warehouse.runs.runs import prepare_runs
 
 DATABASE, TEMPLATE = "bench_warehouse", "bench_template"
@@ -137,14 +138,15 @@ class Warehouse:
         prepare_next(self.target)
         manifest = dbt.parse(self.target)
         started = time.perf_counter()
+        models = published_models(manifest, self.target)
+        schemas = sorted({schema for schema, _ in models.values()})
         with open_database(self.target) as database:
-            ledger.begin(database, manifest)
+            begin_schemas(database, schemas, ledger.begin(database, manifest))
         dbt_started = time.perf_counter()
         outcome = dbt.run(self.target, ["build", *(["--full-refresh"] if full else []), *WITHOUT_TESTS], manifest)
         dbt_seconds = time.perf_counter() - dbt_started
         if not outcome.success:
             raise BuildError("; ".join(outcome.failures[:3]) or "dbt failed: see logs/dbt.log")
-        schemas = sorted({schema for schema, _ in published_models(manifest, self.target).values()})
         publish(self.target, schemas, declared_access(manifest, self.target))
         return Built(time.perf_counter() - started, dbt_seconds, outcome.seconds)
 
@@ -324,7 +326,7 @@ def _exchange(warehouse: Warehouse) -> Measurement:
     def exchange() -> None:
         if warehouse.server:
             with open_database(target) as database:
-                schemas = exchangeable_schemas(database)
+                schemas = next_schemas(database)
             exchange_schemas(target, schemas)
         else:
             exchange_files(target)

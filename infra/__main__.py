@@ -86,7 +86,7 @@ def main() -> int:
     commands.add_parser("down", help="stop them; the data stay")
     commands.add_parser("erasure-drill", help="forget somebody, restore to before that, forget again")
     following = commands.add_parser(
-        "following-drill", help="follow a shop's log, kill loads, compare with what was done"
+        "following-drill", help="follow a source's log, kill loads, compare with what was done"
     )
     following.add_argument("--kills", type=int, default=10, help="how many loads are killed (default: %(default)s)")
     following.add_argument("--batches", type=int, default=5, help="micro-batches whose lag is measured afterwards")

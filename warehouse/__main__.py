@@ -22,6 +22,8 @@ from warehouse.people.extract import extract_tenant
 from warehouse.people.forgetting import forget
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
+from warehouse.project.new_domain import lay_out
+from warehouse.publish.retire import retire
 from warehouse.reading.docs import check_freshness, write_docs
 from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query
@@ -45,12 +47,16 @@ def main() -> int:
     commands.add_parser("diff", help="what publishing would change: rows and columns, table by table")
     commands.add_parser("publish", help="publish the generation that `build --hold` held back")
     commands.add_parser("rollback", help="give readers the generation before")
+    laying = commands.add_parser("new-domain", help="lay out a domain: its folders, and its entry in the list")
+    laying.add_argument("name")
+    retiring = commands.add_parser("retire", help="take a domain from readers; raw and history stay")
+    retiring.add_argument("domain")
     filling = commands.add_parser("backfill", help="compute the facts of some days again, test, publish")
     filling.add_argument("--from", dest="first", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
     filling.add_argument("--to", dest="last", type=date.fromisoformat, required=True, metavar="YYYY-MM-DD")
     commands.add_parser("rebuild-history", help="compute all snapshots from raw anew, and compare")
     following = commands.add_parser("follow", help="load, build, publish, and begin again, until Ctrl-C")
-    following.add_argument("source", nargs="?", default="shop")
+    following.add_argument("source", nargs="?", default="", help="which; the only one unless given")
     following.add_argument("--seconds", type=float, default=5.0, help="how long to wait where nothing came")
     following.add_argument("--batches", type=int, default=None, help="end after so many were published")
     day = commands.add_parser("next-day", help="the demo: simulate one more day and build it on top")
@@ -102,6 +108,9 @@ def main() -> int:
             )
             take_column(PROJECT_ROOT, new, _say, arguments.model, arguments.track)
             return 0
+        if arguments.command == "new-domain":
+            lay_out(PROJECT_ROOT, arguments.name, _say)
+            return 0
         target = current_target()
         if arguments.command == "build":
             ingest, hold = not arguments.no_ingest, arguments.hold
@@ -116,6 +125,8 @@ def main() -> int:
             build(target, Request(backfill=(arguments.first, arguments.last)), _say)
         elif arguments.command == "rebuild-history":
             rebuild_history(target, _say)
+        elif arguments.command == "retire":
+            retire(target, arguments.domain, _say)
         elif arguments.command == "rollback":
             roll_back_build(target, _say)
         elif arguments.command == "next-day":

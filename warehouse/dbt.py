@@ -12,8 +12,10 @@ from typing import Any
 from dbt.cli.main import dbtRunner
 
 from ingestion.destination.target import Target, libpq
+from ingestion.domains import domains
 from ingestion.environment import variables
 from warehouse.errors import BuildError
+from warehouse.project.parts import what_is_off_ignored
 
 FAILED = ("error", "fail", "runtime error")
 
@@ -66,8 +68,11 @@ def target_path(target: Target, published: bool = False) -> str:
     """Where dbt's artifacts of this target lie: one folder each, or one would spoil the other's parse cache.
 
     In `target/`, unless dbt's own DBT_TARGET_PATH says where. `published` are those with the names that readers know.
+    Where DOMAINS says which domains are on, it has a folder of its own, too.
     """
     folder = Path(os.environ.get("DBT_TARGET_PATH") or target.project / "target") / target.name
+    if "DOMAINS" in os.environ:
+        folder /= "_".join(["with", *(domain.name for domain in domains(target.project))])
     return str(folder / "published" if published else folder)
 
 
@@ -84,14 +89,26 @@ def parse(target: Target, *, published: bool = False) -> Any:
     """
     environment(target, published)
     command = _arguments(target, ["parse"], published)
-    with variables(_NOWHERE | {"PGDATABASE": libpq()["dbname"]}):
+    nowhere = variables(_NOWHERE | {"PGDATABASE": libpq()["dbname"]})
+    with what_is_off_ignored(target.project), nowhere:
         result = dbtRunner().invoke(["--quiet", "--log-level", "none", *command])
         if not result.success:
             # From its cache dbt 1.12 finds the metrics of a model twice once the model's YAML has changed.
             result = dbtRunner().invoke(["--quiet", "--no-partial-parse", *command])
     if not result.success:
         raise BuildError(f"dbt can't parse the project: {_first_lines(result.exception)}")
+    _link_readers(result.result)
     return result.result
+
+
+def _link_readers(manifest: Any) -> None:
+    """Add the edges that no SQL names: a model with `meta.reads: x` reads each model whose meta has an `x`."""
+    models = {each.unique_id: each for each in manifest.nodes.values() if each.resource_type == "model"}
+    for reader in models.values():
+        if wanted := (reader.config.meta or {}).get("reads"):
+            read = [unique_id for unique_id, each in models.items() if wanted in (each.config.meta or {})]
+            reader.depends_on.nodes = sorted({*reader.depends_on.nodes, *read})
+    manifest.build_parent_and_child_maps()
 
 
 def run(
@@ -102,7 +119,7 @@ def run(
     *,
     published: bool = False,
 ) -> Outcome:
-    """Run a dbt command, such as `["build", "--select", "stg_shop__users+"]`.
+    """Run a dbt command, such as `["build", "--select", "dim_sources+"]`.
 
     Args:
         target: the warehouse.

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ingestion import domains
 from ingestion.contract.contracts import source_names
 from warehouse.database import Database
 
@@ -25,6 +26,9 @@ SEEN_TABLES = {
 PENDING_COLUMNS = "relation_name varchar not null, followed_key varchar"
 GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp not null"
 GENERATION_LOAD_COLUMNS = "load_id varchar not null, source_name varchar not null"
+
+# A variable that SQL or a macro reads.
+_VARIABLE = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
 
 
 def begin(database: Database, manifest: Any) -> dict[str, str]:
@@ -114,25 +118,31 @@ def register_loads(database: Database) -> None:
 def fingerprints(manifest: Any, project_folder: Path) -> dict[str, str]:
     """A fingerprint of the code of every model and snapshot, by name.
 
-    It covers the node's own code and settings, the macros it uses, the project's variables, and everything above
-    it: seeds, other models, the columns of sources. Where any of these changes, the relation is built in full.
+    It covers the node's own code and settings, the macros it uses, the variables that these read, and everything
+    above it: seeds, other models, the columns of sources. Where any of these changes, the relation is built in full.
 
     Args:
         manifest: dbt's parsed project (`dbt.contracts.graph.manifest.Manifest`).
         project_folder: where the project lies.
     """
-    project = yaml.safe_load((project_folder / "dbt_project.yml").read_text(encoding="utf-8"))
-    variables = json.dumps(project.get("vars", {}), sort_keys=True)
+    project = manifest.metadata.project_name
+    variables = domains.variables(project_folder)
+    # What is read of the list of domains: another domain, or a label, changes nothing for who reads neither.
+    listed = {
+        "source_ids": domains.source_ids(project_folder),
+        "named_sources": [asdict(each) for each in domains.named_sources(project_folder)],
+    }
     macros: dict[str, str] = {}
     found: dict[str, str] = {}
 
     def macro_text(unique_id: str, seen: frozenset[str] = frozenset()) -> str:
         if unique_id not in macros and unique_id not in seen and unique_id in manifest.macros:
             macro = manifest.macros[unique_id]
-            if macro.package_name != project["name"]:
+            if macro.package_name != project:
                 return unique_id
             below = sorted(macro_text(each, seen | {unique_id}) for each in macro.depends_on.macros)
-            macros[unique_id] = _digest([macro.macro_sql, *below])
+            read = json.dumps(listed.get(macro.name, ""), sort_keys=True)
+            macros[unique_id] = _digest([macro.macro_sql, *_variables_read(macro.macro_sql, variables), read, *below])
         return macros.get(unique_id, unique_id)
 
     def fingerprint(unique_id: str) -> str:
@@ -140,7 +150,8 @@ def fingerprints(manifest: Any, project_folder: Path) -> dict[str, str]:
             return found[unique_id]
         if unique_id in manifest.sources:
             source = manifest.sources[unique_id]
-            parts = [source.name, *(f"{column.name} {column.data_type}" for column in source.columns.values())]
+            columns = (f"{column.name} {column.data_type}" for column in source.columns.values())
+            parts = [source.source_name, source.name, *columns]
         else:
             node = manifest.nodes[unique_id]
             settings = {
@@ -149,7 +160,7 @@ def fingerprints(manifest: Any, project_folder: Path) -> dict[str, str]:
             parts = [
                 node.checksum.checksum if node.resource_type == "seed" else node.raw_code,
                 json.dumps(settings, sort_keys=True, default=str),
-                variables,
+                *_variables_read(node.raw_code, variables),
                 *(f"{column.name} {column.data_type}" for column in node.columns.values()),
                 *sorted(macro_text(each) for each in node.depends_on.macros),
                 *sorted(fingerprint(each) for each in getattr(node.depends_on, "nodes", [])),
@@ -162,6 +173,14 @@ def fingerprints(manifest: Any, project_folder: Path) -> dict[str, str]:
         for unique_id, node in manifest.nodes.items()
         if node.resource_type in ("model", "snapshot")
     }
+
+
+def _variables_read(code: str, variables: dict[str, Any]) -> list[str]:
+    """The variables that some code reads, with their values; the list of domains, which is no code, has none."""
+    return [
+        f"{name} {json.dumps(variables.get(name), sort_keys=True, default=str)}"
+        for name in sorted(set(_VARIABLE.findall(code)) - {"domains"})
+    ]
 
 
 def _digest(parts: list[str]) -> str:

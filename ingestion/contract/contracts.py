@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ingestion.domains import source_ids, variables
 from ingestion.project import PROJECT_ROOT
 
 # The metadata that ingestion writes into every row of raw, in this order, after the contract's columns.
@@ -46,6 +47,7 @@ class Column:
     """One column of a contract.
 
     data_type: a type name that every engine knows.
+    plausible: the first and the last day of dates and times, from the project's calendar or the contract; no type else.
     keeps: the fields of a document that are no identifiers, though the column is one.
     """
 
@@ -55,6 +57,7 @@ class Column:
     accepted_values: tuple[str, ...] = ()
     format: str | None = None
     minimum: float | None = None
+    plausible: tuple[str, str] | None = None
     timestamp_formats: tuple[str, ...] = ()
     privacy: str = "none"
     keeps: tuple[str, ...] = ()
@@ -73,7 +76,11 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table of a source. `reject_key` is what mends a reject: by default the key."""
+    """One table of a source.
+
+    reject_key: what mends a reject: by default the key.
+    plausible: the first and the last day on which a version may begin to hold.
+    """
 
     source: str
     name: str
@@ -81,6 +88,7 @@ class Table:
     key: tuple[str, ...]
     reject_key: tuple[str, ...]
     indexes: tuple[tuple[str, ...], ...] = ()
+    plausible: tuple[str, str] | None = None
     meta: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
@@ -124,7 +132,31 @@ OWN_SOURCE = "runs"
 AUDIT_TABLES = ("loads", "rejects", "profiles")
 
 
-def _column(where: str, raw: dict[str, Any]) -> Column:
+def _calendar(project: Path) -> tuple[str, str] | None:
+    """The days between which the project takes a record's dates for plausible; none where it doesn't say."""
+    calendar = variables(project).get("calendar") or {}
+    return (str(calendar["earliest"]), str(calendar["latest"])) if calendar else None
+
+
+def _plausible(
+    where: str, data_type: str, rules: dict[str, Any], calendar: tuple[str, str] | None
+) -> tuple[str, str] | None:
+    given = {name: str(rules[name]) for name in ("earliest", "latest") if name in rules}
+    if data_type not in ("date", "timestamp"):
+        if given:
+            raise ContractError(f"{where}: {' and '.join(given)} bound dates and times, and data_type is {data_type}")
+        return None
+    first, last = calendar or ("", "")
+    bounds = (given.get("earliest", first), given.get("latest", last))
+    for day in filter(None, bounds):
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            raise ContractError(f"{where}: '{day}' is no day such as 1900-01-01") from None
+    return bounds if all(bounds) else None
+
+
+def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -> Column:
     meta = raw.get("config", {}).get("meta", {})
     data_type = str(raw.get("data_type", ""))
     if not is_data_type(data_type):
@@ -133,7 +165,9 @@ def _column(where: str, raw: dict[str, Any]) -> Column:
             "date, timestamp; give the column one of these in the sources YAML"
         )
     rules = meta.get("contract", {})
-    unknown = set(rules) - {"required", "accepted_values", "format", "minimum", "timestamp_formats"}
+    unknown = set(rules) - {
+        "required", "accepted_values", "format", "minimum", "timestamp_formats", "earliest", "latest"
+    }  # fmt: skip
     if unknown:
         raise ContractError(f"{where}.{raw['name']}: unknown contract rule {', '.join(sorted(unknown))}")
     privacy = str(meta.get("privacy", ""))
@@ -153,16 +187,17 @@ def _column(where: str, raw: dict[str, Any]) -> Column:
         accepted_values=tuple(str(value).lower() for value in rules.get("accepted_values", ())),
         format=rules.get("format"),
         minimum=rules.get("minimum"),
+        plausible=_plausible(f"{where}.{raw['name']}", data_type, rules, calendar),
         timestamp_formats=tuple(rules.get("timestamp_formats", ())),
         privacy=privacy,
         keeps=tuple(meta.get("keeps", ())),
     )
 
 
-def _table(source: str, raw: dict[str, Any]) -> Table:
+def _table(source: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -> Table:
     where = f"{source}.{raw['name']}"
     meta = raw.get("config", {}).get("meta", {})
-    columns = tuple(_column(where, column) for column in raw["columns"] if column["name"] not in META_COLUMNS)
+    columns = tuple(_column(where, column, calendar) for column in raw["columns"] if column["name"] not in META_COLUMNS)
     names = {column.name for column in columns}
     key = tuple(meta.get("key", ()))
     if not key or not set(key) <= names:
@@ -174,6 +209,7 @@ def _table(source: str, raw: dict[str, Any]) -> Table:
         key=key,
         reject_key=tuple(meta.get("reject_key", key)),
         indexes=tuple(tuple(index) for index in meta.get("indexes", ())),
+        plausible=calendar,
         meta=meta,
     )
 
@@ -188,7 +224,7 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
     """Read one source's contract.
 
     Args:
-        source: the source's name, such as `shop`.
+        source: the source's name.
         project: the project's folder.
 
     Raises:
@@ -199,7 +235,8 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
         raise ContractError(f"source {source} has no contract: write {contract_file(source)}")
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     raw = next(entry for entry in document["sources"] if entry["name"] == source)
-    tables = tuple(_table(source, table) for table in raw["tables"] if table["name"] not in AUDIT_TABLES)
+    calendar = _calendar(project)
+    tables = tuple(_table(source, table, calendar) for table in raw["tables"] if table["name"] not in AUDIT_TABLES)
     config = raw.get("config", {})
     meta = config.get("meta", {})
     limit = (config.get("freshness") or {}).get("warn_after")
@@ -214,9 +251,12 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
 
 
 def source_names(project: Path = PROJECT_ROOT) -> list[str]:
-    """All sources that are loaded from elsewhere and have a contract, in alphabetical order."""
-    found = (path.parent.name for path in (project / "models" / "staging").glob("*/_*__sources.yml"))
-    return sorted(name for name in found if name != OWN_SOURCE)
+    """The sources that are loaded from elsewhere, in alphabetical order: those that a domain that is on reads.
+
+    Raises:
+        ConfigurationError: DOMAINS names a domain that isn't there.
+    """
+    return source_ids(project)
 
 
 def read_contracts(project: Path = PROJECT_ROOT) -> list[Source]:

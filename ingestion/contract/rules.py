@@ -7,9 +7,10 @@ reason is written `<rule>:<column>` with one of these rules:
 - type: there is a value, but not of the column's type
 - value: not one of the accepted values
 - format: not of the named format (`email`)
-- range: below the minimum
+- range: below the minimum; of a date or time, outside the days that the calendar or the contract takes for plausible
 
-A row without a time to hold from is rejected as `missing:_effective_at`.
+A row without a time to hold from is rejected as `missing:_effective_at`, one with an implausible one as
+`range:_effective_at`.
 """
 
 from __future__ import annotations
@@ -123,16 +124,32 @@ def violations(column: Column, source_type: str) -> dict[str, str]:
         broken[f"format:{column.name}"] = f"(not regexp_matches({folded}, '{EMAIL}'))"
     if column.minimum is not None:
         broken[f"range:{column.name}"] = f"({typed} < {column.minimum})"
+    if column.plausible:
+        broken[f"range:{column.name}"] = f"(not {_between(typed, column.plausible, column.data_type)})"
     return broken
+
+
+def _between(value: str, days: tuple[str, str], data_type: str = "timestamp") -> str:
+    """A condition that is true of a date or time on one of these days, or between them.
+
+    A date is compared with dates: as times they would be six times as dear.
+    """
+    first, last = days
+    if data_type == "date":
+        return f"({value} between date '{first}' and date '{last}')"
+    return f"({value} between timestamp '{first} 00:00:00' and timestamp '{last} 23:59:59.999999')"
 
 
 def _kept(column: Column, source_type: str) -> list[str]:
     """Conditions that are true where the column's rules are kept: `violations` the other way round, and cheaper."""
     broken = violations(column, source_type)
-    kept = [f"({rule}) is not true" for reason, rule in broken.items() if not reason.startswith(("missing", "type"))]
+    judged_as_cast = ("missing", "type", *(["range"] if column.plausible else []))
+    kept = [f"({rule}) is not true" for reason, rule in broken.items() if not reason.startswith(judged_as_cast)]
     if column.data_type == "text":
         return [f"({rule}) is not true" for rule in broken.values()]
-    typed = f"{quoted('_cast_' + column.name)} is not null"
+    # A value that is between two others is there: one comparison.
+    typed = quoted("_cast_" + column.name)
+    typed = _between(typed, column.plausible, column.data_type) if column.plausible else f"{typed} is not null"
     return [typed if column.required else f"({typed} or {_blank(column, source_type)})", *kept]
 
 
@@ -142,6 +159,8 @@ def _rules(table: Table, types: Mapping[str, str]) -> dict[str, str]:
     A row that deletes a record is judged by its key alone: a record that broke the contract can be deleted too.
     """
     rules = {"missing:_effective_at": "(_effective_at is null)"}
+    if table.plausible:
+        rules["range:_effective_at"] = f"(not {_between('_effective_at', table.plausible)})"
     for column in table.columns:
         for reason, condition in violations(column, types[column.name]).items():
             rules[reason] = condition if column.name in table.key else f"(_operation <> 'D' and {condition})"
@@ -164,7 +183,8 @@ def judged(table: Table, relation: str, types: Mapping[str, str]) -> str:
     of_key = [rule for c in table.columns if c.name in table.key for rule in _kept(c, types[c.name])]
     of_rest = [rule for c in table.columns if c.name not in table.key for rule in _kept(c, types[c.name])]
     rest = " and ".join(of_rest) or "true"
-    good = " and ".join(["_effective_at is not null", *of_key, f"(_operation = 'D' or ({rest}))"])
+    dated = _between("_effective_at", table.plausible) if table.plausible else "_effective_at is not null"
+    good = " and ".join([dated, *of_key, f"(_operation = 'D' or ({rest}))"])
     source = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in table.column_names)
     return f"""
 select {typed}, _operation, _revision, _effective_at, _is_good,

@@ -34,14 +34,15 @@ def _parser() -> argparse.ArgumentParser:
     more.add_argument("--days", type=int, default=1, help="how many more (default: %(default)s)")
     serve = commands.add_parser(
         "serve",
-        help="serve the accounts API",
-        description="Serve the accounts API on 127.0.0.1 until standard input closes or SIGTERM. The first line of "
-        "output is JSON: the environment variables that point the sources at the company's systems.",
+        help="serve the company's systems",
+        description="Serve what is no file of the company's systems on 127.0.0.1 until standard input closes or "
+        "SIGTERM. The first line of output is JSON: the environment variables "
+        "that point the sources at the company's systems.",
     )
     schema = commands.add_parser(
         "schema",
-        help="print the shop's tables as SQL",
-        description="Print the statements that make the shop's tables, change tables and triggers, empty.",
+        help="print the tables of its database as SQL",
+        description="Print the statements that make its database's tables, change tables and triggers, empty.",
     )
     schema.add_argument("--dialect", choices=["sqlite", "postgres", "mysql"], default="postgres")
     domains = simulated_domains()

@@ -2,7 +2,7 @@
 
     An aggregate says so in its meta:
 
-        follows: {relation: fct_sales, key: business_date, ignores: [customer_key]}
+        follows: {relation: <fact>, key: business_date, ignores: [customer_key]}
 
     While the fact deletes and inserts the rows of its touched keys, both are compared, without the columns in
     `ignores`; the values of `key` of all rows that differ go to `ops.pending` of the same generation, in the

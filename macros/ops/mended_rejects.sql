@@ -28,8 +28,6 @@
     {%- if parts -%}
         {{ parts | join('\n    union all\n    ') }}
     {%- else -%}
-        select cast(null as {{ dbt.type_string() }}) as source_id, cast(null as {{ dbt.type_string() }}) as reject_id,
-            cast(null as timestamp) as mended_at
-        where 1 = 0
+        {{ no_rows({'source_id': 'text', 'reject_id': 'text', 'mended_at': 'timestamp'}) }}
     {%- endif -%}
 {%- endmacro %}

@@ -22,6 +22,16 @@
     {{ add_days(month_start(add_days(month_start(date), 31)), -1) }}
 {%- endmacro %}
 
+{# The first day of a date's year. #}
+{% macro year_start(date) -%}
+    cast(date_trunc('year', cast({{ date }} as timestamp)) as date)
+{%- endmacro %}
+
+{# The last day of a date's year: 366 days after its first is always in the next. #}
+{% macro year_end(date) -%}
+    {{ add_days(year_start(add_days(year_start(date), 366)), -1) }}
+{%- endmacro %}
+
 {# The Monday of a date's week. #}
 {% macro week_start(date) -%}
     cast(date_trunc('week', cast({{ date }} as timestamp)) as date)
@@ -46,7 +56,8 @@
     cast(cast({{ date }} as date) + cast({{ days }} as integer) as date)
 {%- endmacro %}
 
-{# A row for each day from one date to another, both included, as a select with the column `date_day`. #}
+{# A row for each day from one date to another, both included, as a select with the column `date_day`; for columns of another
+   relation, in a lateral join. #}
 {% macro date_series(first_date, last_date) -%}
     select cast(days.day_at as date) as date_day
     from generate_series(

@@ -19,8 +19,10 @@
     {{ return(target.schema ~ '_' if target.name == 'sandbox' else '') }}
 {%- endmacro %}
 
+{# A mart's schema is called as its folder, so that a domain needs no configuration. #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {%- set name = schema_prefix() ~ (custom_schema_name or 'main' | trim) -%}
+    {%- set folder = node.fqn[2] if node.fqn[1] == 'marts' and node.resource_type in ['model', 'unit_test'] else 'main' -%}
+    {%- set name = schema_prefix() ~ (custom_schema_name or folder) | trim -%}
     {%- if is_published(node) -%}
         {%- set name = name ~ generation_suffix() -%}
     {%- endif -%}

@@ -30,11 +30,11 @@ from warehouse.reading.metrics import Metrics, Question
 from warehouse.reading.query import open_published
 
 HERE = Path(__file__).resolve().parent
+# What the pages of the domains that are on stand before.
 NAVIGATION = (
-    ("Business", "business.html"), ("Pipeline", "pipeline.html"), ("Quality", "quality.html"),
-    ("Storage and speed", "storage.html"), ("Metrics", "metrics.html"), ("Rules", "rules.html"),
-    ("Diagrams", "diagrams.html"), ("Glossary", "glossary.html"), ("Lineage", "lineage/index.html"),
-    ("dbt docs", "docs/index.html"),
+    ("Pipeline", "pipeline.html"), ("Quality", "quality.html"), ("Storage and speed", "storage.html"),
+    ("Metrics", "metrics.html"), ("Rules", "rules.html"), ("Diagrams", "diagrams.html"),
+    ("Glossary", "glossary.html"), ("Lineage", "lineage/index.html"), ("dbt docs", "docs/index.html"),
 )  # fmt: skip
 
 
@@ -56,9 +56,11 @@ class Results(dict[str, Result]):
 class Site:
     """The folder that is being written, and what all its pages share."""
 
-    def __init__(self, folder: Path, generation: int, published_at: Any):
+    def __init__(self, folder: Path, generation: tuple[Any, ...], reports: list[pages.Page]):
         self.folder = folder
-        self.shared = {"generation": generation, "published_at": shown(published_at), "navigation": NAVIGATION}
+        number, published_at = generation
+        navigation = [*((page.title, f"{page.name}.html") for page in reports), *NAVIGATION]
+        self.shared = {"generation": number, "published_at": shown(published_at), "navigation": navigation}
         self.templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
@@ -83,14 +85,15 @@ def build_site(target: Target, folder: Path, say: Callable[[str], None]) -> int:
     """
     say("reading the project and its catalog")
     artifacts = make_artifacts(target)
-    project = read_project(artifacts)
+    project = read_project(artifacts, target.project)
     metrics = Metrics(target, artifacts)
     with open_published(target) as connection:
         measures = Measures(target, connection, metrics)
-        site = Site(folder.with_name(folder.name + "__next"), *measures.generation())
-        shutil.rmtree(site.folder, ignore_errors=True)
         say("asking the published marts")
-        _pages(site, project, measures, artifacts)
+        reports = pages.of_domains(measures, project)
+        site = Site(folder.with_name(folder.name + "__next"), measures.generation(), [page for _, page in reports])
+        shutil.rmtree(site.folder, ignore_errors=True)
+        _pages(site, project, measures, artifacts, reports)
     say("writing the lineage and dbt's pages")
     _assets(site, project)
     _tools(site, artifacts)
@@ -100,17 +103,18 @@ def build_site(target: Target, folder: Path, say: Callable[[str], None]) -> int:
     return sum(1 for _ in folder.rglob("*.html"))
 
 
-def _pages(site: Site, project: Project, measures: Measures, artifacts: Path) -> None:
+def _pages(
+    site: Site, project: Project, measures: Measures, artifacts: Path, reports: list[tuple[str, pages.Page]]
+) -> None:
     listed = [(table.schema, table.name) for table in project.tables.values()]
     row_counts = measures.row_counts(listed)
     published = [(schema, name) for schema, name in listed if schema != "runs"]
     results = _results(measures)
     newest = measures.newest_record_by_source()
-    currency = str(measures.rows("select max(reporting_currency_code) from {commerce}.agg_sales__daily")[0][0] or "")
     edges = relationships(artifacts, artifacts / "erd")
 
     for name, page in (
-        ("business_report", pages.business(measures, project, currency)),
+        *reports,
         ("pipeline_report", operations.pipeline(measures)),
         ("quality_report", operations.quality(measures)),
         ("storage_report", operations.storage(measures, project, measures.bytes(published), row_counts)),

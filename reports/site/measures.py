@@ -21,8 +21,8 @@ class Measures:
     metrics: Metrics
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a statement in which `{runs}` and `{ops}` stand for these schemas."""
-        names = {name: self.target.schema(name) for name in ("runs", "ops", "core", "commerce")}
+        """The rows of a statement in which `{runs}`, `{ops}` and `{core}` stand for these schemas."""
+        names = {name: self.target.schema(name) for name in ("runs", "ops", "core")}
         return ask(self.connection, sql.format(**names))[1]
 
     def saved(self, name: str) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ingestion.domains import listed
+from ingestion.project import PROJECT_ROOT
 from warehouse.dbt import sources_above
 
 _MODEL = re.compile(r"(?:ref|source)\((?:'[^']*',\s*)?'([^']+)'\)")
@@ -124,12 +126,18 @@ class Project:
         return sorted((self.tables[name] for name in used), key=lambda t: (t.schema != "core", t.name)), cells
 
 
-def read_project(artifacts: Path) -> Project:
-    """Read `manifest.json` of a folder of dbt's artifacts, whose names are those that readers know."""
+def read_project(artifacts: Path, folder: Path = PROJECT_ROOT) -> Project:
+    """Read `manifest.json` of a folder of dbt's artifacts, whose names are those that readers know.
+
+    Args:
+        artifacts: the folder.
+        folder: the project's own, whose list of domains says whose a domain's tables are.
+    """
+    owners = {domain.name: domain.owner for domain in listed(folder)}
     manifest = json.loads((artifacts / "manifest.json").read_text(encoding="utf-8"))
     nodes = manifest["nodes"]
     tables = {
-        node["name"]: _table(node)
+        node["name"]: _table(node, owners)
         for node in nodes.values()
         if node["resource_type"] == "model"
         and (node["config"].get("meta", {}).get("published") or node["fqn"][1:3] == ["ops", "runs"])
@@ -142,7 +150,7 @@ def read_project(artifacts: Path) -> Project:
     return Project(tables, metrics, dashboards, rules)
 
 
-def _table(node: dict[str, Any]) -> Table:
+def _table(node: dict[str, Any], owners: dict[str, str]) -> Table:
     text = node["description"].strip()
     example = _EXAMPLE.search(text)
     grain, _, rest = _EXAMPLE.sub("", text).strip().partition("\n\n")
@@ -151,7 +159,7 @@ def _table(node: dict[str, Any]) -> Table:
         schema=node["schema"],
         unique_id=node["unique_id"],
         kind=KINDS.get(node["name"].split("_")[0], "table"),
-        owner=node["config"].get("meta", {}).get("owner", ""),
+        owner=node["config"].get("meta", {}).get("owner") or owners.get(node["fqn"][2], ""),
         grain=" ".join(grain.split()),
         description=rest.strip(),
         example=example[1].strip() if example else "",

@@ -5,7 +5,7 @@
 {{ config(meta={'quality_dimension': 'completeness'}) }}
 
 with lying as (
-    {%- for source_id in (var('sources') if execute else []) %}
+    {%- for source_id in (source_ids() if execute else []) %}
     {%- for node in graph.sources.values() if node.source_name == source_id and node.config.meta.key %}
     select
         '{{ source_id }}' as source_id,
@@ -25,12 +25,9 @@ with lying as (
         count(*) as reject_count
     from {{ source(source_id, 'rejects') }}
     group by resource, _load_id
-    {%- if not loop.last %}
     union all
-    {%- endif %}
     {%- endfor %}
     {%- if execute %}
-    union all
     select
         source_name as source_id,
         resource_name,

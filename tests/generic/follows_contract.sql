@@ -20,6 +20,11 @@
         {%- if rules.get('minimum') is not none -%}
             {%- do broken.append(column.name ~ ' < ' ~ rules.minimum) -%}
         {%- endif -%}
+        {%- if column.data_type in ['date', 'timestamp'] -%}
+            {%- do broken.append('cast(' ~ column.name ~ " as date) not between cast('"
+                ~ rules.get('earliest', var('calendar').earliest) ~ "' as date) and cast('"
+                ~ rules.get('latest', var('calendar').latest) ~ "' as date)") -%}
+        {%- endif -%}
         {%- if column.config.meta.privacy == 'direct_identifier' -%}
             {%- do broken.append(column.name ~ " like '%@%'") -%}
         {%- endif -%}

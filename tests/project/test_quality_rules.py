@@ -47,7 +47,7 @@ def _generic_tests(document: dict[str, Any]) -> set[str]:
 def known_tests(root: Path) -> dict[str, Known]:
     """Every singular test, unit test and kind of generic test in the project, by name."""
     found = {}
-    for path in sorted((root / "tests/data").glob("*.sql")):
+    for path in sorted((root / "tests/data").rglob("*.sql")):
         text = path.read_text(encoding="utf-8")
         dimension = re.search(r"'quality_dimension':\s*'(\w+)'", text)
         severity = re.search(r"severity='(\w+)'", text)

@@ -21,6 +21,7 @@ from warehouse.database import open_database
 from warehouse.errors import BuildError
 from warehouse.publish.access import audited, declared_access
 from warehouse.publish.publish import prepare_next, publish, publish_held, roll_back
+from warehouse.publish.schemas import begin_schemas, refuse_to_take_away
 from warehouse.runs.runs import Run, prepare_runs, recorded
 from warehouse.runs.summary import count_rows, print_summary, unusual
 
@@ -63,6 +64,7 @@ def build(target: Target, request: Request, say: Say, run: Run | None = None) ->
 
 def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     started = time.monotonic()
+    refuse_to_take_away(target)
     if request.ingest:
         with run.step("loading"), demo_if_unconfigured(target, say, request.extra_days):
             run.loaded, failures = load_all(target, say, request.sources, run.seconds)
@@ -74,7 +76,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     manifest = dbt.parse(target)
     models, declared = published_models(manifest, target), declared_access(manifest, target)
     with open_database(target) as database:
-        code = ledger.unit_tested_code(manifest, ledger.begin(database, manifest))
+        relations = ledger.begin(database, manifest)
+        code = ledger.unit_tested_code(manifest, relations)
         are_unit_tested = ledger.are_unit_tested(database, code)
         forced = request.full or request.select or request.backfill
         if not forced and ledger.is_up_to_date(database, list(models)):
@@ -89,6 +92,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
             )
             return 0
         ledger.begin_generation(database)
+        begin_schemas(database, _schemas(models), relations)
         asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
         audited(database, run.command, json.dumps(asked))
     if request.backfill:
@@ -160,7 +164,7 @@ def build_both_generations(target: Target, say: Say) -> None:
 
 
 def publish_held_build(target: Target, say: Say) -> None:
-    """Publish what a build held back. Raises BuildError where nothing is held."""
+    """Publish what a build held back. Raises BuildError where nothing is held, or other domains are on now."""
     with build_lock(target), recorded(target, Run("publish", target.name), say) as run:
         manifest = dbt.parse(target)
         models = published_models(manifest, target)

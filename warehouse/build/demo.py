@@ -1,7 +1,8 @@
-"""The simulated company, run as another process: the default build has no other source.
+"""The simulated companies, run as other processes: the default build has no other sources.
 
-Only its command is used (`python -m ingestion.demo`); its answer is the environment that a person would set to
-point the sources at real systems.
+Each domain that is on has one where `ingestion/demo/<domain>/` simulates it. Only the command is used
+(`python -m ingestion.demo`); its answer is the environment that a person would set to point the sources at real
+systems.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ingestion.destination.target import Target
+from ingestion.domains import domains
 from ingestion.environment import variables
 from ingestion.load.run import configured_sources
 from ingestion.project import PROJECT_ROOT
@@ -26,8 +28,12 @@ DAYS, SCALE, SEED = "730", "1.0", "7"
 MARKER = "holds-demo-data"
 
 
-def _folder(target: Target) -> Path:
-    return target.folder / "demo"
+def _folder(target: Target, domain: str) -> Path:
+    return target.folder / "demo" / domain
+
+
+def _simulated(target: Target) -> list[str]:
+    return [each.name for each in domains(target.project) if (PROJECT_ROOT / "ingestion/demo" / each.name).is_dir()]
 
 
 def set_aside(target: Target, say: Callable[[str], None]) -> None:
@@ -45,7 +51,7 @@ def set_aside(target: Target, say: Callable[[str], None]) -> None:
 
 @contextmanager
 def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days: int = 0) -> Iterator[bool]:
-    """Run the simulated company where it is wanted: target dev, no source configured, no real data in raw.
+    """Run the simulated companies where they are wanted: target dev, no source configured, no real data in raw.
 
     Args:
         target: the warehouse.
@@ -69,39 +75,61 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
         return
     target.folder.mkdir(parents=True, exist_ok=True)
     marker.touch()
-    ready = _folder(target) / "ready"
+    companies = _simulated(target)
+    if not companies:
+        say("no source is configured, and no domain that is on has a simulated company: nothing to load")
+    for domain in companies:
+        _simulate(target, domain, say, extra_days)
+    with ExitStack() as stack:
+        settings: dict[str, str] = {}
+        for domain in companies:
+            settings |= stack.enter_context(_served(target, domain))
+        # What somebody set stays set.
+        stack.enter_context(variables({name: os.environ.get(name, value) for name, value in settings.items()}))
+        yield bool(companies)
+
+
+def _simulate(target: Target, domain: str, say: Callable[[str], None], extra_days: int) -> None:
+    ready = _folder(target, domain) / "ready"
     if not ready.exists() or "DAYS" in os.environ:
         days = os.environ.get("DAYS", DAYS)
-        say(f"demo: simulating a company over {days} days")
-        _command(target, "simulate", "--days", days, "--scale", os.environ.get("SCALE", SCALE), "--seed", SEED)
+        say(f"demo: simulating {domain} over {days} days")
+        scale = os.environ.get("SCALE", SCALE)
+        _command(target, domain, "simulate", "--days", days, "--scale", scale, "--seed", SEED)
         ready.touch()
     if extra_days:
-        say(f"demo: simulating {extra_days} more day{'s' if extra_days > 1 else ''}")
-        _command(target, "next-day", "--days", str(extra_days))
+        say(f"demo: simulating {extra_days} more day{'s' if extra_days > 1 else ''} of {domain}")
+        _command(target, domain, "next-day", "--days", str(extra_days))
+
+
+@contextmanager
+def _served(target: Target, domain: str) -> Iterator[dict[str, str]]:
+    """Serve a company's systems. Yields the environment variables that name them."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "ingestion.demo", "serve", "--folder", str(_folder(target))],
+        [sys.executable, "-m", "ingestion.demo", *_words(target, domain, "serve")],
         cwd=PROJECT_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise BuildError(
-                "the demo's systems did not start: run `python -m ingestion.demo serve --folder data/demo`"
-            )
-        settings = json.loads(line)
-        # What somebody set stays set.
-        with variables({name: os.environ.get(name, value) for name, value in settings.items()}):
-            yield True
+            command = " ".join(_words(target, domain, "serve"))
+            raise BuildError(f"the demo's systems did not start: run `python -m ingestion.demo {command}`")
+        settings: dict[str, str] = json.loads(line)
+        yield settings
     finally:
         assert process.stdin is not None
         process.stdin.close()
         process.wait(timeout=30)
 
 
-def _command(target: Target, *words: str) -> None:
+def _words(target: Target, domain: str, command: str) -> list[str]:
+    return [command, "--domain", domain, "--folder", str(_folder(target, domain))]
+
+
+def _command(target: Target, domain: str, command: str, *words: str) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "ingestion.demo", words[0], "--folder", str(_folder(target)), *words[1:]],
+        [sys.executable, "-m", "ingestion.demo", *_words(target, domain, command), *words],
         cwd=PROJECT_ROOT, stderr=subprocess.PIPE, text=True, check=False,
     )  # fmt: skip
     if result.returncode:

@@ -36,8 +36,10 @@ def follow(target: Target, source: str, seconds: float, batches: int | None, say
         BuildError: there is no such source, or five batches failed one after the other.
     """
     names = source_names(target.project)
+    if not source and len(names) == 1:
+        [source] = names
     if source not in names:
-        raise BuildError(f"there is no source {source}: follow one of {', '.join(names)}")
+        raise BuildError(f"there is no source '{source}': SOURCE= says which to follow, of {', '.join(names)}")
     ended = _asked_to_end()
     failures = published = 0
     say(f"following {source}; Ctrl-C ends it after the batch that is being built")

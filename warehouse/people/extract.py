@@ -35,7 +35,7 @@ def extract_tenant(target: Target, tenants: list[str], folder: Path, say: Callab
         BuildError: nothing is published, no tenant is named, or one has no rows at all.
     """
     if not tenants or not all(re.fullmatch(r"[\w:.-]+", each) for each in tenants):
-        raise BuildError("whose rows? make extract TENANT=shop, or TENANT=shop,accounts")
+        raise BuildError("whose rows? make extract TENANT=<source>, with commas between several")
     path = folder.resolve() / f"{'_'.join(tenants).replace(':', '-')}.duckdb"
     partial = path.with_name(path.name + ".writing")
     path.parent.mkdir(parents=True, exist_ok=True)

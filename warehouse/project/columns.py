@@ -67,7 +67,7 @@ def new_column(where: str, data_type: str, description: str, alias: str = "", pr
     """
     parts = where.split(".")
     if len(parts) != 3 or not all(parts):
-        raise BuildError(f"'{where}' names no column: say COLUMN=source.table.column, such as shop.orders.channel_code")
+        raise BuildError(f"'{where}' names no column: say COLUMN=<source>.<table>.<column>")
     source, table, name = parts
     alias, data_type, description = alias or name, data_type.replace(" ", ""), " ".join(description.split())
     for each in (name, alias):

@@ -77,7 +77,7 @@ def with_entry(text: str, resource: Sequence[str], entry: dict[str, Any], before
 
     Args:
         text: the file's text.
-        resource: the way to what the column is of, such as `("sources", "shop", "tables", "orders")`.
+        resource: the way to what the column is of, such as `("sources", "<source>", "tables", "<table>")`.
         entry: the column's entry.
         before: the names that it stands before; at the end where none of them is there.
 

@@ -21,6 +21,7 @@ from warehouse.errors import BuildError
 from warehouse.publish.access import Declared, audited, grant_access, schema_access
 from warehouse.publish.exchange import ALL_SECONDS, Exchange
 from warehouse.publish.rights import align_rights, schema_rights_moved, views_left_behind, views_made_anew
+from warehouse.publish.schemas import lost_schemas, next_schemas, published_schemas, readers_kept_out
 
 
 def prepare_next(target: Target) -> None:
@@ -33,9 +34,14 @@ def prepare_next(target: Target) -> None:
     if target.engine != "duckdb" or not target.published_file.exists():
         return
     if not target.next_file.exists():
-        _copy(target.published_file, target.next_file)
+        copy_published(target)
     elif _is_read(target.next_file):
         _copy(target.next_file, target.next_file)
+
+
+def copy_published(target: Target) -> None:
+    """DuckDB: have the next file be a copy of the published one."""
+    _copy(target.published_file, target.next_file)
 
 
 def _copy(file: Path, to: Path) -> None:
@@ -65,9 +71,17 @@ def publish(
         say: takes a line for each thing that somebody should look after.
 
     Raises:
-        BuildError: readers hold their locks for too long; the last generation stays published.
+        BuildError: readers hold their locks for too long, or the generation was built with other domains than are on
+            now; the last generation stays published.
     """
     with open_database(target) as database:
+        built, wanted = next_schemas(database), sorted(schemas)
+        if built != wanted or lost_schemas(database, schemas):
+            raise BuildError(
+                f"what was built has {', '.join(built) or 'nothing'}, on are {', '.join(wanted)}, and readers see "
+                f"{', '.join(published_schemas(database)) or 'nothing'}: publish with the domains on that it was built "
+                "with, and take away what readers see with `make retire` only"
+            )
         number = _stamp(database)
         if target.engine == "duckdb":
             database.run("checkpoint marts")
@@ -84,9 +98,7 @@ def publish(
 
 def _stamp(database: Database) -> int:
     """Number the generation that is about to be published, and say which loads it contains."""
-    given_out = database.run(f"select max(generation_number) from {database.granary('generations')}")[0][0]
-    number = max(int(given_out or 0), published_number(database) or 0) + 1
-    database.run(f"insert into {database.granary('generations')} (generation_number) values (%s)", [number])
+    number = next_number(database)
     database.run(f"delete from {database.granary('held')}")
     generation, loads = database.next("ops", "generation"), database.next("ops", "generation_loads")
     now = datetime.now(UTC).replace(tzinfo=None)
@@ -94,6 +106,14 @@ def _stamp(database: Database) -> int:
     database.run(f"insert into {generation} (generation_number, published_at) values (%s, %s)", [number, now])
     database.run(f"delete from {loads}")
     database.run(f"insert into {loads} select load_id, source_name from {database.granary('loads')}")
+    return number
+
+
+def next_number(database: Database) -> int:
+    """Give out a number that no generation had, those included that were rolled back."""
+    given_out = database.run(f"select max(generation_number) from {database.granary('generations')}")[0][0]
+    number = max(int(given_out or 0), published_number(database) or 0) + 1
+    database.run(f"insert into {database.granary('generations')} (generation_number) values (%s)", [number])
     return number
 
 
@@ -141,15 +161,16 @@ def roll_back(target: Target) -> tuple[int, int]:
         before = _number(database, there)
         if before is None:
             raise BuildError(
-                f"generation {present} can't be rolled back: a later build has begun in the generation before it, "
-                "which is whole no more. Mend what is wrong and `make build`; readers keep what they have until then"
+                f"generation {present} can't be rolled back: a later build has begun in the generation before it, or a "
+                "domain was retired, and it is whole no more. Mend what is wrong and `make build`; readers keep what "
+                "they have until then"
             )
         if before > present:
             raise BuildError(
                 f"generation {present} was rolled back to already, from {before}; there is only one before each. "
                 "`make build` builds and publishes anew"
             )
-        schemas = [] if target.engine == "duckdb" else exchangeable_schemas(database)
+        schemas = next_schemas(database)
     if target.engine == "duckdb":
         exchange_files(target)
     else:
@@ -157,13 +178,6 @@ def roll_back(target: Target) -> tuple[int, int]:
         with open_database(target) as database:
             audited(database, "rollback", json.dumps({"from": present, "to": before}))
     return present, before
-
-
-def exchangeable_schemas(database: Database) -> list[str]:
-    """A Postgres warehouse's published schemas, those with a `__next` beside them; without a sandbox's prefix."""
-    there = {str(row[0]) for row in database.run("select nspname from pg_namespace")}
-    prefix = database.target.prefix
-    return sorted(name.removeprefix(prefix) for name in there if name.startswith(prefix) and f"{name}{NEXT}" in there)
 
 
 def exchange_files(target: Target) -> None:
@@ -190,19 +204,24 @@ def exchange_files(target: Target) -> None:
 def exchange_schemas(target: Target, schemas: list[str], declared: Sequence[Declared] = ()) -> None:
     """Postgres: exchange the names of these schemas, given without a sandbox's prefix, with those of their `__next`.
 
-    Before, the tables get the rights that the published ones have, and those that are declared.
+    All that is published goes in the one exchange: a schema that only one of the two generations has changes its name
+    alone, so that none comes from another generation than the rest. Before, the tables get the rights that the
+    published ones have, and those that are declared.
 
     Raises:
-        BuildError: a lock is not to be had; nothing was exchanged.
+        BuildError: a schema is missing or in the way, or a lock is not to be had; nothing was exchanged.
     """
     with open_database(target) as database:
         names = [target.schema(name) for name in schemas]
+        before = [target.schema(name) for name in published_schemas(database)]
         there = {str(row[0]) for row in database.run("select nspname from pg_namespace")}
         renames: list[str] = []
+        for name in sorted(set(before) - set(names)):
+            renames += [f"alter schema {name} rename to {name}{NEXT}", *readers_kept_out(database, name)]
         for name in names:
             if f"{name}{NEXT}" not in there:
                 raise BuildError(f"schema {name}{NEXT} is missing: run `make build FULL=1`")
-            if name in there:
+            if name in before:
                 align_rights(database, name)
                 renames += [
                     f"alter schema {name} rename to {name}__previous",
@@ -210,13 +229,16 @@ def exchange_schemas(target: Target, schemas: list[str], declared: Sequence[Decl
                     f"alter schema {name}__previous rename to {name}{NEXT}",
                     *schema_rights_moved(database, name),
                 ]
+            elif name in there:
+                raise BuildError(
+                    f"there is a schema {name} that this warehouse didn't publish: rename it, then build again"
+                )
             else:
                 renames.append(f"alter schema {name}{NEXT} rename to {name}")
         grant_access(database, declared)
         renames += schema_access(database, names)
-        replaced = [name for name in names if name in there]
-        renames += views_made_anew(database, replaced)
-        tables = _tables(database, replaced)
+        renames += views_made_anew(database, [name for name in names if name in before])
+        tables = tables_of(database, before)
         if not Exchange(database, tables, renames).done():
             raise BuildError(
                 f"publishing tried for {ALL_SECONDS} seconds to keep readers out for a moment; the last generation "
@@ -224,7 +246,8 @@ def exchange_schemas(target: Target, schemas: list[str], declared: Sequence[Decl
             )
 
 
-def _tables(database: Database, schemas: list[str]) -> dict[int, str]:
+def tables_of(database: Database, schemas: list[str]) -> dict[int, str]:
+    """Postgres: the tables of these schemas, by their oid."""
     rows = database.run(
         "select oid, oid::regclass::text from pg_class "
         "where relkind in ('r', 'p') and relnamespace::regnamespace::text = any(%s)",

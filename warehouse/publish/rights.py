@@ -107,6 +107,11 @@ def views_made_anew(database: Database, schemas: list[str]) -> list[str]:
     return statements
 
 
+def views_over(database: Database, schemas: list[str]) -> list[str]:
+    """Views that people made over these schemas."""
+    return [str(row[0]) for row in database.run(_VIEWS, [schemas, schemas])]
+
+
 def views_left_behind(database: Database, schemas: list[str]) -> list[str]:
     """Views that still read the generation before, because they can't be made over the published one."""
     successors = [f"{name}{NEXT}" for name in schemas]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from ingestion.destination.target import Target
+from ingestion.domains import domains
 from warehouse.database import Database, open_database
 from warehouse.dbt import Outcome
 from warehouse.runs.runs import Run
@@ -89,6 +90,11 @@ def _schemas(target: Target, models: dict[str, tuple[str, str]]) -> str:
 
 
 def _next_command(target: Target) -> str:
+    """A question to begin with: the first domain's that has one."""
+    on = domains(target.project)
+    question = next((domain.example for domain in on if domain.example), "select * from core.dim_sources")
     if target.engine == "duckdb":
-        return 'make query Q="select * from commerce.agg_sales__daily order by business_date desc limit 7"'
-    return f"psql -c 'select * from {target.schema('commerce')}.agg_sales__daily order by business_date desc limit 7'"
+        return f'make query Q="{question}"'
+    for schema in ("core", *(domain.name for domain in on)):
+        question = question.replace(f"{schema}.", f"{target.schema(schema)}.")
+    return f"psql -c '{question}'"

@@ -39,11 +39,10 @@ months as (
         dates.date_day as activity_month_start_date
     from cohorts
     cross join last_month
-    inner join {{ ref('dim_dates') }} as dates
-        on
-            cohorts.cohort_month_start_date <= dates.date_day
-            and last_month.month_start_date >= dates.date_day
-            and dates.date_day = dates.month_start_date
+    cross join lateral (
+        {{ date_series('cohorts.cohort_month_start_date', 'last_month.month_start_date') }}
+    ) as dates
+    where dates.date_day = {{ month_start('dates.date_day') }}
 ),
 
 active as (

@@ -91,11 +91,9 @@ daily as (
     from spans
     inner join first_movements on spans.product_key = first_movements.product_key
     cross join as_of
-    inner join {{ ref('dim_dates') }} as dates
-        on
-            spans.first_date <= dates.date_day
-            and first_movements.first_date <= dates.date_day
-            and as_of.business_date >= dates.date_day
+    cross join lateral (
+        {{ date_series('greatest(spans.first_date, first_movements.first_date)', 'as_of.business_date') }}
+    ) as dates
     left join by_day on spans.product_key = by_day.product_key and dates.date_day = by_day.business_date
 )
 

@@ -1,5 +1,14 @@
-with days as (
-    {{ date_series("'2009-01-01'", "'2035-12-31'") }}
+with bounds as (
+    select
+        min(date_day) as first_date,
+        max(date_day) as last_date
+    from {{ ref('dim_time_spine') }}
+),
+
+days as (
+    select dates.date_day
+    from bounds
+    cross join lateral ({{ date_series(year_start('bounds.first_date'), year_end('bounds.last_date')) }}) as dates
 ),
 
 -- A day before all others stands for the day that is not known.
@@ -16,7 +25,7 @@ all_days as (
 
 holidays as (
     select * from {{ ref('holidays') }}
-    where country_code = 'GB'
+    where country_code = '{{ var("calendar").holidays }}'
 )
 
 select

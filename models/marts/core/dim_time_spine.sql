@@ -1,14 +1,6 @@
--- The days that metrics are given for: dim_dates goes on for years in which there is nothing yet.
+-- The days that metrics are given for. dim_dates goes on to the ends of the years.
 with happened as (
-    select min(business_date) as first_date, max(business_date) as last_date from {{ ref('fct_sales') }}
-    union all
-    select min(placed_date) as first_date, max(placed_date) as last_date from {{ ref('fct_orders') }}
-    union all
-    select min(paid_date) as first_date, max(paid_date) as last_date from {{ ref('fct_payments') }}
-    union all
-    select min(refunded_date) as first_date, max(refunded_date) as last_date from {{ ref('fct_refunds') }}
-    union all
-    select min(business_date) as first_date, max(business_date) as last_date from {{ ref('fct_inventory_daily') }}
+    {{ days_of_facts() }}
 ),
 
 bounds as (
@@ -19,6 +11,5 @@ bounds as (
 )
 
 select dates.date_day
-from {{ ref('dim_dates') }} as dates
-inner join bounds on dates.date_day between bounds.first_date and bounds.last_date
-where not dates.is_unknown
+from bounds
+cross join lateral ({{ date_series('bounds.first_date', 'bounds.last_date') }}) as dates

@@ -1,5 +1,5 @@
 -- noqa: disable=LT02
-{%- for source_id in var('sources') %}
+{%- for source_id in source_ids() %}
 select
     '{{ source_id }}' as source_id,
     loads.resource as resource_name,
@@ -12,7 +12,10 @@ select
     coalesce(loads.deleted_count, 0) as deleted_count
 from {{ source(source_id, 'loads') }} as loads
 where loads.{{ from_completed_load() }}
-{%- if not loop.last %}
 union all
-{%- endif %}
 {%- endfor %}
+{{ no_rows({
+    'source_id': 'text', 'resource_name': 'text', 'load_id': 'text', 'observed_at': 'timestamp',
+    'source_count': 'bigint', 'loaded_count': 'bigint', 'known_count': 'bigint', 'rejected_count': 'bigint',
+    'deleted_count': 'bigint',
+}) }}

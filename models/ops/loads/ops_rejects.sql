@@ -1,7 +1,7 @@
 -- noqa: disable=LT02
 -- A reject is resolved when the source has a later good version of the same record; a line of a file, of its file.
 with rejects as (
-    {%- for source_id in var('sources') %}
+    {%- for source_id in source_ids() %}
     select
         '{{ source_id }}' as source_id,
         entries.reject_id,
@@ -12,14 +12,16 @@ with rejects as (
         entries._load_id
     from {{ source(source_id, 'rejects') }} as entries
     where {{ from_completed_load() }}
-    {%- if not loop.last %}
     union all
-    {%- endif %}
     {%- endfor %}
+    {{ no_rows({
+        'source_id': 'text', 'reject_id': 'text', 'resource': 'text', 'record_key': 'text', 'reasons': 'text',
+        '_observed_at': 'timestamp', '_load_id': 'text',
+    }) }}
 ),
 
 mended as (
-    {{ mended_rejects(var('sources')) }}
+    {{ mended_rejects(source_ids()) }}
 )
 
 select

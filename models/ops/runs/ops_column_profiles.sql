@@ -1,5 +1,5 @@
 -- noqa: disable=LT02
-{%- for source_id in var('sources') %}
+{%- for source_id in source_ids() %}
 select
     '{{ source_id }}' as source_id,
     profiles.resource as resource_name,
@@ -10,7 +10,9 @@ select
     profiles.null_count
 from {{ source(source_id, 'profiles') }} as profiles
 where profiles.{{ from_any_completed_load(source_id) }}
-{%- if not loop.last %}
 union all
-{%- endif %}
 {%- endfor %}
+{{ no_rows({
+    'source_id': 'text', 'resource_name': 'text', 'column_name': 'text', 'load_id': 'text', 'observed_at': 'timestamp',
+    'row_count': 'bigint', 'null_count': 'bigint',
+}) }}

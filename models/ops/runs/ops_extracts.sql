@@ -1,6 +1,6 @@
 -- noqa: disable=LT02
 with loads as (
-    {%- for source_id in var('sources') %}
+    {%- for source_id in source_ids() %}
     select
         '{{ source_id }}' as source_id,
         counts.resource as resource_name,
@@ -19,10 +19,13 @@ with loads as (
             and counts._load_id = profiles._load_id
             and profiles.column_name = '_effective_at'
     where counts.{{ from_any_completed_load(source_id) }}
-    {%- if not loop.last %}
     union all
-    {%- endif %}
     {%- endfor %}
+    {{ no_rows({
+        'source_id': 'text', 'resource_name': 'text', 'load_id': 'text', 'observed_at': 'timestamp',
+        'source_count': 'bigint', 'loaded_count': 'bigint', 'known_count': 'bigint', 'rejected_count': 'bigint',
+        'deleted_count': 'bigint', 'newest_at': 'timestamp',
+    }) }}
 ),
 
 aged as (

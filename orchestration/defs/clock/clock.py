@@ -91,7 +91,7 @@ def _broken_runs(context: dg.SensorEvaluationContext) -> Iterator[Alert]:
 
 @dg.asset(
     group_name="reports",
-    deps=[dg.AssetKey(["commerce", "fct_sales"]), dg.AssetKey(["ops", "ops_loads"])],
+    deps=[dg.AssetKey(["core", "dim_time_spine"]), dg.AssetKey(["ops", "ops_loads"])],
     kinds={"html"},
 )
 def site(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:

@@ -1,0 +1,38 @@
+"""What a test does to a copy of the project."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from warehouse.project.parts import OF_DOMAINS, OF_SOURCES
+
+
+def without_domains(project: Path, keep_list: bool = False) -> None:
+    """Delete all domains' and sources' folders, and empty the list, as somebody would who has no use for them."""
+    for folders, kept in ((OF_DOMAINS, {"core"}), (OF_SOURCES, {"runs"})):
+        for each in [each for folder in folders for each in (project / folder).iterdir()]:
+            if each.is_dir() and each.name not in kept:
+                shutil.rmtree(each)
+            elif not each.is_dir() and each.parent.name in ("domains", "staging"):
+                each.unlink()
+    if not keep_list:
+        edit_list(project, {})
+
+
+def edit_list(project: Path, entries: dict[str, Any]) -> None:
+    """Replace the list of domains."""
+    file = project / "dbt_project.yml"
+    read = yaml.safe_load(file.read_text(encoding="utf-8"))
+    read["vars"]["domains"] = entries
+    file.write_text(yaml.safe_dump(read, sort_keys=False), encoding="utf-8")
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    """Replace what stands in a file; it must stand there."""
+    text = file.read_text(encoding="utf-8")
+    assert old in text, f"{file} has no {old!r}"
+    file.write_text(text.replace(old, new), encoding="utf-8")

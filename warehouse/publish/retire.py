@@ -1,0 +1,115 @@
+"""Take a domain from readers: a publish of its own, of the present generation without that domain.
+
+Its schemas of both generations go in that exchange, on DuckDB with the file of the generation before. What it was
+built from stays: raw, rejects and history, so that the domain is built again in full where it is switched on again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ingestion.destination.lock import build_lock
+from ingestion.destination.target import Target
+from ingestion.domains import domains
+from warehouse.database import NEXT, Database, open_database
+from warehouse.errors import BuildError
+from warehouse.publish.access import audited
+from warehouse.publish.exchange import ALL_SECONDS, Exchange
+from warehouse.publish.publish import copy_published, exchange_files, next_number, tables_of
+from warehouse.publish.rights import views_over
+from warehouse.publish.schemas import OPS, SEEN, TABLE, lost_schemas
+from warehouse.runs.runs import Run, recorded
+
+Say = Callable[[str], None]
+
+
+def retire(target: Target, domain: str, say: Say) -> int:
+    """Publish the present generation without a domain. Returns the number that readers see then.
+
+    Raises:
+        BuildError: the domain isn't published, or readers hold their locks for too long; nothing was changed.
+    """
+    with build_lock(target), recorded(target, Run("retire", target.name), say) as run:
+        if target.engine == "duckdb" and not target.published_file.exists():
+            raise BuildError("nothing is published yet")
+        with open_database(target) as database:
+            lost = _lost(database, domain)
+        if target.engine == "duckdb":
+            copy_published(target)
+        with open_database(target) as database:
+            number = next_number(database)
+            (_take_from_file if target.engine == "duckdb" else _take_from_schemas)(database, domain, number)
+            audited(database, "retire", json.dumps({"domain": domain, "generation": number}))
+        if target.engine == "duckdb":
+            exchange_files(target)
+            # The generation before has the domain still; the next build begins with a copy of this one.
+            target.next_file.unlink()
+        run.outcome, run.generation_number = "published", number
+    say(f"generation {number} is published, without {domain}: readers lose {lost}; raw and history stay")
+    if domain in [each.name for each in domains(target.project)]:
+        say(f"note: {domain} is on still: the next build publishes it again, unless the list or DOMAINS leaves it out")
+    return number
+
+
+def _lost(database: Database, domain: str) -> str:
+    """What readers lose, in words. Raises BuildError where the domain isn't published."""
+    published = lost_schemas(database, [])
+    if domain not in published:
+        raise BuildError(f"{domain} is no published domain: there is {', '.join(published) or 'none'}")
+    tables = _tables(database, domain)
+    views = views_over(database, [database.target.schema(domain)]) if database.target.engine == "postgres" else []
+    over = f", and what others made over them: {', '.join(views)}" if views else ""
+    return f"{len(tables)} tables ({', '.join(tables)}){over}"
+
+
+def _tables(database: Database, domain: str) -> list[str]:
+    *catalog, schema, _ = database.published(domain, "").split(".")
+    condition = "table_schema = %s" + (" and table_catalog = %s" if catalog else "")
+    rows = database.run(
+        f"select table_name from information_schema.tables where {condition} order by 1", [schema, *catalog]
+    )
+    return [str(row[0]) for row in rows]
+
+
+def _take_from_file(database: Database, domain: str, number: int) -> None:
+    """DuckDB: the next file is a copy of the published one; take the domain out of it."""
+    for statement in _forgotten(database, domain, database.next):
+        database.run(statement)
+    database.run(f"drop schema {database.next_schema(domain)} cascade")
+    database.run(_numbered(database.next(OPS, "generation"), number))
+    database.run("checkpoint marts")
+
+
+def _take_from_schemas(database: Database, domain: str, number: int) -> None:
+    """Postgres: drop the domain's schemas of both generations; the one before is whole no more."""
+    schema = database.target.schema(domain)
+    statements = [
+        *_forgotten(database, domain, database.published),
+        _numbered(database.published(OPS, "generation"), number),
+        f"drop schema {schema} cascade",
+        f"drop schema if exists {schema}{NEXT} cascade",
+        f"delete from {database.granary('held')}",
+        *_forgotten(database, domain, database.next),
+    ]
+    if database.exists(database.next(OPS, "generation")):
+        statements.append(f"delete from {database.next(OPS, 'generation')}")
+    if not Exchange(database, tables_of(database, [schema]), statements).done():
+        raise BuildError(
+            f"retiring tried for {ALL_SECONDS} seconds to keep readers out for a moment; {domain} stays. See who reads "
+            "in pg_stat_activity, then try again"
+        )
+
+
+def _forgotten(database: Database, domain: str, of_generation: Callable[[str, str], str]) -> list[str]:
+    """Statements after which a generation knows nothing of the domain's schema and relations."""
+    names = ", ".join(f"'{name}'" for name in _tables(database, domain)) or "''"
+    conditions = {TABLE: f"schema_name = '{domain}'", **dict.fromkeys(SEEN, f"relation_name in ({names})")}
+    tables = {of_generation(OPS, name): condition for name, condition in conditions.items()}
+    return [f"delete from {table} where {condition}" for table, condition in tables.items() if database.exists(table)]
+
+
+def _numbered(generation: str, number: int) -> str:
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return f"update {generation} set generation_number = {number}, published_at = timestamp '{now}'"
