@@ -39,9 +39,7 @@ months as (
         dates.date_day as activity_month_start_date
     from cohorts
     cross join last_month
-    cross join lateral (
-        {{ date_series('cohorts.cohort_month_start_date', 'last_month.month_start_date') }}
-    ) as dates
+    cross join lateral ({{ date_series('cohorts.cohort_month_start_date', 'last_month.month_start_date') }}) as dates
     where dates.date_day = {{ month_start('dates.date_day') }}
 ),
 

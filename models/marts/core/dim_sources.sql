@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 -- The sources of the domains that are on, as the project's list has them, and what the warehouse adds itself.
 with sources as (
     {%- for source in named_sources() %}
