@@ -142,7 +142,7 @@ test: setup-dev $(if $(ONLY),,setup-bi) ## Everything: Python tests, dbt on Duck
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -rs --durations=15 --durations-min=10 \
 		$(PYTEST_ARGS) $(if $(ONLY),tests/$(ONLY))
 
-prove: setup-dev ## Try to break the promises: kills, paths, readers, planted faults; DOMAIN=commerce: on it too, real data included (SEED=… again)
+prove: setup-dev ## Try to break the promises: kills, paths, readers, planted faults; DOMAIN=…: on it too, real data included (SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED)) $(if $(DOMAIN),--domain $(DOMAIN))
 
 infra-up: setup ## A production Postgres on this machine: primary, replica, pooler, backups (INFRA_DIR, INFRA_PORT)

@@ -14,7 +14,8 @@ from infra.following import following_drill
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
 from infra.rotation import rotate
-from ingestion.destination.target import ConfigurationError, current_target
+from ingestion.destination.target import current_target
+from ingestion.environment import ConfigurationError
 from warehouse.errors import BuildError
 
 

@@ -7,7 +7,8 @@ import sys
 
 from ingestion.contract.contracts import source_names
 from ingestion.destination.lock import LockError, build_lock
-from ingestion.destination.target import ConfigurationError, current_target
+from ingestion.destination.target import current_target
+from ingestion.environment import ConfigurationError
 from ingestion.load.run import load_all
 from ingestion.project import current_project
 

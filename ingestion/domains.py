@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from ingestion.destination.target import ConfigurationError
+from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 
 

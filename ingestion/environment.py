@@ -1,10 +1,14 @@
-"""Environment variables for a while."""
+"""Settings: environment variables for a while, and what is said where one is wrong."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or wrong; the message says which, and what to set."""
 
 
 @contextmanager

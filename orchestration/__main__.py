@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from ingestion.destination.target import ConfigurationError, current_target
+from ingestion.destination.target import current_target
+from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 from warehouse.ports import require_free

@@ -9,12 +9,14 @@ from datetime import date
 from pathlib import Path
 
 from ingestion.destination.lock import LockError
-from ingestion.destination.target import ConfigurationError, current_target
+from ingestion.destination.target import current_target
+from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from warehouse.build.build import Request, build, publish_held_build, roll_back_build
 from warehouse.build.diff import show_difference
 from warehouse.build.follow import follow
 from warehouse.build.history import rebuild_history
+from warehouse.build.retire import retire
 from warehouse.errors import BuildError
 from warehouse.ops.backup import KEEP, back_up, restore
 from warehouse.ops.status import print_status
@@ -23,7 +25,6 @@ from warehouse.people.forgetting import forget
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
 from warehouse.project.new_domain import lay_out
-from warehouse.publish.retire import retire
 from warehouse.reading.docs import check_freshness, write_docs
 from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query

@@ -15,7 +15,7 @@ from ingestion.destination.target import Target, libpq
 from ingestion.domains import domains
 from ingestion.environment import variables
 from warehouse.errors import BuildError
-from warehouse.project.parts import what_is_off_ignored
+from warehouse.parts import what_is_off_ignored
 
 FAILED = ("error", "fail", "runtime error")
 

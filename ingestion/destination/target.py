@@ -17,13 +17,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT, current_project
 
 TARGETS = ("dev", "prod", "sandbox")
-
-
-class ConfigurationError(Exception):
-    """A setting is missing or wrong; the message says which, and what to set."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from types import ModuleType
 
 from ingestion.contract.contracts import ContractError, Source, contract_file, read_contract, source_names
 from ingestion.destination.roles import acting_as_loader
-from ingestion.destination.target import ConfigurationError, Target
+from ingestion.destination.target import Target
+from ingestion.environment import ConfigurationError
 from ingestion.load.extracts import Loaded, LoadError, SourceError
 from ingestion.load.loading import load
 

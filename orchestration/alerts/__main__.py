@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 
-from ingestion.destination.target import ConfigurationError, current_target
+from ingestion.destination.target import current_target
+from ingestion.environment import ConfigurationError
 from orchestration.alerts.conditions import as_text, what_is_wrong
 from orchestration.alerts.delivery import tell
 from warehouse.errors import BuildError

@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
-from ingestion.destination.target import ConfigurationError, Target
+from ingestion.destination.target import Target
+from ingestion.environment import ConfigurationError
 from orchestration.alerts.conditions import Alert, as_json, as_text
 
 SECONDS = 20

@@ -6,7 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from ingestion.destination.target import ConfigurationError, current_target
+from ingestion.destination.target import current_target
+from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from reports.site.build import build_site
 from warehouse.errors import BuildError

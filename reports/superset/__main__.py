@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psycopg2
 
-from ingestion.destination.target import ConfigurationError, Target, current_target
+from ingestion.destination.target import Target, current_target
+from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 from warehouse.ports import require_free

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from warehouse.project.parts import OF_DOMAINS, OF_SOURCES
+from warehouse.parts import OF_DOMAINS, OF_SOURCES
 
 
 def without_domains(project: Path, keep_list: bool = False) -> None:

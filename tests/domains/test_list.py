@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from ingestion.contract.contracts import source_names
-from ingestion.destination.target import ConfigurationError, Target
+from ingestion.destination.target import Target
 from ingestion.domains import domains, listed, named_sources
+from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from tests.domains.clones import edit
 from warehouse import dbt, ledger
-from warehouse.project.parts import ignored, what_is_off_ignored
+from warehouse.parts import ignored, what_is_off_ignored
 
 LIST = """
 vars:

@@ -9,9 +9,9 @@ from tests.domains.clones import without_domains
 from tests.domains.garden import Garden, only
 from tests.warehouse.warehouses import settings
 from warehouse.build.build import Request, build, publish_held_build, roll_back_build
+from warehouse.build.retire import retire
 from warehouse.database import open_database
 from warehouse.errors import BuildError
-from warehouse.publish.retire import retire
 
 pytestmark = pytest.mark.slow
 

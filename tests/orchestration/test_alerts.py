@@ -18,7 +18,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as Receiving
 
-from ingestion.destination.target import ConfigurationError, current_target
+from ingestion.destination.target import current_target
+from ingestion.environment import ConfigurationError
 from orchestration.alerts import conditions
 from orchestration.alerts.conditions import Alert, what_is_wrong
 from orchestration.alerts.delivery import tell

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ingestion.domains import listed
 from ingestion.project import PROJECT_ROOT
-from warehouse.project.parts import OF_DOMAINS, OF_SOURCES
+from warehouse.parts import OF_DOMAINS, OF_SOURCES
 
 # What may name a domain as an example or as a subject: what people read, what measures and tries, the list itself.
 FREE = ("docs/", "bench/", "findings/", "tests/", "requirements/", "dbt_project.yml", ".secrets.baseline")

@@ -12,7 +12,7 @@ from pathlib import Path
 from ingestion.contract.contracts import OWN_SOURCE
 from ingestion.domains import listed
 from warehouse.errors import BuildError
-from warehouse.project.parts import CORE
+from warehouse.parts import CORE
 
 # Schemas that a warehouse has beside its domains'.
 TAKEN = {

@@ -12,7 +12,7 @@ from ingestion import domains
 from ingestion.destination.target import Target
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
-from warehouse.project.parts import CORE
+from warehouse.parts import CORE
 
 OPS = "ops"
 TABLE, COLUMNS = "generation_schemas", "schema_name varchar not null"
