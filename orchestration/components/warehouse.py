@@ -31,6 +31,13 @@ class Translator(DagsterDbtTranslator):
         super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
         self.policy = policy
 
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        """Dbt's own; a mart's schema is called as its folder, which dbt's configuration doesn't say."""
+        _, *folders, name = dbt_resource_props["fqn"]
+        if dbt_resource_props["resource_type"] == "model" and folders[:1] == ["marts"]:
+            return dg.AssetKey([folders[1], name])
+        return super().get_asset_key(dbt_resource_props)
+
     def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
         """The layer, or of a mart its domain."""
         parts = list(dbt_resource_props["fqn"])[1:-1]
@@ -56,8 +63,9 @@ class Warehouse(dg.Component, dg.Model, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets with their checks, and the backfill by days."""
         target = current_target()
-        dbt.parse(target)
         manifest = Path(dbt.target_path(target)) / "manifest.json"
+        # Anew, with the edges that no SQL names.
+        dbt.parse(target).writable_manifest().write(str(manifest))
         listed = json.loads(manifest.read_text(encoding="utf-8"))
 
         policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=self.stale_after_hours))
