@@ -49,7 +49,7 @@ def what_is_wrong(target: Target, now: datetime) -> list[Alert]:
 
         contracts = {contract.name: contract for contract in read_contracts(target.project)}
         found = [*_failed_run(rows), *_late_sources(rows, contracts, now), *_failed_checks(rows, contracts)]
-        found += [*_rejects(rows, contracts), *_unusual(rows, contracts), *_source_logs(target, contracts, now)]
+        found += [*_rejects(rows, contracts), *_unusual(rows, contracts), *source_logs(target, contracts, now)]
         if target.engine == "postgres":
             found += [*_slots(rows, now), *_replicas(rows, now), *_archive(rows)]
     return sorted(found, key=lambda alert: alert.key)
@@ -158,7 +158,7 @@ def _slots(rows: Rows, now: datetime) -> Iterator[Alert]:
         )  # fmt: skip
 
 
-def _source_logs(target: Target, contracts: Contracts, now: datetime) -> Iterator[Alert]:
+def source_logs(target: Target, contracts: Contracts, now: datetime) -> Iterator[Alert]:
     """A source's own server keeps more of its log for Granary than it should: nobody loads, or not fast enough."""
     for name, kept in kept_logs(target.project).items():
         if kept > SLOT_BYTES:

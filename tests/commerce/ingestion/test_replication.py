@@ -293,7 +293,7 @@ def test_how_much_of_the_log_the_server_keeps(
     followed.run("create table filler as select repeat('x', 100) as x from generate_series(1, 100000)")
     assert kept_logs(PROJECT_ROOT)["shop"] > before + 10_000_000
     monkeypatch.setattr(conditions, "SLOT_BYTES", 10_000_000)
-    [alert] = conditions.source_logs(datetime(2026, 1, 1))  # noqa: DTZ001
+    [alert] = conditions.source_logs(warehouse, {"shop": read_contract("shop")}, datetime(2026, 1, 1))  # noqa: DTZ001
     assert (alert.key, alert.runbook) == ("log of shop", "slot-lag.md")
     # With a checkpoint the server notes from where on a reader could begin again.
     for _ in range(2):
