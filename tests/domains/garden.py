@@ -9,7 +9,7 @@ from typing import Any
 
 from ingestion.destination.target import Target, current_target
 from tests.domains.clones import edit_list, without_domains
-from tests.warehouse.warehouses import settings
+from tests.warehouses import settings
 from warehouse.build.build import Request, build
 from warehouse.database import Database, open_database
 from warehouse.publish.publish import published_number

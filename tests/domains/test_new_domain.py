@@ -7,7 +7,7 @@ import pytest
 from ingestion.destination.target import Target, current_target
 from ingestion.domains import listed
 from tests.domains.clones import without_domains
-from tests.warehouse.warehouses import settings
+from tests.warehouses import settings
 from warehouse.build.build import Request, build
 from warehouse.errors import BuildError
 from warehouse.project.new_domain import FILES, lay_out

@@ -7,7 +7,7 @@ import pytest
 from ingestion.destination.target import Target, current_target
 from tests.domains.clones import without_domains
 from tests.domains.garden import Garden, only
-from tests.warehouse.warehouses import settings
+from tests.warehouses import settings
 from warehouse.build.build import Request, build, publish_held_build, roll_back_build
 from warehouse.build.retire import retire
 from warehouse.database import open_database
