@@ -75,7 +75,10 @@ def test_it_ends_after_the_batch_that_is_being_built(club: Club, moment: str) ->
 
 def test_it_gives_up_where_nothing_works(club: Club) -> None:
     lines: list[str] = []
-    with club.entered(), pytest.raises(BuildError, match="there is no source clubs: follow one of club"):
+    with (
+        club.entered(),
+        pytest.raises(BuildError, match="there is no source 'clubs': SOURCE= says which"),
+    ):
         follow(current_target(), "clubs", 0, None, lines.append)
     club.delivered.rmdir()
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -20,6 +20,8 @@ from tests.tiny.test_rights import another_day, ask
 from tests.tiny.world import TinyWorld
 from tests.warehouses import connected, opened, settings
 
+pytestmark = pytest.mark.battery
+
 
 def mounted(folder: Path, size: str, options: str = "") -> bool:
     """Mount a file system of so many bytes there, or give it another size. False where that is not allowed."""
