@@ -170,6 +170,7 @@ def test_loads_at_the_same_time_agree(target: Target, tmp_path: Path) -> None:
 def test_a_contract_that_leaves_privacy_open(tmp_path: Path, meta: str, message: str) -> None:
     folder = tmp_path / "models" / "staging" / "made_up"
     folder.mkdir(parents=True)
+    (tmp_path / "dbt_project.yml").write_text("vars: {}\n", encoding="utf-8")
     (folder / "_made_up__sources.yml").write_text(
         "sources: [{name: made_up, tables: [{name: people, config: {meta: {key: [email]}}, columns: ["
         f"{{name: email, data_type: bigint, config: {{meta: {meta}}}}}]}}]}}]",
