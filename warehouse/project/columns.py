@@ -6,6 +6,7 @@ The new texts of all files are made, and the contract is read back as ingestion 
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def new_column(where: str, data_type: str, description: str, alias: str = "", pr
     """
     parts = where.split(".")
     if len(parts) != 3 or not all(parts):
-        raise BuildError(f"'{where}' names no column: say COLUMN=<source>.<table>.<column>")
+        raise BuildError(f"'{where}' names no column: say COLUMN=source.table.column")
     source, table, name = parts
     alias, data_type, description = alias or name, data_type.replace(" ", ""), " ".join(description.split())
     for each in (name, alias):
@@ -216,9 +217,12 @@ def _check_contract(root: Path, column: NewColumn, text: str) -> None:
         file = Path(folder) / _contract_file(column.source)
         file.parent.mkdir(parents=True)
         file.write_text(text, encoding="utf-8")
+        shutil.copy(root / "dbt_project.yml", folder)
         after = {name: table.columns for name, table in _contract(Path(folder), column.source).items()}
     wanted = {name: table.columns for name, table in _contract(root, column.source).items()}
-    wanted[column.table] += (Column(column.name, column.data_type),)
+    # The days that a date may be come from the project's calendar, not from what was written.
+    days = after[column.table][-1].plausible
+    wanted[column.table] += (Column(column.name, column.data_type, plausible=days),)
     if after != wanted:
         raise BuildError(f"{_contract_file(column.source)} would not say what was asked for: {BY_HAND}")
 

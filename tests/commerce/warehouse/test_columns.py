@@ -98,7 +98,8 @@ def test_every_table_can_get_a_column(project: Path) -> None:
         has_history = (project / "snapshots" / source / f"snap_{source}__{table}.sql").exists()
         before, old = texts(project), columns(project, source, table)
         take(project, f"{place}.brand_new", f"stg_{source}__{table}", track=has_history, data_type="date")
-        assert columns(project, source, table) == (*old, Column("brand_new", "date"))
+        new = Column("brand_new", "date", plausible=("1970-01-01", "2069-12-31"))
+        assert columns(project, source, table) == (*old, new)
         found = changes(before, texts(project))
         assert len(found) == (5 if has_history else 3), place
         for name, lines in found.items():
