@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dbt.cli.main import dbtRunner
+from dbt_common.events.base_types import BaseEvent, EventLevel
+from dbt_common.events.event_manager import EventManager
+from dbt_common.events.event_manager_client import ctx_set_event_manager
 
 from ingestion.destination.target import Target, libpq
 from ingestion.domains import domains
@@ -18,6 +23,19 @@ from warehouse.errors import BuildError
 from warehouse.parts import what_is_off_ignored
 
 FAILED = ("error", "fail", "runtime error")
+FOUND_ROWS = ("fail", "warn")
+
+
+class _Events(EventManager):
+    """dbt's events without those for its own debugging: it makes a message of each, a fifth of a build, for nobody."""
+
+    def fire_event(self, e: BaseEvent, level: EventLevel | None = None, *others: Any, **named: Any) -> None:
+        """Hand an event on; all of them where DBT_DEBUG asks for them."""
+        if (level or e.level_tag()) != EventLevel.DEBUG or os.environ.get("DBT_DEBUG"):
+            super().fire_event(e, level, *others, **named)
+
+
+ctx_set_event_manager(_Events())
 
 
 @dataclass
@@ -34,6 +52,23 @@ class Outcome:
     warnings: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     results: list[dict[str, Any]] = field(default_factory=list)
+    nodes: list[tuple[Any, str]] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        """Count in what another command did."""
+        self.success = self.success and other.success
+        for name in ("passed", "warned", "failed", "built", "skipped"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("failures", "warnings", "results", "nodes"):
+            getattr(self, name).extend(getattr(other, name))
+        self.seconds |= other.seconds
+
+    def take(self, result: Any, manifest: Any = None) -> None:
+        """Count in one node's result; with a manifest its record is kept too."""
+        _count(self, result)
+        self.nodes.append((result.node, str(result.status)))
+        if manifest is not None:
+            self.results.append(_as_record(result, manifest))
 
 
 def environment(target: Target, published: bool = False) -> None:
@@ -81,16 +116,18 @@ def target_path(target: Target, published: bool = False) -> str:
 _NOWHERE = dict.fromkeys(("WAREHOUSE_DIR", "PGHOST", "PGUSER", "PGPASSWORD"), "nowhere") | {"PGPORT": "5432"}
 
 
-def parse(target: Target, *, published: bool = False) -> Any:
+def parse(target: Target, *, published: bool = False, artifacts: bool = False) -> Any:
     """Parse the project, where `published` with the names that readers know. Returns dbt's manifest.
+
+    With `artifacts` dbt writes it into the target's folder too, which takes as long as to read it.
 
     Raises:
         BuildError: the project doesn't parse.
     """
     environment(target, published)
-    command = _arguments(target, ["parse"], published)
+    command = [*_arguments(target, ["parse"], published), *([] if artifacts else ["--no-write-json"])]
     nowhere = variables(_NOWHERE | {"PGDATABASE": libpq()["dbname"]})
-    with what_is_off_ignored(target.project), nowhere:
+    with what_is_off_ignored(target.project), nowhere, _garbage_kept():
         result = dbtRunner().invoke(["--quiet", "--log-level", "none", *command])
         if not result.success:
             # From its cache dbt 1.12 finds the metrics of a model twice once the model's YAML has changed.
@@ -136,27 +173,52 @@ def run(
     callbacks = [_watch(progress)] if progress else []
     logging.getLogger("dbt").propagate = False
     parsed = manifest or parse(target, published=published)
-    result = dbtRunner(manifest=parsed, callbacks=callbacks).invoke(
-        [
-            "--quiet",
-            "--log-level",
-            "none",
-            "--log-level-file",
-            "info",
-            "--no-use-colors",
-            *_arguments(target, command, published),
-        ]
-    )
+    _write_down_followers(parsed)
+    with _garbage_kept():
+        result = dbtRunner(manifest=parsed, callbacks=callbacks).invoke(
+            [
+                "--quiet",
+                "--log-level",
+                "none",
+                "--log-level-file",
+                "info",
+                "--no-use-colors",
+                *_arguments(target, command, published),
+                # Of what dbt writes, only its docs are read.
+                *([] if command[0] == "docs" else ["--no-write-json"]),
+            ]
+        )
     if target.engine == "duckdb":
         close_connections()
     if result.exception is not None and result.result is None:
         raise BuildError(f"dbt {command[0]} fell over: {_first_lines(result.exception)}")
     outcome.success = result.success
     for each in getattr(result.result, "results", None) or ():
-        _count(outcome, each)
-        if manifest is not None:
-            outcome.results.append(_as_record(each, manifest))
+        outcome.take(each, manifest)
     return outcome
+
+
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Look for garbage in cycles seldom: each time all objects of a manifest, a hundred thousand, are gone through."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+
+
+def _write_down_followers(manifest: Any) -> None:
+    """Beside each model, in `meta` but not in its settings, which follow it (macros/history/following.sql)."""
+    models = [node for node in manifest.nodes.values() if node.resource_type == "model"]
+    found: dict[str, list[dict[str, Any]]] = {node.name: [] for node in models}
+    for node in models:
+        if follows := (node.config.meta or {}).get("follows"):
+            follower = {"name": node.name, "key": follows["key"], "ignores": follows.get("ignores", [])}
+            found[follows["relation"]].append(follower)
+    for node in models:
+        node.meta = {**node.meta, "followers": found[node.name]}
 
 
 def _first_lines(error: BaseException | None) -> str:
@@ -218,7 +280,9 @@ def _describe(node: Any, result: Any) -> str:
     if "lock timeout" in message:
         message += "; somebody has been reading the table for that long: see pg_stat_activity, then build again"
     if node.resource_type == "test":
-        look = f"; look: select * from {node.relation_name}" if getattr(node, "relation_name", None) else ""
+        # Where it found rows, the build has them kept (warehouse/build/work.py).
+        kept = f'"{node.database}"."{node.schema}"."{node.alias}"'
+        look = f"; look: select * from {kept}" if str(result.status) in FOUND_ROWS else ""
         return f"test {node.name}: {message}{look}"
     if node.resource_type == "source":
         # dbt gives an empty table the age of the calendar.

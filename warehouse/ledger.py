@@ -24,6 +24,8 @@ SEEN_TABLES = {
     "seen_code": "relation_name varchar not null, fingerprint varchar not null",
 }
 PENDING_COLUMNS = "relation_name varchar not null, followed_key varchar"
+COMPILED_COLUMNS = "test_id varchar not null, project varchar not null, statement text not null"
+TESTED_COLUMNS = "test_id varchar not null, fingerprint varchar not null"
 GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp not null"
 GENERATION_LOAD_COLUMNS = "load_id varchar not null, source_name varchar not null"
 
@@ -66,6 +68,9 @@ def ensure_tables(database: Database) -> None:
     database.run(f"create table if not exists {database.granary('outdated')} (outdated_at timestamp not null)")
     # The code whose unit tests passed: they know nothing of the data, so once is enough.
     database.run(f"create table if not exists {database.granary('unit_tested')} (fingerprint varchar not null)")
+    # What dbt made of tests, by the project that they are of, and which passed since what they read last changed.
+    database.run(f"create table if not exists {database.granary('compiled_tests')} ({COMPILED_COLUMNS})")
+    database.run(f"create table if not exists {database.next('ops', 'tested')} ({TESTED_COLUMNS})")
     # What retention took out of raw, by load: its counts add up with these.
     database.run(
         f"create table if not exists {database.granary('archived')} (source_name varchar, resource_name varchar, "
@@ -116,7 +121,7 @@ def register_loads(database: Database) -> None:
 
 
 def fingerprints(manifest: Any, project_folder: Path) -> dict[str, str]:
-    """A fingerprint of the code of every model and snapshot, by name.
+    """A fingerprint of the code of every model, snapshot and seed, by name.
 
     It covers the node's own code and settings, the macros it uses, the variables that these read, and everything
     above it: seeds, other models, the columns of sources. Where any of these changes, the relation is built in full.
@@ -171,7 +176,7 @@ def fingerprints(manifest: Any, project_folder: Path) -> dict[str, str]:
     return {
         node.name: fingerprint(unique_id)
         for unique_id, node in manifest.nodes.items()
-        if node.resource_type in ("model", "snapshot")
+        if node.resource_type in ("model", "snapshot", "seed")
     }
 
 

@@ -119,12 +119,28 @@ def dlt_destination(target: Target) -> Any:
     """The warehouse as a dlt destination."""
     import dlt
     from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
+    from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
     if target.engine == "duckdb":
         # Without an order to keep, DuckDB writes a load straight to its place; else the checkpoint writes it again.
         settings = {"preserve_insertion_order": "false"}
-        return dlt.destinations.duckdb(DuckDbCredentials(str(target.build_file), global_config=settings))
-    return dlt.destinations.postgres(credentials=postgres_url())
+        credentials = DuckDbCredentials(str(target.build_file), global_config=settings)
+        return _settled(dlt.destinations.duckdb, credentials)
+    return _settled(dlt.destinations.postgres, PostgresCredentials(postgres_url()))
+
+
+def _settled(destination: Any, credentials: Any) -> Any:
+    """A dlt destination of which nothing is left to look up: dlt asks for all of it anew, dozens of times in a load."""
+    from dlt.common.configuration.specs.base_configuration import is_hint_not_resolvable
+
+    credentials.resolve()
+    defaults = destination(credentials=credentials).spec()
+    given = {
+        name: getattr(defaults, name)
+        for name, hint in defaults.get_resolvable_fields().items()
+        if name not in ("credentials", "destination_name") and not is_hint_not_resolvable(hint)
+    }
+    return destination(credentials=credentials, **given)
 
 
 def attach_statement(target: Target, alias: str = "warehouse") -> str:

@@ -4,7 +4,8 @@
     a model that calls this says `reads: calendar` in its own, from which warehouse/dbt.py draws the edges. A day that is
     not known is none. #}
 {% macro days_of_facts() -%}
-    {%- for node in models_of_graph() | sort(attribute='name') -%}
+    {%- for unique_id in (model.depends_on.nodes | sort if execute else []) if unique_id.startswith('model.') -%}
+    {%- set node = graph.nodes[unique_id] -%}
     {%- for column in (node.config.meta or {}).get('calendar', []) %}
     select
         min({{ column }}) as first_date,

@@ -10,14 +10,13 @@
     and the ledger clears them in the transaction that changes the aggregate. A fact that is built in full makes its
     followers be built in full too. #}
 
-{# The nodes that follow the fact `relation_name`. #}
-{% macro followers_of(relation_name) -%}
-    {%- set found = [] -%}
-    {%- for node in models_of_graph() -%}
-        {%- set follows = (node.config.meta or {}).get('follows') -%}
-        {%- if follows and follows.relation == relation_name -%}{%- do found.append(node) -%}{%- endif -%}
-    {%- endfor -%}
-    {{ return(found) }}
+{#  Who follows the model that is built: name, key and ignores of each. The build writes it down beside the fact before dbt
+    starts (`dbt.run` in warehouse/dbt.py), for dbt would make every node anew to look for it. #}
+{% macro followers() -%}
+    {%- if execute and model.meta.followers is not defined -%}
+        {{ exceptions.raise_compiler_error(model.name ~ ' is built by `make build`, which knows what follows it') }}
+    {%- endif -%}
+    {{ return(model.meta.followers if execute else []) }}
 {%- endmacro %}
 
 {# For `remember_touched`: the keys that this aggregate has yet to compute again, as `column`. `expression` reads `followed_key`. #}
@@ -28,7 +27,7 @@
 
 {# Statements for the fact: keep the rows that are about to be deleted. #}
 {% macro keep_rows_before(target_relation, condition) -%}
-    {%- if followers_of(model.name) -%}
+    {%- if followers() -%}
     drop table if exists before__{{ model.name }};
     create temporary table before__{{ model.name }} as
     select * from {{ target_relation }} as target
@@ -39,11 +38,10 @@
 
 {# Statements for the fact: compare the kept rows with those that take their place, and tell the followers. #}
 {% macro tell_followers(new_rows, columns) -%}
-    {%- for node in followers_of(model.name) -%}
-    {%- set follows = node.config.meta.follows -%}
-    {%- set compared = columns | reject('in', follows.get('ignores', [])) | join(', ') %}
+    {%- for follower in followers() -%}
+    {%- set compared = columns | reject('in', follower.ignores) | join(', ') %}
     insert into {{ ledger_table('pending', true) }} (relation_name, followed_key)
-    select distinct '{{ node.name }}', cast({{ follows.key }} as {{ dbt.type_string() }})
+    select distinct '{{ follower.name }}', cast({{ follower.key }} as {{ dbt.type_string() }})
     from (
         (select {{ compared }} from before__{{ model.name }} except all select {{ compared }} from {{ new_rows }})
         union all
@@ -54,8 +52,8 @@
 
 {# A statement for a fact that is built in full: its followers are not up to date any more. #}
 {% macro outdate_followers() -%}
-    {%- set followers = followers_of(model.name) | map(attribute='name') | join("', '") -%}
-    {%- if followers -%}
-    delete from {{ ledger_table('seen_code', true) }} where relation_name in ('{{ followers }}')
+    {%- set names = followers() | map(attribute='name') | join("', '") -%}
+    {%- if names -%}
+    delete from {{ ledger_table('seen_code', true) }} where relation_name in ('{{ names }}')
     {%- endif -%}
 {%- endmacro %}

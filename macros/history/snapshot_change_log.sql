@@ -76,21 +76,18 @@
 {# A select of the keys that loads new to this snapshot touched. #}
 {% macro keys_touched_by_new_loads(keys, log_sql) -%}
     {%- set touched_by = (config.get('meta') or {}).get('touched_by') -%}
-    {%- set source = namespace(sql=none if touched_by else log_sql) -%}
-    {%- for node in models_of_graph() if node.name == touched_by -%}
-        {%- set source.sql = node.relation_name -%}
-    {%- endfor -%}
-    {%- if not source.sql -%}
+    {%- set log = model_named(touched_by) if touched_by else {'relation_name': log_sql} -%}
+    {%- if not log -%}
         {{ exceptions.raise_compiler_error(model.name ~ ': meta.touched_by names no model: ' ~ touched_by) }}
     {%- endif -%}
     {%- set records = (config.get('meta') or {}).get('touched_records', []) %}
     select distinct {{ keys | join(', ') }}
-    from {{ source.sql }} as log
+    from {{ log.relation_name }} as log
     where
         {%- if records %}
         exists (
             select 1
-            from {{ source.sql }} as fresh
+            from {{ log.relation_name }} as fresh
             where
                 fresh.load_id in ({{ new_loads(model.name, false) }})
                 {%- for column in records %}

@@ -53,12 +53,11 @@
     next to nothing, since hardly any are compared; a hash would be computed for every version. #}
 {% macro then_by_content(relation) -%}
     {%- set of_the_log = ['valid_at', 'source_revision', 'observed_at', 'load_id'] -%}
-    {%- for node in models_of_graph() if node.name == relation.identifier | replace('__dbt__cte__', '') -%}
-        {%- set built = adapter.get_relation(database=node.database, schema=node.schema, identifier=node.alias) -%}
-        {%- for column in (adapter.get_columns_in_relation(built) if built else [])
-            if column.name | lower not in of_the_log -%}
-            , {{ in_byte_order('log.' ~ column.name) if column.is_string() else 'log.' ~ column.name }} desc nulls last
-        {%- endfor -%}
+    {%- set node = model_named(relation.identifier | replace('__dbt__cte__', '')) -%}
+    {%- set built = adapter.get_relation(database=node.database, schema=node.schema, identifier=node.alias) if node -%}
+    {%- for column in (adapter.get_columns_in_relation(built) if built else [])
+        if column.name | lower not in of_the_log -%}
+        , {{ in_byte_order('log.' ~ column.name) if column.is_string() else 'log.' ~ column.name }} desc nulls last
     {%- endfor -%}
 {%- endmacro %}
 

@@ -6,13 +6,10 @@
         and (node.config.meta or {}).get('published', false)) }}
 {%- endmacro %}
 
-{# The project's models, while something is executed. dbt makes each node anew that is asked for, tests among them. #}
-{% macro models_of_graph() -%}
-    {%- set found = [] -%}
-    {%- for unique_id in (graph.nodes if execute else []) if unique_id.startswith('model.') -%}
-        {%- do found.append(graph.nodes[unique_id]) -%}
-    {%- endfor -%}
-    {{ return(found) }}
+{# The project's model of this name, while something is executed; none where there is no such. dbt makes a node anew each time
+   that it is asked for one, so a loop over all of them costs more than most models. #}
+{% macro model_named(name) -%}
+    {{ return(graph.nodes.get('model.' ~ model.package_name ~ '.' ~ name) if execute else none) }}
 {%- endmacro %}
 
 {% macro schema_prefix() -%}

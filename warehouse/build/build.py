@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from ingestion.load.run import load_all
 from warehouse import dbt, ledger
 from warehouse.build.demo import demo_if_unconfigured
 from warehouse.build.redaction import apply_tombstones
+from warehouse.build.work import carry_out, excluded_types, plan
 from warehouse.database import open_database
 from warehouse.errors import BuildError
 from warehouse.publish.access import audited, declared_access
@@ -78,7 +78,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     with open_database(target) as database:
         relations = ledger.begin(database, manifest)
         code = ledger.unit_tested_code(manifest, relations)
-        are_unit_tested = ledger.are_unit_tested(database, code)
+        excluded = excluded_types(ledger.are_unit_tested(database, code))
         forced = request.full or request.select or request.backfill
         if not forced and ledger.is_up_to_date(database, list(models)):
             run.outcome = "up to date"
@@ -100,7 +100,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         say(f"computing the facts of {first} to {last} again")
     say("building and testing, out of readers' sight")
     with run.step("building"):
-        outcome = dbt.run(target, _command(request, are_unit_tested), manifest, say)
+        planned = plan(target, manifest, in_part=not forced and "unit_test" in excluded)
+        outcome = carry_out(target, planned, _command(request), excluded, manifest, say)
     run.results = outcome.results
     if not outcome.success:
         for failure in outcome.failures:
@@ -136,12 +137,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     return number
 
 
-def _command(request: Request, are_unit_tested: bool) -> list[str]:
+def _command(request: Request) -> list[str]:
     command = ["build"]
-    if are_unit_tested:
-        # The flag takes the place of what the environment says.
-        excluded = {"unit_test", *os.environ.get("DBT_EXCLUDE_RESOURCE_TYPES", "").split()}
-        command += ["--exclude-resource-types", *sorted(excluded)]
     if request.full:
         command.append("--full-refresh")
     if request.select:

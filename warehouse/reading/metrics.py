@@ -184,7 +184,7 @@ class _Parser(argparse.ArgumentParser):
 
 def _semantic_manifest(target: Target, artifacts: Path | None) -> str:
     if artifacts is None:
-        dbt.parse(target, published=True)
+        dbt.parse(target, published=True, artifacts=True)
         artifacts = Path(dbt.target_path(target, published=True))
     return (artifacts / "semantic_manifest.json").read_text(encoding="utf-8")
 

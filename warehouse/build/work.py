@@ -1,0 +1,132 @@
+"""What dbt is asked to do in a build: everything, or what has anything to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any
+
+from ingestion.destination.target import Target
+from warehouse import dbt
+from warehouse.build import selection, testing
+from warehouse.build.lineage import Lineage
+from warehouse.database import open_database
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build does. Where `built` is None, dbt decides: all, or what a person selected.
+
+    project: the fingerprint of the whole project.
+    now: what each test reads now, see `testing.fingerprints`.
+    built, due: the unique ids of the relations to make and of the tests to ask.
+    statements: the selects of tests that needn't be compiled, by id.
+    """
+
+    project: str
+    now: dict[str, str]
+    built: frozenset[str] | None
+    due: frozenset[str]
+    statements: dict[str, str]
+    lineage: Lineage
+
+
+def excluded_types(are_unit_tested: bool) -> set[str]:
+    """The kinds of nodes that are left out: what the environment names, and unit tests of code that passed them."""
+    return {*os.environ.get("DBT_EXCLUDE_RESOURCE_TYPES", "").split(), *(["unit_test"] if are_unit_tested else [])}
+
+
+def plan(target: Target, manifest: Any, *, in_part: bool) -> Plan:
+    """Decide what is to be done, and take back in the ledger what will not hold while it is done.
+
+    Args:
+        target: the warehouse, whose ledger has begun this build.
+        manifest: dbt's.
+        in_part: only what has anything to do, instead of everything.
+    """
+    lineage, project = Lineage(manifest), testing.project_fingerprint(manifest, target)
+    with open_database(target) as database:
+        now = testing.fingerprints(database, manifest, lineage, project)
+        built = due = None
+        statements: dict[str, str] = {}
+        if in_part:
+            built = selection.to_build(database, manifest, lineage)
+            due = testing.due(database, manifest, lineage, built, now)
+            statements = testing.compiled(database, project)
+        selection.forget_listed(database, manifest, built)
+        testing.begin(database, due)
+    return Plan(project, now, None if built is None else frozenset(built), frozenset(due or ()), statements, lineage)
+
+
+def carry_out(
+    target: Target, asked: Plan, command: list[str], excluded: set[str], manifest: Any, say: Say
+) -> dbt.Outcome:
+    """Build and test as planned, and note in the ledger what came of it.
+
+    Raises:
+        BuildError: dbt itself fell over.
+    """
+    excluding = ["--exclude-resource-types", *sorted(excluded)] if excluded else []
+    if asked.built is None:
+        outcome = dbt.run(target, [*command, *excluding], manifest, say)
+        _keep_failing_rows(target, outcome, manifest)
+    else:
+        outcome = _in_part(target, asked, [*command, *excluding], excluded, manifest, say)
+    statuses = [(str(node.unique_id), status) for node, status in outcome.nodes]
+    answered = [node for node, status in outcome.nodes if status in ("pass", *dbt.FOUND_ROWS)]
+    compiled = [node for node in answered if node.unique_id not in asked.statements]
+    with open_database(target) as database:
+        testing.keep_compiled(
+            database, asked.project, [node for node in compiled if node.unique_id not in asked.statements]
+        )
+        testing.note_passed(database, statuses, asked.now)
+        selection.note_listed(database, manifest, {unique_id for unique_id, status in statuses if status == "success"})
+    return outcome
+
+
+def _in_part(
+    target: Target, asked: Plan, command: list[str], excluded: set[str], manifest: Any, say: Say
+) -> dbt.Outcome:
+    """First the tests of what stays as it is, so that nothing is built of what is unsound; then the rest."""
+    assert asked.built is not None
+    due = frozenset[str]() if "test" in excluded else asked.due
+    known = due & asked.statements.keys()
+    early = {each for each in known if asked.built.isdisjoint(asked.lineage.above(each))}
+    outcome = dbt.Outcome(success=True)
+    _ask(target, asked, early, manifest, say, outcome)
+    wanted = asked.built | (due - known)
+    if outcome.success and wanted:
+        by_dbt = dbt.run(target, [*command, *_exactly(wanted, manifest)], manifest, say)
+        _keep_failing_rows(target, by_dbt, manifest)
+        outcome.add(by_dbt)
+    if outcome.success:
+        _ask(target, asked, known - early, manifest, say, outcome)
+    return outcome
+
+
+def _exactly(unique_ids: Collection[str], manifest: Any) -> list[str]:
+    """How dbt is told of these nodes and no others."""
+    names = sorted({str(manifest.nodes[each].name) for each in unique_ids})
+    return ["--indirect-selection", "empty", "--select", *names]
+
+
+def _ask(
+    target: Target, asked: Plan, unique_ids: Collection[str], manifest: Any, say: Say, outcome: dbt.Outcome
+) -> None:
+    """Ask tests directly, and those that found something by dbt."""
+    passed = testing.ask(target, {each: asked.statements[each] for each in unique_ids}, manifest)
+    for each in passed:
+        outcome.take(each, manifest)
+    others = set(unique_ids) - {str(each.node.unique_id) for each in passed}
+    if others:
+        outcome.add(dbt.run(target, ["test", "--store-failures", *_exactly(others, manifest)], manifest, say))
+
+
+def _keep_failing_rows(target: Target, outcome: dbt.Outcome, manifest: Any) -> None:
+    """Have dbt keep the rows that tests found: to do so for tests that find none takes as long as those do."""
+    found = {str(node.unique_id) for node, status in outcome.nodes if status in dbt.FOUND_ROWS}
+    if found:
+        dbt.run(target, ["test", "--store-failures", *_exactly(found, manifest)], manifest)
