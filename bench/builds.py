@@ -29,7 +29,7 @@ from warehouse.build.build import published_models
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.publish.access import declared_access
-from warehouse.publish.publish import exchange_files, exchange_schemas, prepare_next, publish
+from warehouse.publish.publish import exchange, exchange_files, exchange_schemas, prepare_next, stamp
 from warehouse.publish.schemas import begin_schemas, next_schemas
 from warehouse.runs.runs import prepare_runs
 
@@ -147,7 +147,9 @@ class Warehouse:
         dbt_seconds = time.perf_counter() - dbt_started
         if not outcome.success:
             raise BuildError("; ".join(outcome.failures[:3]) or "dbt failed: see logs/dbt.log")
-        publish(self.target, schemas, declared_access(manifest, self.target))
+        with open_database(self.target) as database:
+            number = stamp(database, schemas)
+        exchange(self.target, number, schemas, declared_access(manifest, self.target), lambda line: None)
         return Built(time.perf_counter() - started, dbt_seconds, outcome.seconds)
 
     def start_up(self) -> float:

@@ -66,6 +66,21 @@ class Database:
         values = [*parts[-2:], *([catalog] if catalog else [])]
         return bool(self.run(f"select 1 from information_schema.tables where {condition}", values))
 
+    def tables(self, schema: str) -> set[str]:
+        """The names of the tables and views of a schema beside the generations, which may not be there."""
+        if self.target.engine == "duckdb":
+            catalog = self.target.build_file.stem
+            kinds = (("table", "duckdb_tables()"), ("view", "duckdb_views()"))
+            listed = " union all ".join(
+                f"select {kind}_name from {of} where database_name = '{catalog}' and schema_name = '{schema}'"
+                for kind, of in kinds
+            )
+            return {str(row[0]) for row in self.run(listed)}
+        return {
+            str(row[0])
+            for row in self.run("select relname from pg_class where relnamespace = to_regnamespace(%s)", [schema])
+        }
+
 
 @contextmanager
 def open_database(target: Target) -> Iterator[Database]:

@@ -11,11 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dbt.cli.main import dbtRunner
-from dbt_common.events.base_types import BaseEvent, EventLevel
-from dbt_common.events.event_manager import EventManager
-from dbt_common.events.event_manager_client import ctx_set_event_manager
-
 from ingestion.destination.target import Target, libpq
 from ingestion.domains import domains
 from ingestion.environment import variables
@@ -24,18 +19,6 @@ from warehouse.parts import what_is_off_ignored
 
 FAILED = ("error", "fail", "runtime error")
 FOUND_ROWS = ("fail", "warn")
-
-
-class _Events(EventManager):
-    """dbt's events without those for its own debugging: it makes a message of each, a fifth of a build, for nobody."""
-
-    def fire_event(self, e: BaseEvent, level: EventLevel | None = None, *others: Any, **named: Any) -> None:
-        """Hand an event on; all of them where DBT_DEBUG asks for them."""
-        if (level or e.level_tag()) != EventLevel.DEBUG or os.environ.get("DBT_DEBUG"):
-            super().fire_event(e, level, *others, **named)
-
-
-ctx_set_event_manager(_Events())
 
 
 @dataclass
@@ -69,6 +52,18 @@ class Outcome:
         self.nodes.append((result.node, str(result.status)))
         if manifest is not None:
             self.results.append(_as_record(result, manifest))
+
+
+def _invoked(words: list[str], manifest: Any = None, callbacks: list[Callable[[Any], None]] | None = None) -> Any:
+    """Call dbt. It is imported here, which takes seconds: a build that finds nothing new does without it."""
+    from dbt.cli.main import dbtRunner
+    from dbt_common.events.event_manager_client import ctx_set_event_manager
+
+    from warehouse.events import Events
+
+    ctx_set_event_manager(Events())
+    with _garbage_kept():
+        return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(words)
 
 
 def environment(target: Target, published: bool = False) -> None:
@@ -127,11 +122,11 @@ def parse(target: Target, *, published: bool = False, artifacts: bool = False) -
     environment(target, published)
     command = [*_arguments(target, ["parse"], published), *([] if artifacts else ["--no-write-json"])]
     nowhere = variables(_NOWHERE | {"PGDATABASE": libpq()["dbname"]})
-    with what_is_off_ignored(target.project), nowhere, _garbage_kept():
-        result = dbtRunner().invoke(["--quiet", "--log-level", "none", *command])
+    with what_is_off_ignored(target.project), nowhere:
+        result = _invoked(["--quiet", "--log-level", "none", *command])
         if not result.success:
             # From its cache dbt 1.12 finds the metrics of a model twice once the model's YAML has changed.
-            result = dbtRunner().invoke(["--quiet", "--no-partial-parse", *command])
+            result = _invoked(["--quiet", "--no-partial-parse", *command])
     if not result.success:
         raise BuildError(f"dbt can't parse the project: {_first_lines(result.exception)}")
     _link_readers(result.result)
@@ -174,20 +169,21 @@ def run(
     logging.getLogger("dbt").propagate = False
     parsed = manifest or parse(target, published=published)
     _write_down_followers(parsed)
-    with _garbage_kept():
-        result = dbtRunner(manifest=parsed, callbacks=callbacks).invoke(
-            [
-                "--quiet",
-                "--log-level",
-                "none",
-                "--log-level-file",
-                "info",
-                "--no-use-colors",
-                *_arguments(target, command, published),
-                # Of what dbt writes, only its docs are read.
-                *([] if command[0] == "docs" else ["--no-write-json"]),
-            ]
-        )
+    result = _invoked(
+        [
+            "--quiet",
+            "--log-level",
+            "none",
+            "--log-level-file",
+            "info",
+            "--no-use-colors",
+            *_arguments(target, command, published),
+            # Of what dbt writes, only its docs are read.
+            *([] if command[0] == "docs" else ["--no-write-json"]),
+        ],
+        parsed,
+        callbacks,
+    )
     if target.engine == "duckdb":
         close_connections()
     if result.exception is not None and result.result is None:

@@ -40,10 +40,33 @@ def begin(database: Database, manifest: Any) -> dict[str, str]:
         The fingerprint of each relation's code.
     """
     ensure_tables(database)
+    database.run(f"delete from {database.granary('parsed')}")
     register_loads(database)
     code = fingerprints(manifest, database.target.project)
     write_code(database, code)
     return code
+
+
+def note_parsed(database: Database, project: str, models: dict[str, tuple[str, str]]) -> None:
+    """`granary.code` now holds the code of this project, as a fingerprint, which publishes these models."""
+    database.run(f"delete from {database.granary('parsed')}")
+    row = [_with_outdated(database, project), json.dumps(models)]
+    database.run(f"insert into {database.granary('parsed')} (project, models) values (%s, %s)", row)
+
+
+def models_parsed(database: Database, project: str) -> dict[str, tuple[str, str]] | None:
+    """The models that this project publishes, where `granary.code` holds its code; None where it doesn't."""
+    if not database.exists(database.granary("parsed")):
+        return None
+    row = [_with_outdated(database, project)]
+    rows = database.run(f"select models from {database.granary('parsed')} where project = %s", row)
+    return {name: (schema, line) for name, (schema, line) in json.loads(rows[0][0]).items()} if rows else None
+
+
+def _with_outdated(database: Database, fingerprint: str) -> str:
+    """A fingerprint that differs once what relations were built from was changed beside their code."""
+    times = int(database.run(f"select count(*) from {database.granary('outdated')}")[0][0])
+    return f"{fingerprint} {times}" if times else fingerprint
 
 
 def ensure_tables(database: Database) -> None:
@@ -66,6 +89,8 @@ def ensure_tables(database: Database) -> None:
     database.run(f"create table if not exists {database.granary('generations')} (generation_number bigint not null)")
     # How often what relations were built from was changed beside their code: fingerprints count it in.
     database.run(f"create table if not exists {database.granary('outdated')} (outdated_at timestamp not null)")
+    # The project whose code `granary.code` holds, and what it publishes.
+    database.run(f"create table if not exists {database.granary('parsed')} (project varchar, models text)")
     # The code whose unit tests passed: they know nothing of the data, so once is enough.
     database.run(f"create table if not exists {database.granary('unit_tested')} (fingerprint varchar not null)")
     # What dbt made of tests, by the project that they are of, and which passed since what they read last changed.
@@ -195,8 +220,7 @@ def _digest(parts: list[str]) -> str:
 def write_code(database: Database, code: dict[str, str]) -> None:
     """Tell dbt the fingerprints of the present code."""
     database.run(f"delete from {database.granary('code')}")
-    times = int(database.run(f"select count(*) from {database.granary('outdated')}")[0][0])
-    mark = f" {times}" if times else ""
+    mark = _with_outdated(database, "")
     rows = ", ".join(f"('{name}', '{fingerprint}{mark}')" for name, fingerprint in sorted(code.items()))
     if rows:
         database.run(f"insert into {database.granary('code')} (relation_name, fingerprint) values {rows}")

@@ -15,14 +15,15 @@ from ingestion.load.extracts import Loaded
 from ingestion.load.run import load_all
 from warehouse import dbt, ledger
 from warehouse.build.demo import demo_if_unconfigured
+from warehouse.build.inputs import project_fingerprint
 from warehouse.build.redaction import apply_tombstones
-from warehouse.build.work import carry_out, excluded_types, plan
-from warehouse.database import open_database
+from warehouse.build.work import carry_out, excluded_types, note_outcome, plan
+from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.publish.access import audited, declared_access
-from warehouse.publish.publish import prepare_next, publish, publish_held, roll_back
+from warehouse.publish.publish import exchange, prepare_next, publish_held, roll_back, stamp
 from warehouse.publish.schemas import begin_schemas, refuse_to_take_away
-from warehouse.runs.runs import Run, prepare_runs, recorded
+from warehouse.runs.runs import Run, are_prepared, prepare_runs, recorded
 from warehouse.runs.summary import count_rows, print_summary, unusual
 
 Say = Callable[[str], None]
@@ -71,28 +72,29 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         if failures:
             raise BuildError(failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else ""))
     apply_tombstones(target, say)
-    prepare_runs(target)
     prepare_next(target)
+    forced = bool(request.full or request.select or request.backfill)
+    project = project_fingerprint(target)
+    with open_database(target) as database:
+        if not forced and (known := ledger.models_parsed(database, project)) is not None:
+            ledger.register_loads(database)
+            if ledger.is_up_to_date(database, list(known)):
+                return _nothing_to_build(database, run, say, started)
+        is_prepared = are_prepared(database)
+    if not is_prepared:
+        prepare_runs(target)
     manifest = dbt.parse(target)
     models, declared = published_models(manifest, target), declared_access(manifest, target)
     with open_database(target) as database:
         relations = ledger.begin(database, manifest)
+        ledger.note_parsed(database, project, models)
+        if not forced and ledger.is_up_to_date(database, list(models)):
+            return _nothing_to_build(database, run, say, started)
         code = ledger.unit_tested_code(manifest, relations)
         excluded = excluded_types(ledger.are_unit_tested(database, code))
-        forced = request.full or request.select or request.backfill
-        if not forced and ledger.is_up_to_date(database, list(models)):
-            run.outcome = "up to date"
-            for line in unusual(database):
-                say(line)
-            for note in _notes(run.loaded):
-                say(f"note: {note}")
-            say(
-                f"nothing to build: no new records and no changed code since the published generation "
-                f"({time.monotonic() - started:.0f} s). `make build FULL=1` builds it all again"
-            )
-            return 0
         ledger.begin_generation(database)
         begin_schemas(database, _schemas(models), relations)
+        planned = plan(database, manifest, project, in_part=not forced and "unit_test" in excluded)
         asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
         audited(database, run.command, json.dumps(asked))
     if request.backfill:
@@ -100,29 +102,23 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         say(f"computing the facts of {first} to {last} again")
     say("building and testing, out of readers' sight")
     with run.step("building"):
-        planned = plan(target, manifest, in_part=not forced and "unit_test" in excluded)
         outcome = carry_out(target, planned, _command(request), excluded, manifest, say)
     run.results = outcome.results
-    if not outcome.success:
-        for failure in outcome.failures:
-            say(f"  {failure}")
-        # The record says which, and not what a database says of them: that may hold what not everybody may see.
-        failed = [each["node_name"] for each in outcome.results if each["status"] in dbt.FAILED]
-        run.message = f"{outcome.failed} of dbt's nodes failed: {', '.join(failed)}"[:600]
-        raise BuildError(
-            f"{outcome.failed} of dbt's nodes failed, the first: {(outcome.failures or ['see above'])[0]}; "
-            "nothing was published. Full log: logs/dbt.log"
-        )
-    if not request.select and any(each["resource_type"] == "unit_test" for each in outcome.results):
-        with open_database(target) as database:
-            ledger.note_unit_tested(database, code)
     number = 0
+    with open_database(target) as database:
+        note_outcome(database, planned, outcome, manifest)
+        if not outcome.success:
+            raise _failed(run, outcome, say)
+        if not request.select and any(each["resource_type"] == "unit_test" for each in outcome.results):
+            ledger.note_unit_tested(database, code)
+        if request.hold and not request.select:
+            ledger.hold_generation(database)
+        elif not request.select:
+            number = stamp(database, _schemas(models))
     if request.select:
         run.outcome = "selected"
         say("SELECT was given, so nothing is published")
     elif request.hold:
-        with open_database(target) as database:
-            ledger.hold_generation(database)
         run.outcome = "held"
         say(
             "the next generation is whole and tested, and held back: `make diff` compares it, "
@@ -130,11 +126,38 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         )
     else:
         with run.step("publishing"):
-            number = publish(target, _schemas(models), declared, say)
+            exchange(target, number, _schemas(models), declared, say)
         run.outcome, run.generation_number = "published", number
-        run.row_counts = count_rows(target, models)
-    print_summary(target, say, models, outcome, run, _notes(run.loaded), time.monotonic() - started)
+    with open_database(target) as database:
+        if number:
+            run.row_counts = count_rows(database, models)
+        print_summary(database, say, models, outcome, run, _notes(run.loaded), time.monotonic() - started)
     return number
+
+
+def _nothing_to_build(database: Database, run: Run, say: Say, started: float) -> int:
+    run.outcome = "up to date"
+    for line in unusual(database):
+        say(line)
+    for note in _notes(run.loaded):
+        say(f"note: {note}")
+    say(
+        f"nothing to build: no new records and no changed code since the published generation "
+        f"({time.monotonic() - started:.0f} s). `make build FULL=1` builds it all again"
+    )
+    return 0
+
+
+def _failed(run: Run, outcome: dbt.Outcome, say: Say) -> BuildError:
+    for failure in outcome.failures:
+        say(f"  {failure}")
+    # The record says which, and not what a database says of them: that may hold what not everybody may see.
+    failed = [each["node_name"] for each in outcome.results if each["status"] in dbt.FAILED]
+    run.message = f"{outcome.failed} of dbt's nodes failed: {', '.join(failed)}"[:600]
+    return BuildError(
+        f"{outcome.failed} of dbt's nodes failed, the first: {(outcome.failures or ['see above'])[0]}; "
+        "nothing was published. Full log: logs/dbt.log"
+    )
 
 
 def _command(request: Request) -> list[str]:
@@ -167,7 +190,8 @@ def publish_held_build(target: Target, say: Say) -> None:
         models = published_models(manifest, target)
         number = publish_held(target, _schemas(models), declared_access(manifest, target), say)
         run.outcome, run.generation_number = "published", number
-        run.row_counts = count_rows(target, models)
+        with open_database(target) as database:
+            run.row_counts = count_rows(database, models)
     say(f"generation {number} is published")
 
 

@@ -8,14 +8,12 @@ again, which says what it always said and keeps the rows that failed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import duckdb
@@ -24,8 +22,6 @@ import psycopg2
 from ingestion.destination.target import Target
 from warehouse.build.lineage import Lineage, is_booked
 from warehouse.database import Database, open_database
-
-VERSIONS = ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
 
 
 @dataclass(frozen=True)
@@ -44,21 +40,12 @@ def tests(manifest: Any) -> dict[str, Any]:
     return {unique_id: node for unique_id, node in manifest.nodes.items() if node.resource_type == "test"}
 
 
-def project_fingerprint(manifest: Any, target: Target) -> str:
-    """A fingerprint of all that dbt makes a test's select of: every file of the project, and dbt itself."""
-    parts = [f"{file_id} {file.checksum.checksum}" for file_id, file in manifest.files.items()]
-    parts += [f"{package} {version(package)}" for package in VERSIONS]
-    parts += [f"{name} {(target.project / name).read_text()}" for name in ("dbt_project.yml", "profiles.yml")]
-    parts += [target.name, target.prefix]
-    return hashlib.md5("\n".join(sorted(parts)).encode(), usedforsecurity=False).hexdigest()
-
-
 def fingerprints(database: Database, manifest: Any, lineage: Lineage, project: str) -> dict[str, str]:
     """For each test the project that it is of, and how many loads wrote to the tables that it comes from.
 
     The ledger's loads only ever become more, so that their number says whether there are others; where raw itself was
-    changed, `granary.outdated` has one more row. What reads the books of
-    loads, or of runs, is asked each time: those are written by loads too that the ledger doesn't count.
+    changed, `granary.outdated` has one more row. What reads the books of loads, or of runs, is asked each time: those
+    are written by loads too that the ledger doesn't count.
     """
     counts: dict[tuple[str, str], int] = {}
     for (source,) in database.run(f"select distinct source_name from {database.granary('loads')}"):

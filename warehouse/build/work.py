@@ -11,7 +11,7 @@ from ingestion.destination.target import Target
 from warehouse import dbt
 from warehouse.build import selection, testing
 from warehouse.build.lineage import Lineage
-from warehouse.database import open_database
+from warehouse.database import Database
 
 Say = Callable[[str], None]
 
@@ -39,52 +39,55 @@ def excluded_types(are_unit_tested: bool) -> set[str]:
     return {*os.environ.get("DBT_EXCLUDE_RESOURCE_TYPES", "").split(), *(["unit_test"] if are_unit_tested else [])}
 
 
-def plan(target: Target, manifest: Any, *, in_part: bool) -> Plan:
+def plan(database: Database, manifest: Any, project: str, *, in_part: bool) -> Plan:
     """Decide what is to be done, and take back in the ledger what will not hold while it is done.
 
     Args:
-        target: the warehouse, whose ledger has begun this build.
+        database: the warehouse, whose ledger has begun this build.
         manifest: dbt's.
+        project: the fingerprint of the whole project.
         in_part: only what has anything to do, instead of everything.
     """
-    lineage, project = Lineage(manifest), testing.project_fingerprint(manifest, target)
-    with open_database(target) as database:
-        now = testing.fingerprints(database, manifest, lineage, project)
-        built = due = None
-        statements: dict[str, str] = {}
-        if in_part:
-            built = selection.to_build(database, manifest, lineage)
-            due = testing.due(database, manifest, lineage, built, now)
-            statements = testing.compiled(database, project)
-        selection.forget_listed(database, manifest, built)
-        testing.begin(database, due)
+    lineage = Lineage(manifest)
+    now = testing.fingerprints(database, manifest, lineage, project)
+    built = due = None
+    statements: dict[str, str] = {}
+    if in_part:
+        built = selection.to_build(database, manifest, lineage)
+        due = testing.due(database, manifest, lineage, built, now)
+        statements = testing.compiled(database, project)
+    selection.forget_listed(database, manifest, built)
+    testing.begin(database, due)
     return Plan(project, now, None if built is None else frozenset(built), frozenset(due or ()), statements, lineage)
 
 
 def carry_out(
     target: Target, asked: Plan, command: list[str], excluded: set[str], manifest: Any, say: Say
 ) -> dbt.Outcome:
-    """Build and test as planned, and note in the ledger what came of it.
+    """Build and test as planned.
 
     Raises:
         BuildError: dbt itself fell over.
     """
     excluding = ["--exclude-resource-types", *sorted(excluded)] if excluded else []
-    if asked.built is None:
-        outcome = dbt.run(target, [*command, *excluding], manifest, say)
-        _keep_failing_rows(target, outcome, manifest)
-    else:
-        outcome = _in_part(target, asked, [*command, *excluding], excluded, manifest, say)
-    statuses = [(str(node.unique_id), status) for node, status in outcome.nodes]
-    answered = [node for node, status in outcome.nodes if status in ("pass", *dbt.FOUND_ROWS)]
-    compiled = [node for node in answered if node.unique_id not in asked.statements]
-    with open_database(target) as database:
-        testing.keep_compiled(
-            database, asked.project, [node for node in compiled if node.unique_id not in asked.statements]
-        )
-        testing.note_passed(database, statuses, asked.now)
-        selection.note_listed(database, manifest, {unique_id for unique_id, status in statuses if status == "success"})
+    if asked.built is not None:
+        return _in_part(target, asked, [*command, *excluding], excluded, manifest, say)
+    outcome = dbt.run(target, [*command, *excluding], manifest, say)
+    _keep_failing_rows(target, outcome, manifest)
     return outcome
+
+
+def note_outcome(database: Database, asked: Plan, outcome: dbt.Outcome, manifest: Any) -> None:
+    """Write down in the ledger what came of it: which tests passed, which views and seeds are made."""
+    statuses = [(str(node.unique_id), status) for node, status in outcome.nodes]
+    compiled = [
+        node
+        for node, status in outcome.nodes
+        if status in ("pass", *dbt.FOUND_ROWS) and node.unique_id not in asked.statements
+    ]
+    testing.keep_compiled(database, asked.project, compiled)
+    testing.note_passed(database, statuses, asked.now)
+    selection.note_listed(database, manifest, {unique_id for unique_id, status in statuses if status == "success"})
 
 
 def _in_part(

@@ -59,45 +59,56 @@ def _is_read(file: Path) -> bool:
     return False
 
 
-def publish(
-    target: Target, schemas: list[str], declared: list[Declared], say: Callable[[str], None] = lambda line: None
-) -> int:
-    """Publish what was built. Returns the new generation's number.
+def stamp(database: Database, schemas: list[str]) -> int:
+    """Number the generation that is about to be published, which is whole and tested. Returns its number.
+
+    Args:
+        database: the warehouse.
+        schemas: the schemas that are published, without prefix or suffix.
+
+    Raises:
+        BuildError: the generation was built with other domains than are on now; the last one stays published.
+    """
+    built, wanted = next_schemas(database), sorted(schemas)
+    if built != wanted or lost_schemas(database, schemas):
+        raise BuildError(
+            f"what was built has {', '.join(built) or 'nothing'}, on are {', '.join(wanted)}, and readers see "
+            f"{', '.join(published_schemas(database)) or 'nothing'}: publish with the domains on that it was built "
+            "with, and take away what readers see with `make retire` only"
+        )
+    number = _stamp(database)
+    if database.target.engine == "duckdb":
+        database.run("checkpoint marts")
+    return number
+
+
+def exchange(
+    target: Target, number: int, schemas: list[str], declared: list[Declared], say: Callable[[str], None]
+) -> None:
+    """Let readers see the generation that has this number instead of theirs.
 
     Args:
         target: the warehouse.
-        schemas: the schemas that are published, without prefix or suffix.
+        number: what `stamp` gave.
+        schemas: as there.
         declared: who reads what of it.
         say: takes a line for each thing that somebody should look after.
 
     Raises:
-        BuildError: readers hold their locks for too long, or the generation was built with other domains than are on
-            now; the last generation stays published.
+        BuildError: readers hold their locks for too long; the last generation stays published.
     """
-    with open_database(target) as database:
-        built, wanted = next_schemas(database), sorted(schemas)
-        if built != wanted or lost_schemas(database, schemas):
-            raise BuildError(
-                f"what was built has {', '.join(built) or 'nothing'}, on are {', '.join(wanted)}, and readers see "
-                f"{', '.join(published_schemas(database)) or 'nothing'}: publish with the domains on that it was built "
-                "with, and take away what readers see with `make retire` only"
-            )
-        number = _stamp(database)
-        if target.engine == "duckdb":
-            database.run("checkpoint marts")
     if target.engine == "duckdb":
         exchange_files(target)
-    else:
-        exchange_schemas(target, schemas, declared)
-        with open_database(target) as database:
-            audited(database, "publish", json.dumps({"generation": number}))
-            for view in views_left_behind(database, [target.schema(name) for name in schemas]):
-                say(f"note: the view {view} can't be made over what is published now: it reads the generation before")
-    return number
+        return
+    exchange_schemas(target, schemas, declared)
+    with open_database(target) as database:
+        audited(database, "publish", json.dumps({"generation": number}))
+        for view in views_left_behind(database, [target.schema(name) for name in schemas]):
+            say(f"note: the view {view} can't be made over what is published now: it reads the generation before")
 
 
 def _stamp(database: Database) -> int:
-    """Number the generation that is about to be published, and say which loads it contains."""
+    """Write its number into the generation, and which loads it contains."""
     number = next_number(database)
     database.run(f"delete from {database.granary('held')}")
     generation, loads = database.next("ops", "generation"), database.next("ops", "generation_loads")
@@ -136,12 +147,14 @@ def publish_held(target: Target, schemas: list[str], declared: list[Declared], s
         BuildError: none is held, or readers hold their locks for too long.
     """
     with open_database(target) as database:
-        held = ledger.is_held(database)
-    if not held:
-        raise BuildError(
-            "no generation is held back: `make build HOLD=1` builds and tests one, `make diff` shows what it changes"
-        )
-    return publish(target, schemas, declared, say)
+        if not ledger.is_held(database):
+            raise BuildError(
+                "no generation is held back: `make build HOLD=1` builds and tests one, `make diff` shows what it "
+                "changes"
+            )
+        number = stamp(database, schemas)
+    exchange(target, number, schemas, declared, say)
+    return number
 
 
 def roll_back(target: Target) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from ingestion.load.extracts import Extract, Loaded, Reader
 from ingestion.load.loading import load
 from ingestion.sql import literal
 from warehouse import dbt
-from warehouse.database import open_database
+from warehouse.database import Database, open_database
 
 Say = Callable[[str], None]
 VIEWS = (
@@ -133,26 +133,28 @@ def _kept(target: Target, run: Run, say: Say) -> bool:
     return True
 
 
+def are_prepared(database: Database) -> bool:
+    """Whether `raw_runs` has all its tables, which models read."""
+    wanted = {table.name for table in read_contract(OWN_SOURCE, database.target.project).tables}
+    return wanted <= database.tables(database.target.schema(f"raw_{OWN_SOURCE}"))
+
+
 def prepare_runs(target: Target) -> None:
     """Make the tables of `raw_runs` where they are missing, so that dbt can build what reads them."""
-    with open_database(target) as database:
-        there = all(
-            database.exists(database.raw(OWN_SOURCE, table.name))
-            for table in read_contract(OWN_SOURCE, target.project).tables
-        )
-    if not there:
-        load(read_contract(OWN_SOURCE, target.project), None, target)
+    load(read_contract(OWN_SOURCE, target.project), None, target)
 
 
 def _collect(target: Target, say: Say) -> None:
     """Load the runs that ended, and show them to readers."""
     try:
         load(read_contract(OWN_SOURCE, target.project), _extracts, target)
-        if len(_views(target)) < len(VIEWS):
+        views = _views(target)
+        if len(views) < len(VIEWS):
             # Before a first build has got so far. What reads a source that was never loaded has to wait for that.
             dbt.run(target, ["run", "--select", *VIEWS])
+            views = _views(target)
         if target.engine == "duckdb":
-            _show(target, _views(target))
+            _show(target, views)
     except Exception as error:
         say(
             f"note: this run's record could not be loaded: {(str(error).splitlines() or [repr(error)])[0]}; it waits "
@@ -200,7 +202,8 @@ def _extracts(reader: Reader) -> Generator[Extract, None, None]:
 def _views(target: Target) -> list[str]:
     """The views that there are."""
     with open_database(target) as database:
-        return [name for name in VIEWS if database.exists(f"{target.schema('runs')}.{name}")]
+        there = database.tables(target.schema("runs"))
+    return [name for name in VIEWS if name in there]
 
 
 def _show(target: Target, views: list[str]) -> None:

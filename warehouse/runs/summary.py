@@ -7,22 +7,21 @@ from decimal import Decimal
 
 from ingestion.destination.target import Target
 from ingestion.domains import domains
-from warehouse.database import Database, open_database
+from warehouse.database import Database
 from warehouse.dbt import Outcome
 from warehouse.runs.runs import Run
 
 
-def count_rows(target: Target, models: dict[str, tuple[str, str]]) -> dict[str, int]:
+def count_rows(database: Database, models: dict[str, tuple[str, str]]) -> dict[str, int]:
     """The rows of every published table, by its name."""
-    with open_database(target) as database:
-        return {
-            name: int(database.run(f"select count(*) from {database.published(schema, name)}")[0][0])
-            for name, (schema, _) in models.items()
-        }
+    return {
+        name: int(database.run(f"select count(*) from {database.published(schema, name)}")[0][0])
+        for name, (schema, _) in models.items()
+    }
 
 
 def print_summary(
-    target: Target,
+    database: Database,
     say: Callable[[str], None],
     models: dict[str, tuple[str, str]],
     outcome: Outcome,
@@ -31,6 +30,7 @@ def print_summary(
     seconds: float,
 ) -> None:
     """Say what is published, what was tested and loaded, where it lies, and what to try next."""
+    target = database.target
     say("")
     number = run.generation_number
     if number:
@@ -40,9 +40,8 @@ def print_summary(
         say("")
     for warning in outcome.warnings:
         say(f"warning: {warning}")
-    with open_database(target) as database:
-        for line in unusual(database):
-            say(line)
+    for line in unusual(database):
+        say(line)
     for note in notes:
         say(f"note: {note}")
     say(
