@@ -23,10 +23,14 @@ FOUND_ROWS = ("fail", "warn")
 
 @dataclass
 class Outcome:
-    """What a dbt command did: nodes by status, and the failures one by one."""
+    """What a dbt command did: nodes by status, and the failures one by one.
+
+    unasked: tests that passed before, of which nothing that they read has changed.
+    """
 
     success: bool
     passed: int = 0
+    unasked: int = 0
     warned: int = 0
     failed: int = 0
     built: int = 0
@@ -40,7 +44,7 @@ class Outcome:
     def add(self, other: Outcome) -> None:
         """Count in what another command did."""
         self.success = self.success and other.success
-        for name in ("passed", "warned", "failed", "built", "skipped"):
+        for name in ("passed", "unasked", "warned", "failed", "built", "skipped"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in ("failures", "warnings", "results", "nodes"):
             getattr(self, name).extend(getattr(other, name))
@@ -108,7 +112,9 @@ def target_path(target: Target, published: bool = False) -> str:
 
 # What the project says doesn't depend on where the warehouse is, but dbt throws its parse cache away when a variable of
 # profiles.yml changes. A parse connects to nothing; of a Postgres, relations' names hold the database alone.
-_NOWHERE = dict.fromkeys(("WAREHOUSE_DIR", "PGHOST", "PGUSER", "PGPASSWORD"), "nowhere") | {"PGPORT": "5432"}
+_NOWHERE = dict.fromkeys(("WAREHOUSE_DIR", "PGHOST", "PGUSER", "PGPASSWORD", "PGDATABASE"), "nowhere") | {
+    "PGPORT": "5432"
+}
 
 
 def parse(target: Target, *, published: bool = False, artifacts: bool = False) -> Any:
@@ -121,7 +127,9 @@ def parse(target: Target, *, published: bool = False, artifacts: bool = False) -
     """
     environment(target, published)
     command = [*_arguments(target, ["parse"], published), *([] if artifacts else ["--no-write-json"])]
-    nowhere = variables(_NOWHERE | {"PGDATABASE": libpq()["dbname"]})
+    database = libpq()["dbname"]
+    # Artifacts are written before anything can be put right in them.
+    nowhere = variables(_NOWHERE | ({"PGDATABASE": database} if artifacts else {}))
     with what_is_off_ignored(target.project), nowhere:
         result = _invoked(["--quiet", "--log-level", "none", *command])
         if not result.success:
@@ -129,8 +137,20 @@ def parse(target: Target, *, published: bool = False, artifacts: bool = False) -
             result = _invoked(["--quiet", "--no-partial-parse", *command])
     if not result.success:
         raise BuildError(f"dbt can't parse the project: {_first_lines(result.exception)}")
+    if target.engine == "postgres":
+        _name_database(result.result, database)
     _link_readers(result.result)
     return result.result
+
+
+def _name_database(manifest: Any, name: str) -> None:
+    """Give relations the database that they lie in, instead of the one that was parsed with."""
+    nowhere = _NOWHERE["PGDATABASE"]
+    for each in (*manifest.nodes.values(), *manifest.sources.values()):
+        if each.database == nowhere:
+            each.database = name
+            if each.relation_name:
+                each.relation_name = each.relation_name.replace(f'"{nowhere}"', f'"{name}"', 1)
 
 
 def _link_readers(manifest: Any) -> None:

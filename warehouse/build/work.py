@@ -99,6 +99,8 @@ def _in_part(
     known = due & asked.statements.keys()
     early = {each for each in known if asked.built.isdisjoint(asked.lineage.above(each))}
     outcome = dbt.Outcome(success=True)
+    if "test" not in excluded:
+        outcome.unasked = len(testing.tests(manifest)) - len(due)
     _ask(target, asked, early, manifest, say, outcome)
     wanted = asked.built | (due - known)
     if outcome.success and wanted:

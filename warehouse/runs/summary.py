@@ -44,8 +44,9 @@ def print_summary(
         say(line)
     for note in notes:
         say(f"note: {note}")
+    unasked = f", {outcome.unasked} not asked: nothing that they read has changed" if outcome.unasked else ""
     say(
-        f"tests: {outcome.passed} passed, {outcome.warned} warned, {outcome.failed} failed; "
+        f"tests: {outcome.passed} passed, {outcome.warned} warned, {outcome.failed} failed{unasked}; "
         f"{outcome.built} relations built"
     )
     record = run.record()["run"]
