@@ -71,7 +71,7 @@ MUTATIONS = (
     ),
     Mutation(
         "aggregates don't follow their fact", "macros/history/following.sql",
-        "    select distinct '{{ node.name }}', cast(", "    select distinct 'nobody', cast(", A_PATH,
+        "    select distinct '{{ follower.name }}', cast(", "    select distinct 'nobody', cast(", A_PATH,
     ),
     Mutation(
         "a generation half-built can be rolled back to", "warehouse/ledger.py",
@@ -79,12 +79,20 @@ MUTATIONS = (
         tests("tests/tiny/test_generations.py", "-k", "duckdb"),
     ),
     Mutation(
+        "what a load concerns is not built", "warehouse/build/selection.py", "        or concerned[unique_id]\n", "", A_PATH,
+    ),
+    Mutation(
+        "a test that passed is never asked again", "warehouse/build/testing.py",
+        "        or passed.get(unique_id) != now[unique_id]\n        or not built.isdisjoint(lineage.above(unique_id))\n",
+        "        or unique_id not in passed\n", tests("tests/tiny/test_selection.py", "-k", "asked_again and duckdb"),
+    ),
+    Mutation(
         "a grant forgotten", "warehouse/publish/publish.py", "                align_rights(database, name)\n", "",
         tests("tests/tiny/test_rights.py"),
     ),
     Mutation(
         "failed tests don't hold up a publish", "warehouse/build/build.py",
-        "    if not outcome.success:\n", "    if outcome.failed > 1_000:\n",
+        "        if not outcome.success:\n", "        if outcome.failed > 1_000:\n",
         tests("tests/tiny/test_runs.py", "-k", "failing_test and duckdb"),
     ),
     Mutation(

@@ -1,0 +1,70 @@
+"""A build makes what new loads concern and what lies below it, and asks the tests of what has changed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from ingestion.destination.target import current_target
+from tests.tiny.club import Club
+from tests.tiny.conftest import both_engines
+from warehouse.database import open_database
+from warehouse.errors import BuildError
+
+
+def made(lines: list[str]) -> set[str]:
+    """The relations that a build said it made, but for what tells of loads and runs, which each load concerns."""
+    found = {match[1] for line in lines if (match := re.match(r"  \[ *\d+/\d+\] \w+ (\w+)  ", line))}
+    return {name for name in found if not name.startswith(("ops_", "stg_runs", "dim_sources"))}
+
+
+@both_engines
+def test_what_a_load_concerns_is_built_in_either_generation(grown: Club) -> None:
+    views = {"stg_club__visits", "stg_club__members"} if grown.engine else set()
+    # Visits concern the dimension too, for it has members of whom nothing else is known. History all generations share.
+    visits = {"int_visits__touched", "fct_visits", "agg_visits__daily", "dim_members"}
+
+    for number in (21, 22):
+        grown.visit(number, "01-25 10:00", 3)
+        grown.deliver()
+        assert made(grown.build()) - views == visits
+    grown.member(2, "01-20", tier="gold")
+    grown.deliver()
+    assert made(grown.build()) - views == visits | {"snap_club__members"}
+    assert grown.published() == grown.expected()
+    assert "nothing to build" in grown.build()[-1]
+
+
+@both_engines
+def test_a_test_is_asked_again_once_what_it_reads_has_changed(grown: Club) -> None:
+    def asked(lines: list[str]) -> tuple[int, int]:
+        [line] = [line for line in lines if line.startswith("tests: ")]
+        passed, unasked = re.search(r"(\d+) passed", line), re.search(r"(\d+) not asked", line)
+        assert passed
+        return int(passed[1]), int(unasked[1]) if unasked else 0
+
+    counts = []
+    for number in range(4):
+        grown.visit(30 + number, "01-25 10:00", 3)
+        grown.deliver()
+        counts.append(asked(grown.build(tested=True)))
+    whole, rest = counts[0][0], counts[2:]
+    assert counts[0][1] == counts[1][1] == 0, "each generation is tested whole first"
+    assert all(passed + unasked == whole and unasked > 0 for passed, unasked in rest)
+
+    # Behind dbt's back: the visit is of nobody whom the dimension knows.
+    with grown.entered(), open_database(current_target()) as database:
+        database.run(f"update {database.next('tiny', 'fct_visits')} set member_key = '00000000-0000-0000-0000-000000000001' where visit_id = 5")
+    grown.visit(40, "01-26 10:00", 3)
+    grown.deliver()
+    with pytest.raises(BuildError, match="look: select") as refused:
+        grown.build(tested=True)
+    kept = re.search(r"look: (select \* from \S+?);", str(refused.value))
+    assert kept
+    with grown.entered(), open_database(current_target()) as database:
+        assert len(database.run(kept[1])) == 1, "the rows that failed are kept"
+    grown.visit(41, "01-26 11:00", 3)
+    grown.deliver()
+    with pytest.raises(BuildError):
+        grown.build(tested=True)
