@@ -22,12 +22,10 @@ def without_domains(project: Path, keep_list: bool = False) -> None:
     A project may be a whole clone, or have no more than dbt reads.
     """
     for domain in listed(project):
-        for name, folders in (
-            (domain.name, PYTHON_OF_DOMAINS),
-            *((each, PYTHON_OF_SOURCES) for each in domain.sources),
-        ):
-            for path in [path for folder in folders for path in (project / folder).glob(f"{name}*")]:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        owned = [project / folder / f"{domain.name}*" for folder in PYTHON_OF_DOMAINS]
+        owned += [project / folder / f"{source}*" for folder in PYTHON_OF_SOURCES for source in domain.sources]
+        for path in [path for pattern in owned for path in pattern.parent.glob(pattern.name)]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     for folders, kept in ((OF_DOMAINS, {"core"}), (OF_SOURCES, {"runs"})):
         for each in [each for folder in folders for each in (project / folder).iterdir()]:
             if each.is_dir() and each.name not in kept:
