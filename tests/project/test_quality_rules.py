@@ -57,6 +57,7 @@ def known_tests(root: Path) -> dict[str, Known]:
         found[path.stem] = Known(
             path.stem, dimension[1] if dimension else "missing", severity[1] if severity else "error"
         )
+    found |= {path.stem: Known(path.stem) for path in (root / "tests/generic").glob("*.sql")}
     for document in _yaml_documents(root):
         for test in document.get("unit_tests") or []:
             meta = (test.get("config") or {}).get("meta") or {}
