@@ -60,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
             "--domain",
             choices=domains,
             default=domains[0] if len(domains) == 1 else None,
-            required=len(domains) > 1,
+            required=len(domains) != 1,
             help="whose systems these are",
         )
     for command in (new, more, serve):
