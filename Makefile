@@ -206,10 +206,10 @@ login: setup ## Postgres: make or change a login: LOGIN=anna ROLE=reporter, or R
 serve: setup-serve ## The clock: Dagster with its page on http://127.0.0.1:3000 (PORT=…); schedules, file sensor, alerts
 	@$(BIN)/python -m orchestration $(if $(PORT),--port $(PORT))
 
-bi: setup-bi ## Superset on the loopback, with the dashboards of reports/superset (PORT=8088)
+bi: setup-bi ## Superset on the loopback, with the dashboards of operations and of the domains that are on (PORT=8088)
 	@BI_VENV=$(BI_VENV) $(BIN)/python -m reports.superset $(if $(PORT),--port $(PORT))
 
-bi-export: setup-bi ## Write Superset's dashboards, as somebody changed them, over the files in reports/superset
+bi-export: setup-bi ## Write Superset's dashboards, as somebody changed them, over the files in reports
 	@BI_VENV=$(BI_VENV) $(BIN)/python -m reports.superset --export
 
 alerts: setup ## What is wrong now; tells it by webhook and mail (ALERTS__WEBHOOK_URL, ALERTS__SMTP_URL, ALERTS__MAIL_TO)

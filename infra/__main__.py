@@ -14,6 +14,7 @@ from infra.following import following_drill
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
 from infra.rotation import rotate
+from infra.scratch import companies
 from ingestion.destination.target import current_target
 from ingestion.environment import ConfigurationError
 from warehouse.errors import BuildError
@@ -65,8 +66,10 @@ def _on_cluster(arguments: argparse.Namespace) -> None:
         failover_drill(cluster, _say)
         backup(cluster, "incr", _say)
         restore_drill(cluster, "", _say)
-        erasure_drill(cluster, _say)
-        following_drill(cluster, _say)
+        if companies():
+            erasure_drill(cluster, _say)
+        if companies("work"):
+            following_drill(cluster, _say)
 
 
 def _say(line: str) -> None:

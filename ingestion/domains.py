@@ -57,7 +57,7 @@ def listed(project: Path = PROJECT_ROOT) -> list[Domain]:
             bool(entry.get("published", True)),
             str(entry.get("example", "")),
         )
-        for name, entry in sorted(variables(project).get("domains", {}).items())
+        for name, entry in sorted(_entries(project).items())
     ]
 
 
@@ -87,13 +87,18 @@ def source_ids(project: Path = PROJECT_ROOT) -> list[str]:
 def named_sources(project: Path = PROJECT_ROOT) -> list[Source]:
     """The same with their words, which one of the domains that read a source gives. Raises ConfigurationError."""
     words: dict[str, dict[str, str]] = {}
-    for entry in variables(project).get("domains", {}).values():
+    for entry in _entries(project).values():
         for source, given in (entry.get("sources") or {}).items():
             words[source] = words.get(source) or given or {}
     return [
         Source(each, words[each].get("name", each), words[each].get("kind", ""), words[each].get("description", ""))
         for each in source_ids(project)
     ]
+
+
+def _entries(project: Path) -> dict[str, Any]:
+    """The list as it is written; where its last entry was taken out, nothing is left below its name."""
+    return variables(project).get("domains") or {}
 
 
 def variables(project: Path = PROJECT_ROOT) -> dict[str, Any]:

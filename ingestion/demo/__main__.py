@@ -1,4 +1,4 @@
-"""The command: python -m ingestion.demo simulate | next-day | serve | schema."""
+"""The command: python -m ingestion.demo simulate | next-day | serve | schema | work."""
 
 from __future__ import annotations
 
@@ -45,13 +45,22 @@ def _parser() -> argparse.ArgumentParser:
         description="Print the statements that make its database's tables, change tables and triggers, empty.",
     )
     schema.add_argument("--dialect", choices=["sqlite", "postgres", "mysql"], default="postgres")
+    work = commands.add_parser(
+        "work",
+        help="work with its database",
+        description="Change records of its database, the one that libpq's variables name, until standard input closes. "
+        "The first line of output is JSON: the source, the table, the columns that tell a record's versions apart. The "
+        "last is the number of transactions.",
+    )
+    work.add_argument("--dry", action="store_true", help="only say what is worked with")
+    work.add_argument("--seed", type=int, default=11, help="of the work (default: %(default)s)")
     domains = simulated_domains()
-    for command in (new, more, serve, schema):
+    for command in (new, more, serve, schema, work):
         command.add_argument(
             "--domain",
             choices=domains,
             default=domains[0] if len(domains) == 1 else None,
-            required=len(domains) > 1,
+            required=len(domains) != 1,
             help="whose systems these are",
         )
     for command in (new, more, serve):
@@ -66,7 +75,8 @@ class _Printed:
         print(f"{statement};")
 
 
-def _serve(simulator: Any, folder: Path) -> None:
+def _say_and_wait(words: dict[str, Any]) -> None:
+    """Print a line of JSON, and wait until standard input closes or SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
 
@@ -76,10 +86,9 @@ def _serve(simulator: Any, folder: Path) -> None:
             pass
         stop.set()
 
-    with simulator.serving(folder) as environment:
-        print(json.dumps(environment), flush=True)
-        threading.Thread(target=wait_for_input_to_close, daemon=True).start()
-        stop.wait()
+    print(json.dumps(words), flush=True)
+    threading.Thread(target=wait_for_input_to_close, daemon=True).start()
+    stop.wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,8 +102,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             simulator.next_day(options.folder, options.days)
         elif options.command == "schema":
             simulator.create_schema(_Printed(), options.dialect)
+        elif options.command == "work":
+            work = importlib.import_module(f"{simulator.__name__}.work")
+            if options.dry:
+                print(json.dumps(work.WORK))
+                return 0
+            with work.working(options.seed) as stop:
+                _say_and_wait(work.WORK)
+                print(stop())
         else:
-            _serve(simulator, options.folder)
+            with simulator.serving(options.folder) as environment:
+                _say_and_wait(environment)
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2

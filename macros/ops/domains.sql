@@ -6,7 +6,7 @@
 {% macro source_ids() -%}
     {%- set asked = env_var('DOMAINS', '?') -%}
     {%- set found = [] -%}
-    {%- for name, domain in var('domains').items()
+    {%- for name, domain in (var('domains') or {}).items()
         if (domain.get('published', true) if asked == '?' else name in asked.replace(',', ' ').split()) -%}
         {%- do found.extend(domain.get('sources') or []) -%}
     {%- endfor -%}
@@ -16,7 +16,7 @@
 {# With their words, which one of the domains that read a source gives: source_id, name, kind, description. #}
 {% macro named_sources() -%}
     {%- set words = {} -%}
-    {%- for domain in var('domains').values() -%}
+    {%- for domain in (var('domains') or {}).values() -%}
         {%- for source_id, given in (domain.get('sources') or {}).items() if not words.get(source_id) -%}
             {%- do words.update({source_id: given or {}}) -%}
         {%- endfor -%}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from ingestion.contract.contracts import Source, read_contracts
 from ingestion.destination.target import Target
+from ingestion.domains import domains
 from ingestion.load.run import kept_logs
 from warehouse.reading.query import ask, open_published
 
@@ -47,12 +48,19 @@ def what_is_wrong(target: Target, now: datetime) -> list[Alert]:
         def rows(sql: str) -> list[tuple[Any, ...]]:
             return ask(connection, sql.format(runs=target.schema("runs")))[1]
 
-        contracts = {contract.name: contract for contract in read_contracts(target.project)}
+        contracts = contracts_of(target)
         found = [*_failed_run(rows), *_late_sources(rows, contracts, now), *_failed_checks(rows, contracts)]
         found += [*_rejects(rows, contracts), *_unusual(rows, contracts), *source_logs(target, contracts, now)]
         if target.engine == "postgres":
             found += [*_slots(rows, now), *_replicas(rows, now), *_archive(rows)]
     return sorted(found, key=lambda alert: alert.key)
+
+
+def contracts_of(target: Target) -> Contracts:
+    """The contracts of the sources that are on; one that names no owner has that of the first domain that reads it."""
+    owners = {source: each.owner for each in reversed(domains(target.project)) for source in each.sources}
+    found = read_contracts(target.project)
+    return {each.name: replace(each, owner=each.owner or owners[each.name]) for each in found}
 
 
 def _failed_run(rows: Rows) -> Iterator[Alert]:
@@ -86,7 +94,7 @@ def _late_sources(rows: Rows, contracts: Contracts, now: datetime) -> Iterator[A
             f"late source {name}",
             f"{name} has brought nothing new since {newest[name]:%Y-%m-%d %H:%M}; its contract allows "
             f"{_duration(contract.late_after)}",
-            newest[name] + contract.late_after, contract.owner or PLATFORM, "late-source.md",
+            newest[name] + contract.late_after, _owner(contracts, name), "late-source.md",
         )  # fmt: skip
 
 

@@ -1,1 +1,1 @@
-"""Superset as code: its settings, and a bundle of dashboards over the published marts."""
+"""Superset as code: its settings, and bundles of dashboards over the published marts: ours and each domain's."""

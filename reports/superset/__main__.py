@@ -1,4 +1,7 @@
-"""`python -m reports.superset`: start Superset with the bundle's dashboards over what is published, on the loopback."""
+"""`python -m reports.superset`: start Superset with the dashboards over what is published, on the loopback.
+
+The bundle here holds those of operations; a domain's lies in `reports/<domain>/superset`.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,18 @@ from pathlib import Path
 import psycopg2
 
 from ingestion.destination.target import Target, current_target
+from ingestion.domains import domains, listed
 from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
+from warehouse.parts import CORE
 from warehouse.ports import require_free
 from warehouse.reading.query import require_published
 
 PYTHON = PROJECT_ROOT / os.environ.get("BI_VENV", ".venv-bi") / "bin" / "python"
 HERE = Path(__file__).parent
+REPORTS = HERE.parent
 BUNDLE = HERE / "bundle"
-READ_SCHEMAS = ("commerce", "core", "ops", "runs")  # which the bundle's datasets read
 
 _RIGHTS = """
     select
@@ -38,12 +43,24 @@ _RIGHTS = """
     ) as published"""
 
 
+def bundles(reports: Path = REPORTS, project: Path = PROJECT_ROOT) -> tuple[dict[str, Path], list[Path]]:
+    """The dashboards of the domains that are on, by the domain, and those of domains that are off.
+
+    Raises:
+        ConfigurationError: DOMAINS names one that isn't there.
+    """
+    there = {each.name: reports / each.name / "superset" for each in listed(project)}
+    on = [each.name for each in domains(project)]
+    found = {name: folder for name, folder in there.items() if folder.is_dir()}
+    return {name: found[name] for name in on if name in found}, [found[name] for name in found if name not in on]
+
+
 def main() -> None:
-    """Prepare Superset's own database, import the bundle, and become the server. Ends with 1 or 2 where it can't."""
+    """Prepare Superset's own database, import the bundles, and become the server. Ends with 1 or 2 where it can't."""
     parser = argparse.ArgumentParser(prog="python -m reports.superset", description=__doc__)
     parser.add_argument("--port", type=int, default=8088)
-    parser.add_argument("--export", nargs="?", type=Path, const=BUNDLE, metavar="FOLDER",
-                        help="write the dashboards as they are now over the bundle, or to another folder")  # fmt: skip
+    parser.add_argument("--export", nargs="?", type=Path, const=REPORTS, metavar="FOLDER",
+                        help="write the dashboards as they are now over the bundles, or below a folder")  # fmt: skip
     arguments = parser.parse_args()
     try:
         target = current_target()
@@ -52,8 +69,9 @@ def main() -> None:
         if arguments.export:
             if not (home / "secret_key").exists():
                 raise BuildError(f"there is no Superset in {home} yet: `make bi` starts one")
-            _provision("export", arguments.export, home, environment)
-            print(f"the dashboards are written to {arguments.export}; `git diff` shows what changed")
+            words = ["--from", str(REPORTS), "--to", str(arguments.export.resolve())]
+            _provision("export", [*words, *map(str, [BUNDLE, *bundles()[0].values()])], home, environment)
+            print(f"the dashboards are written below {arguments.export}; `git diff` shows what changed")
             return
         require_free(arguments.port, "make bi")
         _prepare(home, environment)
@@ -112,7 +130,7 @@ def _require_reader(login: str, environment: dict[str, str]) -> None:
     except psycopg2.Error as error:
         raise BuildError(f"{login} can't sign in: {str(error).strip().splitlines()[0]}") from error
     with connection, connection.cursor() as cursor:
-        cursor.execute(_RIGHTS, [list(READ_SCHEMAS)])
+        cursor.execute(_RIGHTS, [[*bundles()[0], CORE, "ops", "runs"]])
         closed, writable = cursor.fetchone() or ("", "")
     connection.close()
     if writable:
@@ -122,7 +140,7 @@ def _require_reader(login: str, environment: dict[str, str]) -> None:
 
 
 def _prepare(home: Path, environment: dict[str, str]) -> None:
-    """Superset's own database, with an admin and the bundle; the first time somebody chooses the admin's password."""
+    """Superset's own database, with an admin and the bundles; the first time somebody chooses the admin's password."""
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o700)
     key = home / "secret_key"
@@ -139,8 +157,10 @@ def _prepare(home: Path, environment: dict[str, str]) -> None:
         partial.write_text(secrets.token_urlsafe(42))
         partial.replace(key)
     print("preparing Superset" + (", which takes half a minute the first time" if is_new else ""), flush=True)
+    on, off = bundles()
+    words = [str(BUNDLE), *map(str, on.values()), *(f"--off={each}" for each in off)]
     try:
-        _provision("import", BUNDLE, home, environment | {"GRANARY_BI__ADMIN_PASSWORD": password})
+        _provision("import", words, home, environment | {"GRANARY_BI__ADMIN_PASSWORD": password})
     except BuildError:
         if is_new:
             key.unlink()
@@ -149,11 +169,11 @@ def _prepare(home: Path, environment: dict[str, str]) -> None:
         print(f"admin's password is {password}; it is kept nowhere else. Change it under Settings, Info")
 
 
-def _provision(step: str, bundle: Path, home: Path, environment: dict[str, str]) -> None:
+def _provision(step: str, words: list[str], home: Path, environment: dict[str, str]) -> None:
     log = home / "provision.log"
     with log.open("w") as output:
         ended = subprocess.run(
-            [str(PYTHON), str(HERE / "provision.py"), step, str(bundle)],
+            [str(PYTHON), str(HERE / "provision.py"), step, *words],
             env=environment, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
     if ended.returncode:

@@ -1,20 +1,22 @@
-"""Run by Superset's own Python: its metadata, somebody to sign in as, the import or export of the bundle.
+"""Run by Superset's own Python: its metadata, somebody to sign in as, the import or export of bundles.
 
 Imports of Superset stand inside, because they need the application to be there.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ADMIN = "admin"
-# What the committed bundle says of the database; where it is differs from place to place.
+# What the committed bundles say of the database; where it is differs from place to place.
 PLACEHOLDER = "duckdb:///:memory:"
 # What holds the metadata's own numbers of charts and datasets; an import finds them by their uuid, or makes them anew.
 NUMBERED = ("datasource", "slice_id", "dashboards", "chart_configuration", "chartsInScope", "tabsInScope")
@@ -46,45 +48,78 @@ def prepare(app: Any) -> None:
         security_manager.reset_password(admin.id, password)
 
 
-def import_bundle(bundle: Path) -> None:
+def import_bundles(bundles: Sequence[Path]) -> None:
     """Import databases, datasets, charts and dashboards over what is there."""
     from flask import g
     from superset import security_manager
     from superset.commands.importers.v1.assets import ImportAssetsCommand
 
     g.user = security_manager.find_user(ADMIN)
-    contents = {str(file.relative_to(bundle)): file.read_text() for file in sorted(bundle.rglob("*.yaml"))}
-    for name, text in contents.items():
-        if name.startswith("databases/"):
-            contents[name] = text.replace(PLACEHOLDER, os.environ["GRANARY_BI__DATABASE_URL"])
+    contents = {}
+    for number, bundle in enumerate(bundles):
+        for file in sorted(bundle.rglob("*.yaml")):
+            kind, *rest = file.relative_to(bundle).parts
+            text = file.read_text()
+            if kind == "databases":
+                text = text.replace(PLACEHOLDER, os.environ["GRANARY_BI__DATABASE_URL"])
+            # Two bundles may have charts of one name.
+            contents["/".join([kind, str(number), *rest] if rest else [kind])] = text
     ImportAssetsCommand(contents).run()
 
 
-def export_bundle(bundle: Path) -> None:
-    """Write the dashboards, as they are now, over the bundle, in a form in which only changes differ."""
+def take_away(bundles: Sequence[Path]) -> None:
+    """Delete dashboards and charts of domains that are off; datasets stay, for somebody's own charts to come back."""
+    from superset import db
+    from superset.models.dashboard import Dashboard
+    from superset.models.slice import Slice
+
+    for kind, model in (("dashboards", Dashboard), ("charts", Slice)):
+        listed = [yaml.safe_load(file.read_text())["uuid"] for each in bundles for file in (each / kind).glob("*.yaml")]
+        for found in db.session.query(model).filter(model.uuid.in_(listed)):
+            db.session.delete(found)
+    db.session.commit()
+
+
+def export_bundles(bundles: Sequence[Path], root: Path, to: Path) -> None:
+    """Write the dashboards, as they are now, over the bundles, in a form in which only changes differ.
+
+    Args:
+        bundles: those that were imported. What is in none yet goes to that of its dashboard, and a dashboard to that
+            of what it shows; else to the first.
+        root: the folder that they lie below.
+        to: the folder below which they are written.
+    """
     from flask import g
     from superset import db, security_manager
     from superset.commands.dashboard.export import ExportDashboardsCommand
     from superset.models.dashboard import Dashboard
 
     g.user = security_manager.find_user(ADMIN)
-    ids = [dashboard.id for dashboard in db.session.query(Dashboard).order_by(Dashboard.uuid)]
-    files = {name: content() for name, content in ExportDashboardsCommand(ids).run()}
-    written = set()
-    for name, text in files.items():
-        if name == "metadata.yaml":
-            continue
-        content = settled(yaml.safe_load(text))
-        # Superset ends names with the metadata's own numbers.
-        file = bundle / re.sub(r"_\d+\.yaml$", ".yaml", name)
-        if file in written:
-            file = file.with_stem(f"{file.stem}_{content['uuid'][:8]}")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
-        written.add(file)
-    for file in bundle.rglob("*.yaml"):
-        if file not in written and file.name != "metadata.yaml":
-            file.unlink()
+    homes = {
+        yaml.safe_load(file.read_text())["uuid"]: bundle
+        for bundle in bundles for file in bundle.rglob("*.yaml") if file.name != "metadata.yaml"
+    }  # fmt: skip
+    written: dict[str, Path] = {}
+    for dashboard in db.session.query(Dashboard).order_by(Dashboard.uuid):
+        files = {name: content() for name, content in ExportDashboardsCommand([dashboard.id]).run()}
+        contents = {name: settled(yaml.safe_load(text)) for name, text in files.items() if name != "metadata.yaml"}
+        shown = [homes.get(content["uuid"], bundles[0]) for content in contents.values()]
+        own = homes.get(str(dashboard.uuid)) or next((each for each in shown if each != bundles[0]), bundles[0])
+        for name, content in contents.items():
+            if content["uuid"] in written:
+                continue
+            # Superset ends names with the metadata's own numbers.
+            place = to / homes.get(content["uuid"], own).relative_to(root)
+            file = place / re.sub(r"_\d+\.yaml$", ".yaml", name)
+            if file in written.values():
+                file = file.with_stem(f"{file.stem}_{content['uuid'][:8]}")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True))
+            written[content["uuid"]] = file
+    for bundle in bundles:
+        for file in (to / bundle.relative_to(root)).rglob("*.yaml"):
+            if file not in written.values() and file.name != "metadata.yaml":
+                file.unlink()
 
 
 def settled(content: Any) -> Any:
@@ -104,17 +139,24 @@ def settled(content: Any) -> Any:
 
 
 def main() -> None:
-    """`provision.py import FOLDER` or `provision.py export FOLDER`."""
+    """`provision.py import BUNDLE…` or `provision.py export BUNDLE… --from FOLDER --to FOLDER`."""
     from superset.app import create_app
 
-    step, bundle = sys.argv[1], Path(sys.argv[2])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("step", choices=["import", "export"])
+    parser.add_argument("bundles", nargs="+", type=Path)
+    parser.add_argument("--off", action="append", default=[], type=Path)
+    parser.add_argument("--from", dest="root", type=Path)
+    parser.add_argument("--to", type=Path)
+    asked = parser.parse_args()
     app = create_app()
     with app.app_context():
-        if step == "export":
-            export_bundle(bundle)
+        if asked.step == "export":
+            export_bundles(asked.bundles, asked.root, asked.to)
         else:
             prepare(app)
-            import_bundle(bundle)
+            take_away(asked.off)
+            import_bundles(asked.bundles)
 
 
 if __name__ == "__main__":

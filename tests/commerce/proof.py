@@ -2,5 +2,20 @@
 
 from tests.commerce.days import prove_days as prove
 from tests.commerce.world import Company as World
+from tests.prove.mutations import Mutation, tests
 
-__all__ = ["World", "prove"]
+__all__ = ["MUTATIONS", "World", "prove"]
+
+MUTATIONS = (
+    Mutation(
+        "a swapped comparison in an interval",
+        "models/intermediate/commerce/int_shop_customers__versions.sql",
+        "and instants.valid_from < users.valid_to", "and instants.valid_from <= users.valid_to",
+        tests("tests/commerce/warehouse/test_history_builds.py", "-k", "duckdb"),
+    ),
+    Mutation(
+        "vanished lines of a file stay", "ingestion/readers/files/reader.py",
+        "        deletes=deletes(reader, layout) if counted else None,\n", "        deletes=None,\n",
+        tests("tests/commerce/ingestion/test_retail.py"),
+    ),
+)  # fmt: skip

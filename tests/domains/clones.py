@@ -8,11 +8,24 @@ from typing import Any
 
 import yaml
 
+from ingestion.domains import listed
 from warehouse.parts import OF_DOMAINS, OF_SOURCES
+
+# Where each domain, and each source, has a folder or files of its name beside what dbt reads.
+PYTHON_OF_DOMAINS = ("ingestion/demo", "reports", "tests")
+PYTHON_OF_SOURCES = ("ingestion/sources", "ingestion/demo")
 
 
 def without_domains(project: Path, keep_list: bool = False) -> None:
-    """Delete all domains' and sources' folders, and empty the list, as somebody would who has no use for them."""
+    """Delete all domains' and sources' folders, and empty the list, as somebody would who has no use for them.
+
+    A project may be a whole clone, or have no more than dbt reads.
+    """
+    for domain in listed(project):
+        owned = [project / folder / f"{domain.name}*" for folder in PYTHON_OF_DOMAINS]
+        owned += [project / folder / f"{source}*" for folder in PYTHON_OF_SOURCES for source in domain.sources]
+        for path in [path for pattern in owned for path in pattern.parent.glob(pattern.name)]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     for folders, kept in ((OF_DOMAINS, {"core"}), (OF_SOURCES, {"runs"})):
         for each in [each for folder in folders for each in (project / folder).iterdir()]:
             if each.is_dir() and each.name not in kept:

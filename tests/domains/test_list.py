@@ -13,7 +13,8 @@ from ingestion.destination.target import Target
 from ingestion.domains import domains, listed, named_sources
 from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
-from tests.domains.clones import edit
+from tests.domains.clones import edit, edit_list, without_domains
+from tests.domains.garden import plant
 from warehouse import dbt, ledger
 from warehouse.parts import ignored, what_is_off_ignored
 
@@ -121,20 +122,33 @@ def test_a_fingerprint_holds_only_the_variables_that_a_relation_reads(
     def now() -> dict[str, str]:
         return ledger.fingerprints(dbt.parse(clone), clone.project)
 
-    before, listing = now(), clone.project / "dbt_project.yml"
-    edit(listing, "      label: Commerce\n", "      label: Trade\n")
-    edit(listing, "  domains:\n", "  domains:\n    skies: {label: Skies, owner: pilots, published: false}\n")
+    without_domains(clone.project)
+    nursery = "models/staging/nursery/_nursery__sources.yml"
+    (clone.project / nursery).parent.mkdir()
+    club = "tests/tiny/project/models/staging/club/_club__sources.yml"
+    text = (PROJECT_ROOT / club).read_text(encoding="utf-8")
+    (clone.project / nursery).write_text(text.replace("club", "nursery"), encoding="utf-8")
+    marts, listing = clone.project / "models/marts/plants", clone.project / "dbt_project.yml"
+    plant(marts, "dim_plants", "select '{{ var(\"soil\") }}' as built_in", ["built_in"])
+    plant(marts, "dim_pots", "select 'clay' as built_in", ["built_in"])
+    plant(marts, "fct_sightings", "select cast('2025-01-01' as date) as seen_date", ["seen_date"])
+    edit(marts / "fct_sightings.yml", "access: shared", "access: shared, calendar: [seen_date]")
+    plants = {"label": "Plants", "sources": {"nursery": {"name": "Nursery"}}}
+    edit_list(clone.project, {"plants": plants})
+    edit(listing, "\nvars:\n", "\nvars:\n  soil: peat\n")
+    before = now()
+
+    edit_list(clone.project, {"plants": {**plants, "label": "Green"}, "skies": {"label": "Skies", "published": False}})
     assert now() == before, "neither another domain nor a label is anybody's code"
 
-    edit(listing, "retail_timezone: Europe/London", "retail_timezone: Europe/Paris")
-    edit(listing, "name: Shop", "name: The shop")
+    edit(listing, "soil: peat", "soil: sand")
+    edit(listing, "name: Nursery", "name: The nursery")
     changed = {name for name, fingerprint in now().items() if fingerprint != before[name]}
-    assert {"stg_retail__products", "snap_retail__products", "fct_sales", "dim_sources"} <= changed
-    assert changed.isdisjoint({"stg_shop__orders", "snap_shop__users", "ops_loads", "dim_countries"})
+    assert changed == {"dim_plants", "dim_sources"}
 
     monkeypatch.setenv("DOMAINS", "")
     alone = now()
-    assert {name.split("_")[0] for name in alone} <= {"dim", "ops"}
+    assert set(alone) == set(before) - {"dim_plants", "dim_pots", "fct_sightings"}
     differ = {name for name, fingerprint in alone.items() if fingerprint != before[name]}
     assert {"ops_loads", "ops_rejects", "dim_sources", "dim_time_spine", "dim_dates"} <= differ
     assert differ.isdisjoint({"dim_countries", "dim_currencies", "ops_runs"})

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.destination.target import Target, current_target
-from tests.domains.clones import without_domains
+from ingestion.destination.target import Target
 from tests.domains.garden import Garden, only
-from tests.warehouses import settings
-from warehouse.build.build import Request, build, publish_held_build, roll_back_build
+from warehouse.build.build import Request, publish_held_build, roll_back_build
 from warehouse.build.retire import retire
 from warehouse.database import open_database
 from warehouse.errors import BuildError
@@ -119,13 +117,3 @@ def test_a_schema_of_somebody_elses_is_not_taken_for_a_domains(
     with pytest.raises(BuildError, match="there is a schema rocks that this warehouse didn't publish"):
         garden.build("plants rocks")
     assert garden.ask("select count(*) from rocks.mine") == [(0,)]
-
-
-def test_without_any_domain_the_project_builds_and_passes_its_tests(clone: Target) -> None:
-    """Commerce deleted, folders and entry."""
-    without_domains(clone.project)
-    lines: list[str] = []
-    with settings({"TARGET": "dev", "GRANARY_PROJECT_DIR": str(clone.project), "WAREHOUSE_DIR": str(clone.folder)}):
-        build(current_target(), Request(), lines.append)
-    assert any(line.startswith("tests: ") and " 0 failed" in line for line in lines)
-    assert any(line.startswith("generation 1 is published") for line in lines)

@@ -1,119 +1,46 @@
-"""The way into raw as a whole: the simulated company into DuckDB and Postgres, and what the contract says of values."""
+"""The way into raw: what a load keeps and counts, and what the contract says of values."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
-import psycopg2
 import pytest
 from dlt.extract.extract import Extract as Extractor
 from dlt.load import Load
 from dlt.normalize import Normalize
 
-from ingestion.contract.contracts import META_COLUMNS, Column, Source, Table, read_contract
+from ingestion.contract.contracts import Column, Source, Table
 from ingestion.contract.rules import judged, rejected
-from ingestion.demo.commerce import next_day, serving, simulate
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Extract, LoadError, Reader
 from ingestion.load.loading import load
-from ingestion.load.run import load_all
-from tests.ingestion.loads import NOON, ask, check_balance
+from tests.ingestion.loads import NOON, ask, rejects
 
-SOURCES = ("accounts", "retail", "shop")
-Ask = Callable[[str], list[tuple[Any, ...]]]
-
-
-def truth(company: Path, query: str) -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(company / "truth.sqlite")) as connection:
-        return connection.execute(query).fetchall()
-
-
-def load_company(company: Path, target: Target, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """Load all sources; returns the counts of each table: read, loaded, known, rejected, deleted."""
-    with serving(company) as settings:
-        for name, value in settings.items():
-            monkeypatch.setenv(name, value)
-        results, failures = load_all(target, lambda line: None)
-    assert failures == []
-    return [(r.source_count, r.loaded, r.known, r.rejected, r.deleted) for r in results]
-
-
-def every_row(source: Source, ask_warehouse: Ask) -> dict[str, list[tuple[Any, ...]]]:
-    """All rows of raw but for the load that brought them, by table."""
-    tables = {table.name: [*table.column_names, *META_COLUMNS] for table in source.tables}
-    tables["rejects"] = ["reject_id", "resource", "record_key", "reasons", "_revision", "_effective_at", "_observed_at"]
-    tables["loads"] = ["resource", "source_count", "loaded_count", "known_count", "rejected_count", "deleted_count"]
-    return {
-        name: sorted(
-            tuple(str(value) for value in row) for row in ask_warehouse(
-                f"select {', '.join(c for c in columns if c != '_load_id')} from raw_{source.name}.{name}"
-            )
-        )
-        for name, columns in tables.items()
-    }  # fmt: skip
-
-
-@pytest.mark.postgres
-def test_company_comes_out_the_same_in_both_engines(
-    tmp_path: Path, warehouse: Target, postgres: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    company = tmp_path / "company"
-    production = Target("prod", "postgres", tmp_path / "production")
-    names = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
-    for name, value in postgres.items():
-        monkeypatch.setenv(names[name], value)
-
-    def ask_postgres(query: str) -> list[tuple[Any, ...]]:
-        with closing(psycopg2.connect(**postgres)) as connection, connection.cursor() as cursor:
-            cursor.execute(query)
-            return list(cursor.fetchall())
-
-    simulate(company, 30, scale=0.2)
-    for _ in range(2):
-        counts = load_company(company, warehouse, monkeypatch)
-        assert load_company(company, production, monkeypatch) == counts
-        again = load_company(company, production, monkeypatch)
-        assert [(loaded, rejected, deleted) for _, loaded, _, rejected, deleted in again] == [(0, 0, 0)] * len(again)
-        load_company(company, warehouse, monkeypatch)
-        next_day(company, days=15)
-    for source in SOURCES:
-        contract = read_contract(source)
-        assert every_row(contract, ask_postgres) == every_row(contract, lambda query: ask(warehouse, query)), source
-        check_balance(source, warehouse)
-
-
-def test_what_is_rejected_is_what_is_broken(tmp_path: Path, warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
-    company = tmp_path / "company"
-    simulate(company, 60, scale=0.3)
-    load_company(company, warehouse, monkeypatch)
-    for source in SOURCES:
-        check_balance(source, warehouse)
-        found = ask(warehouse, f"select resource, reasons from raw_{source}.rejects where resource <> 'files'")
-        expected = truth(
-            company, f"select resource, reason from truth_rejects where source = '{source}' and is_current = 1"
-        )
-        assert sorted((resource, *json.loads(reasons)) for resource, reasons in found) == sorted(expected), source
+THINGS = Table(
+    "things",
+    "things",
+    (Column("id", "bigint", required=True), Column("x", "text", accepted_values=("a", "b"))),
+    ("id",),
+    ("id",),
+)
+OF_THINGS = Source("things", "raw_things", (THINGS,))
 
 
 def test_raw_gets_a_column_that_came_into_the_contract_without_any_row(warehouse: Target) -> None:
-    contract = read_contract("shop")
+    load(OF_THINGS, None, warehouse, NOON)
+    grown = replace(THINGS, columns=(*THINGS.columns, Column("tier", "numeric(9,2)")))
+    contract = replace(OF_THINGS, tables=(grown,))
     load(contract, None, warehouse, NOON)
-    users = replace(contract.table("users"), columns=(*contract.table("users").columns, Column("tier", "numeric(9,2)")))
-    contract = replace(contract, tables=(users, *contract.tables[1:]))
-    load(contract, None, warehouse, NOON)
-    described = ask(warehouse, "select column_type from (describe raw_shop.users) where column_name = 'tier'")
+    described = ask(warehouse, "select column_type from (describe raw_things.things) where column_name = 'tier'")
     assert described == [("DECIMAL(9,2)",)]
-    loads = "select count(*) from raw_shop._dlt_loads"
+    loads = "select count(*) from raw_things._dlt_loads"
     before = ask(warehouse, loads)
     assert load(contract, None, warehouse, NOON) == []
     assert ask(warehouse, loads) == before
@@ -223,15 +150,6 @@ def judge(
     return [(x, good, [] if good else json.loads(reasons[0][0])) for x, good in rows]
 
 
-THINGS = Table(
-    "things",
-    "things",
-    (Column("id", "bigint", required=True), Column("x", "text", accepted_values=("a", "b"))),
-    ("id",),
-    ("id",),
-)
-
-
 def load_things(target: Target, rows: str, count: int, **extract: Any) -> Any:
     """Load rows of (id, x, operation, revision) as one extract of a source that has one table."""
     relation = (
@@ -241,7 +159,7 @@ def load_things(target: Target, rows: str, count: int, **extract: Any) -> Any:
     def extracts(reader: Reader) -> Any:
         yield Extract(THINGS, relation, count, **extract)
 
-    return load(Source("things", "raw_things", (THINGS,)), extracts, target, NOON)[0]
+    return load(OF_THINGS, extracts, target, NOON)[0]
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -260,6 +178,7 @@ def test_repeats_and_known_versions_are_counted(warehouse: Target) -> None:
     assert (first.loaded, first.known, first.rejected) == (1, 2, 1)
     again = load_things(warehouse, rows, 4, compare_since=since)
     assert (again.loaded, again.known, again.rejected) == (0, 4, 0)
+    assert rejects(warehouse, "things") == [("things", ["2"], ["value:x"])]
 
 
 def test_deletes_that_are_concluded_are_counted_beside_the_records(warehouse: Target) -> None:
@@ -270,8 +189,8 @@ def test_deletes_that_are_concluded_are_counted_beside_the_records(warehouse: Ta
 
 
 def test_source_that_is_not_configured_has_empty_tables(warehouse: Target) -> None:
-    assert load(read_contract("accounts"), None, warehouse) == []
-    assert ask(warehouse, "select count(*) from raw_accounts.users") == [(0,)]
+    assert load(OF_THINGS, None, warehouse) == []
+    assert ask(warehouse, "select count(*) from raw_things.things") == [(0,)]
 
 
 @pytest.mark.parametrize("step", ["extract", "normalize", "load"])
@@ -296,8 +215,8 @@ def test_a_signal_reaches_whom_the_command_gave_it(
     monkeypatch.setattr(of_step, name, interrupted(getattr(of_step, name)))
     before = signal.signal(signal.SIGTERM, end)
     try:
-        load(read_contract("accounts"), None, warehouse)
+        load(OF_THINGS, None, warehouse)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert received == [signal.SIGTERM]
-    assert ask(warehouse, "select count(*) from raw_accounts.users") == [(0,)]
+    assert ask(warehouse, "select count(*) from raw_things.things") == [(0,)]

@@ -18,7 +18,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as Receiving
 
-from ingestion.destination.target import current_target
+from ingestion.destination.target import Target, current_target
 from ingestion.environment import ConfigurationError
 from orchestration.alerts import conditions
 from orchestration.alerts.conditions import Alert, what_is_wrong
@@ -225,3 +225,17 @@ def test_every_runbook_is_there() -> None:
     named = set(re.findall(r'"([a-z-]+\.md)"', Path(conditions.__file__).read_text(encoding="utf-8")))
     runbooks = Path(__file__).resolve().parents[2] / "docs" / "runbooks"
     assert named and all((runbooks / name).is_file() for name in named)
+
+
+def test_a_source_that_names_no_owner_has_its_domains(tmp_path: Path) -> None:
+    (tmp_path / "dbt_project.yml").write_text(
+        "vars:\n  calendar: {earliest: '1970-01-01', latest: '2069-12-31'}\n"
+        "  domains: {plants: {owner: gardeners, sources: {nursery: , weather: }}}\n", encoding="utf-8"
+    )  # fmt: skip
+    for source, owner in (("nursery", ""), ("weather", "meteorologists")):
+        file = tmp_path / f"models/staging/{source}/_{source}__sources.yml"
+        file.parent.mkdir(parents=True)
+        meta = f"{{owner: {owner}}}" if owner else "{}"
+        file.write_text(f"sources: [{{name: {source}, config: {{meta: {meta}}}, tables: []}}]", encoding="utf-8")
+    found = conditions.contracts_of(Target("dev", "duckdb", tmp_path, project=tmp_path))
+    assert {name: each.owner for name, each in found.items()} == {"nursery": "gardeners", "weather": "meteorologists"}

@@ -12,7 +12,9 @@ _COMMENT = re.compile(r"\{#.*?#\}|/\*.*?\*/|--[^\n]*", re.DOTALL)
 
 
 def files_in(root: Path, folder: str, *suffixes: str) -> list[Path]:
-    return sorted(path for path in (root / folder).rglob("*") if path.is_file() and path.suffix in suffixes)
+    """The files of a folder with one of these ends, but for what dbt wrote there."""
+    found = (path for path in (root / folder).rglob("*") if path.is_file() and path.suffix in suffixes)
+    return sorted(path for path in found if "target" not in path.relative_to(root).parts)
 
 
 def named(root: Path, path: Path) -> str:

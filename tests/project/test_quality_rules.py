@@ -1,4 +1,7 @@
-"""The catalogue of docs/quality-rules.md lists every test, says of each what it says of itself, and lists no other."""
+"""The catalogue lists every test, says of each what it says of itself, and lists no other.
+
+It is docs/quality-rules.md, and of each domain `tests/data/<domain>/README.md`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-CATALOGUE = "docs/quality-rules.md"
+CATALOGUE = ("docs/quality-rules.md", "tests/data/*/README.md")
 
 # What dbt brings along; own generic tests are the files of tests/generic/.
 BUILT_IN = {"unique", "not_null", "accepted_values", "relationships"}
@@ -54,6 +57,7 @@ def known_tests(root: Path) -> dict[str, Known]:
         found[path.stem] = Known(
             path.stem, dimension[1] if dimension else "missing", severity[1] if severity else "error"
         )
+    found |= {path.stem: Known(path.stem) for path in (root / "tests/generic").glob("*.sql")}
     for document in _yaml_documents(root):
         for test in document.get("unit_tests") or []:
             meta = (test.get("config") or {}).get("meta") or {}
@@ -97,12 +101,14 @@ def disagreements(tests: dict[str, Known], text: str) -> list[str]:
 
 
 def test_the_catalogue_lists_every_test() -> None:
-    assert disagreements(known_tests(ROOT), (ROOT / CATALOGUE).read_text(encoding="utf-8")) == []
+    parts = sorted(path for each in CATALOGUE for path in ROOT.glob(each))
+    assert disagreements(known_tests(ROOT), "\n".join(path.read_text(encoding="utf-8") for path in parts)) == []
 
 
 def test_every_generic_test_of_our_own_is_used() -> None:
     own = {path.stem for path in (ROOT / "tests/generic").glob("*.sql")}
-    used = {kind for document in _yaml_documents(ROOT) for kind in _generic_tests(document)}
+    projects = (ROOT, ROOT / "tests/tiny/project")
+    used = {kind for each in projects for document in _yaml_documents(each) for kind in _generic_tests(document)}
     assert used - BUILT_IN == own
 
 

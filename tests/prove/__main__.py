@@ -22,7 +22,7 @@ import psycopg2
 from ingestion.project import PROJECT_ROOT
 from tests.crosswalks import share_crosswalk
 from tests.prove.kills import prove_kills
-from tests.prove.mutations import prove_mutations
+from tests.prove.mutations import MUTATIONS, prove_mutations
 from tests.prove.paths import follow, prove_paths
 from tests.prove.readers import prove_readers
 from tests.prove.tally import BrokenPromiseError, Tally
@@ -55,7 +55,8 @@ def _postgres(folder: Path) -> Iterator[Callable[[str], dict[str, str]]]:
 
 
 def _domain(name: str) -> ModuleType:
-    """What a domain has of its own to prove: `World`, and `prove(folder, database, number, tally, say, short)`."""
+    """What a domain has of its own to prove: `World`, `prove(folder, database, number, tally, say, short)`, and
+    `MUTATIONS`, faults that only its tests would see."""
     return importlib.import_module(f"tests.{name}.proof")
 
 
@@ -133,7 +134,8 @@ def _prove(
             proof.prove(folder / "domain", database("domain"), number, tally, say, short=asked.short)
     if "mutations" in parts:
         say("mutations")
-        prove_mutations(folder / "mutations", tally, lambda line: print(line, flush=True))
+        own = _domain(asked.domain).MUTATIONS if asked.domain else ()
+        prove_mutations((*MUTATIONS, *own), folder / "mutations", tally, lambda line: print(line, flush=True))
 
 
 def _prove_world(

@@ -53,8 +53,8 @@ def lay_out(project: Path, name: str, say: Callable[[str], None]) -> None:
     listing = project / "dbt_project.yml"
     text = listing.read_text(encoding="utf-8")
     entry = ENTRY.format(name=name, label=name.replace("_", " ").capitalize())
-    with_entry = text.replace("\n  domains:\n", f"\n  domains:\n{entry}", 1)
-    if with_entry == text:
+    with_entry, found = re.subn(r"\n  domains:( \{\})?\n", lambda _: f"\n  domains:\n{entry}", text, count=1)
+    if not found:
         raise BuildError(
             "dbt_project.yml has no list of domains: it begins with `domains:`, alone on its line, in vars"
         )

@@ -10,8 +10,10 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
+from ingestion.contract.contracts import source_names
 from ingestion.destination.target import current_target
 from ingestion.project import PROJECT_ROOT
+from ingestion.readers.settings import setting
 from orchestration.alerts.conditions import Alert, what_is_wrong
 from orchestration.alerts.delivery import tell
 from warehouse.errors import BuildError
@@ -48,19 +50,21 @@ def every_few_minutes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | 
 
 @dg.sensor(job=micro_batch, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def new_files(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """A run when the retail folder has a file that it hadn't, or one of another time or size."""
-    folder = os.environ.get("SOURCES__RETAIL__BUCKET_URL", "").removeprefix("file://")
-    if not folder or "://" in folder:
-        return dg.SkipReason("SOURCES__RETAIL__BUCKET_URL names no folder of this machine")
+    """A run when a source's folder has a file that it hadn't, or one of another time or size."""
+    urls = {source: str(setting(source, "bucket_url", "")).removeprefix("file://") for source in source_names()}
+    folders = {source: Path(url) for source, url in urls.items() if url and "://" not in url}
+    if not folders:
+        return dg.SkipReason("no source reads a folder of this machine: the bucket_url of none names one")
     seen = json.loads(context.cursor or "{}")
     there = {
-        path.name: [path.stat().st_mtime_ns, path.stat().st_size]
-        for path in sorted(Path(folder).glob("*"))
+        f"{source}/{path.name}": [path.stat().st_mtime_ns, path.stat().st_size]
+        for source, folder in folders.items()
+        for path in sorted(folder.glob("*"))
         if path.is_file() and not path.name.startswith(".")
     }
     new = [name for name, state in there.items() if seen.get(name) != state]
     if not new:
-        return dg.SkipReason(f"no new file among {len(there)} in {folder}")
+        return dg.SkipReason(f"no new file among {len(there)} in {', '.join(map(str, folders.values()))}")
     context.update_cursor(json.dumps(there))
     return dg.RunRequest(run_key=f"{new[-1]} {there[new[-1]][0]}", tags={"files": f"{len(new)}: {', '.join(new[:3])}"})
 

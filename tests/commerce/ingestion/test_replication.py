@@ -21,11 +21,12 @@ from urllib.parse import quote
 import psycopg2
 import pytest
 
-from infra.following import LOADED, MADE, Worker, load_through_kills
+from infra.following import load_through_kills, loaded, made
 from infra.machine import as_server, binary, own
 from infra.scratch import Scratch
 from ingestion.contract.contracts import read_contract
 from ingestion.demo.commerce.shop_schema import create_shop
+from ingestion.demo.commerce.work import WORK, Worker
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
 from ingestion.load.loading import load
@@ -320,14 +321,15 @@ def test_killed_again_and_again_nothing_is_lost_or_doubled(
     writer = Worker(followed.connect, seed)
     writer.start()
     try:
-        outcome = load_through_kills(loads, 6, usual, random.Random(seed), print)
+        outcome = load_through_kills(loads, "shop", 6, usual, random.Random(seed), print)
     finally:
         writer.done.set()
         writer.join()
     loads.run("ingestion", "shop")
-    made, loaded = dict(followed.run(MADE)), dict(ask(warehouse, LOADED))
-    assert made == loaded
+    table, columns = read_contract("shop").table(WORK["table"]), WORK["columns"]
+    there, found = dict(followed.run(made(table, columns))), dict(ask(warehouse, loaded(table, columns)))
+    assert there == found
     with capsys.disabled():
-        count = sum(map(len, made.values()))
+        count = sum(map(len, there.values()))
         print(f"\n{outcome.kills} kills, {outcome.ends + 2} loads that ended, {writer.commits:,} commits, "
               f"{count:,} versions: 0 lost, 0 doubled (seed {seed})")  # fmt: skip

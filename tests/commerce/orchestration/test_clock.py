@@ -119,7 +119,7 @@ def test_a_new_file_is_seen_once(tmp_path: Path, built: Path, instance: dg.Dagst
         assert first.run_requests == [] and "no new file among 0" in first.skip_message
         (files / "2024-03-04.csv").write_text("a", encoding="utf-8")
         came = look(first.cursor)
-        assert len(came.run_requests) == 1 and came.run_requests[0].tags["files"] == "1: 2024-03-04.csv"
+        assert len(came.run_requests) == 1 and came.run_requests[0].tags["files"] == "1: retail/2024-03-04.csv"
         again = look(came.cursor)
         assert again.run_requests == [] and "no new file among 1" in again.skip_message
         (files / "2024-03-04.csv").write_text("corrected", encoding="utf-8")

@@ -23,7 +23,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
 
 from ingestion.destination.target import current_target
 from ingestion.project import PROJECT_ROOT
-from reports.superset.__main__ import BUNDLE
+from reports.superset.__main__ import BUNDLE, REPORTS, bundles
 from tests.commerce.warehouse.test_metrics import ENGINES, NET, as_floats, opened_marts
 from tests.ports import free_port
 from tests.warehouses import connected, settings
@@ -136,7 +136,9 @@ def signed_in(superset: Superset, browser: Browser) -> Iterator[tuple[Page, list
 
 
 def bundle(kind: str) -> list[dict[str, Any]]:
-    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted((BUNDLE / kind).rglob("*.yaml"))]
+    folders = [BUNDLE, *bundles()[0].values()]
+    files = [file for folder in folders for file in sorted((folder / kind).rglob("*.yaml"))]
+    return [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
 
 
 def number(text: str) -> float:
@@ -192,9 +194,10 @@ def test_dashboards_come_back_as_the_files_that_they_were_made_from(superset: Su
         env=plain(superset.environment), capture_output=True, text=True,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
-    files = {str(file.relative_to(BUNDLE)) for file in BUNDLE.rglob("*.yaml")} - {"metadata.yaml"}
+    there = [file for folder in (BUNDLE, *bundles()[0].values()) for file in folder.rglob("*.yaml")]
+    files = {str(file.relative_to(REPORTS)) for file in there if file.name != "metadata.yaml"}
     assert files == {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.yaml")}
-    assert filecmp.cmpfiles(BUNDLE, tmp_path, files, shallow=False)[1:] == ([], [])
+    assert filecmp.cmpfiles(REPORTS, tmp_path, files, shallow=False)[1:] == ([], [])
 
 
 def test_what_a_dataset_calls_a_metric_is_that_metric(environment: dict[str, str]) -> None:
