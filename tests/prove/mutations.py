@@ -73,11 +73,13 @@ MUTATIONS = (
         tests("tests/tiny/test_generations.py", "-k", "duckdb"),
     ),
     Mutation(
-        "what a load concerns is not built", "warehouse/build/selection.py", "        or concerned[unique_id]\n", "", A_PATH,
+        "what a load concerns is not built", "warehouse/build/selection.py",
+        "        or concerned[unique_id]\n", "", A_PATH,
     ),
     Mutation(
         "a test that passed is never asked again", "warehouse/build/testing.py",
-        "        or passed.get(unique_id) != now[unique_id]\n        or not built.isdisjoint(lineage.above(unique_id))\n",
+        "        or passed.get(unique_id) != now[unique_id]\n"
+        "        or not built.isdisjoint(lineage.above(unique_id))\n",
         "        or unique_id not in passed\n", tests("tests/tiny/test_selection.py", "-k", "asked_again and duckdb"),
     ),
     Mutation(

@@ -55,7 +55,8 @@ def test_a_test_is_asked_again_once_what_it_reads_has_changed(grown: Club) -> No
 
     # Behind dbt's back: the visit is of nobody whom the dimension knows.
     with grown.entered(), open_database(current_target()) as database:
-        database.run(f"update {database.next('tiny', 'fct_visits')} set member_key = '00000000-0000-0000-0000-000000000001' where visit_id = 5")
+        nobody = "00000000-0000-0000-0000-000000000001"
+        database.run(f"update {database.next('tiny', 'fct_visits')} set member_key = '{nobody}' where visit_id = 5")
     grown.visit(40, "01-26 10:00", 3)
     grown.deliver()
     with pytest.raises(BuildError, match="look: select") as refused:
