@@ -58,13 +58,13 @@ def failing_build(world: World, when_built: Callable[[], object] | None = None) 
 
 
 def wait_until_built(world: World) -> None:
-    """Wait until the build is at its models."""
+    """Wait until the build is at its relations."""
     until, log = time.monotonic() + 120, world.folder / "build.log"
     while time.monotonic() < until:
-        if log.exists() and "model stg_" in log.read_text(encoding="utf-8"):
+        if log.exists() and "  [  " in log.read_text(encoding="utf-8"):
             return
         time.sleep(0.02)
-    pytest.fail(f"no model was built: {log.read_text(encoding='utf-8')}")
+    pytest.fail(f"nothing was built: {log.read_text(encoding='utf-8')}")
 
 
 def test_a_disk_that_takes_no_more(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
