@@ -146,7 +146,8 @@ def parse(target: Target, *, published: bool = False, artifacts: bool = False) -
 def _name_database(manifest: Any, name: str) -> None:
     """Give relations the database that they lie in, instead of the one that was parsed with."""
     nowhere = _NOWHERE["PGDATABASE"]
-    for each in (*manifest.nodes.values(), *manifest.sources.values()):
+    measured = (each.node_relation for each in manifest.semantic_models.values())
+    for each in (*manifest.nodes.values(), *manifest.sources.values(), *measured):
         if each.database == nowhere:
             each.database = name
             if each.relation_name:
