@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ GENERATION_LOAD_COLUMNS = "load_id varchar not null, source_name varchar not nul
 
 # A variable that SQL or a macro reads.
 _VARIABLE = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
+# And one of the environment.
+_ENVIRONMENT = re.compile(r"\benv_var\(\s*['\"](\w+)['\"]")
 
 
 def begin(database: Database, manifest: Any) -> dict[str, str]:
@@ -206,10 +209,14 @@ def fingerprints(manifest: Any, project_folder: Path) -> dict[str, str]:
 
 
 def _variables_read(code: str, variables: dict[str, Any]) -> list[str]:
-    """The variables that some code reads, with their values; the list of domains, which is no code, has none."""
+    """The variables that some code reads, the environment's too, with their values.
+
+    Those by which domains are on are no code's own: what it reads of the list of domains counts instead.
+    """
     return [
-        f"{name} {json.dumps(variables.get(name), sort_keys=True, default=str)}"
-        for name in sorted(set(_VARIABLE.findall(code)) - {"domains"})
+        f"{name} {json.dumps(values.get(name), sort_keys=True, default=str)}"
+        for asked, values, others in ((_VARIABLE, variables, {"domains"}), (_ENVIRONMENT, os.environ, {"DOMAINS"}))
+        for name in sorted(set(asked.findall(code)) - others)
     ]
 
 
