@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from playwright.sync_api import Browser, ConsoleMessage, Page, Response, expect
+from playwright.sync_api import TimeoutError as NotInTime
 
 from ingestion.destination.target import current_target
 from ingestion.project import PROJECT_ROOT
@@ -125,14 +126,23 @@ def signed_in(superset: Superset, browser: Browser) -> Iterator[tuple[Page, list
 
     page.on("console", heard)
     page.on("response", answered)
-    page.goto(f"{superset.url}/login/")
-    page.fill("input[name=username], #username", "admin")
-    page.fill("input[name=password], #password", PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/welcome/**", timeout=60_000)
+    log_in(page, superset.url)
     wrong.clear()
     yield page, wrong
     context.close()
+
+
+def log_in(page: Page, url: str) -> None:
+    """A page that is still being drawn drops what is typed into it, and asks again."""
+    for patience in (20_000, 60_000):
+        page.goto(f"{url}/login/", wait_until="networkidle")
+        page.fill("input[name=username], #username", "admin")
+        page.fill("input[name=password], #password", PASSWORD)
+        page.keyboard.press("Enter")
+        with suppress(NotInTime):
+            page.wait_for_url("**/welcome/**", timeout=patience)
+            return
+    pytest.fail(f"nobody could log in: {page.url}")
 
 
 def bundle(kind: str) -> list[dict[str, Any]]:
