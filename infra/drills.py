@@ -144,6 +144,7 @@ def restore_drill(cluster: Cluster, to: str, say: Say) -> Restored:
     primary, run = primary_of(cluster), Run("restore drill", "prod")
     marker, wanted = secrets.token_hex(8), None
     if not to:
+        time.sleep(1)  # pgBackRest restores to no moment of the second in which a backup ended
         run_sql(cluster, primary, _MARKERS, DATABASE)
         run_sql(cluster, primary, f"insert into drill.markers values ('{marker} before')", DATABASE)
         to = run_sql(cluster, primary, "select clock_timestamp()")
