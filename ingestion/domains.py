@@ -14,10 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ingestion.environment import ConfigurationError
-from ingestion.project import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT, parsed_yaml
 
 
 @dataclass(frozen=True)
@@ -109,5 +107,5 @@ def variables(project: Path = PROJECT_ROOT) -> dict[str, Any]:
 
 @cache
 def _variables(file: Path, changed: int) -> dict[str, Any]:
-    read: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")).get("vars") or {}
+    read: dict[str, Any] = parsed_yaml(file.read_text(encoding="utf-8")).get("vars") or {}
     return read

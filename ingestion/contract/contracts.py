@@ -13,10 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ingestion.domains import source_ids, variables
-from ingestion.project import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT, parsed_yaml
 
 # The metadata that ingestion writes into every row of raw, in this order, after the contract's columns.
 META_COLUMNS = {
@@ -233,7 +231,7 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
     path = project / contract_file(source)
     if not path.exists():
         raise ContractError(f"source {source} has no contract: write {contract_file(source)}")
-    document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    document = parsed_yaml(path.read_text(encoding="utf-8"))
     raw = next(entry for entry in document["sources"] if entry["name"] == source)
     calendar = _calendar(project)
     tables = tuple(_table(source, table, calendar) for table in raw["tables"] if table["name"] not in AUDIT_TABLES)

@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 import yaml
 
+from ingestion.project import parsed_yaml
 from warehouse.errors import BuildError
 
 BY_HAND = "no file was changed; take the column over by hand, as docs/schema-drift.md says"
@@ -84,7 +85,7 @@ def with_entry(text: str, resource: Sequence[str], entry: dict[str, Any], before
     Raises:
         FormError: the file doesn't list the resource's columns, has one of that name, or has another form.
     """
-    wanted = yaml.safe_load(text)
+    wanted = parsed_yaml(text)
     columns, node = _columns(wanted, resource), _columns_node(yaml.compose(text), resource)
     names = [column["name"] for column in columns]
     if entry["name"] in names:
@@ -100,7 +101,7 @@ def with_entry(text: str, resource: Sequence[str], entry: dict[str, Any], before
     block = _block(entry, " " * (node.start_mark.column + 2))
     block[0] = " " * node.start_mark.column + "- " + block[0].lstrip()
     changed = "".join([*lines[:at], *(f"{line}\n" for line in block), *lines[at:]])
-    if _folded(yaml.safe_load(changed)) != _folded(wanted):
+    if _folded(parsed_yaml(changed)) != _folded(wanted):
         raise FormError(f"the columns of {resource[-1]} are not written one below the other")
     return changed
 
@@ -150,7 +151,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
 def _scalar(text: str) -> str:
     """A text as YAML: as it is where YAML reads it so, else in quotes."""
     try:
-        plain = yaml.safe_load(f"key: {text}") == {"key": text}
+        plain = parsed_yaml(f"key: {text}") == {"key": text}
     except yaml.YAMLError:
         plain = False
     return text if plain else json.dumps(text, ensure_ascii=False)

@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-import yaml
 
 from ingestion.contract.contracts import source_names
 from ingestion.destination.target import current_target
-from ingestion.project import PROJECT_ROOT
+from ingestion.project import PROJECT_ROOT, parsed_yaml
 from ingestion.readers.settings import setting
 from orchestration.alerts.conditions import Alert, what_is_wrong
 from orchestration.alerts.delivery import tell
@@ -21,7 +20,7 @@ from warehouse.errors import BuildError
 # Everything in one process: the steps wait for each other anyway, and a process for each costs more than it does.
 IN_PROCESS = dg.in_process_executor
 BUSY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-ZONE = yaml.safe_load((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]["business_timezone"]
+ZONE = parsed_yaml((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]["business_timezone"]
 
 _backfills = dg.AssetSelection.groups("backfill")
 _reports = dg.AssetSelection.groups("reports")
