@@ -33,7 +33,7 @@ GENERATION_LOAD_COLUMNS = "load_id varchar not null, source_name varchar not nul
 # A variable that SQL or a macro reads.
 _VARIABLE = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
 # And one of the environment.
-_ENVIRONMENT = re.compile(r"\benv_var\(\s*['\"](\w+)['\"]")
+ENVIRONMENT = re.compile(r"\benv_var\(\s*['\"](\w+)['\"]")
 
 
 def begin(database: Database, manifest: Any) -> dict[str, str]:
@@ -215,7 +215,7 @@ def _variables_read(code: str, variables: dict[str, Any]) -> list[str]:
     """
     return [
         f"{name} {json.dumps(values.get(name), sort_keys=True, default=str)}"
-        for asked, values, others in ((_VARIABLE, variables, {"domains"}), (_ENVIRONMENT, os.environ, {"DOMAINS"}))
+        for asked, values, others in ((_VARIABLE, variables, {"domains"}), (ENVIRONMENT, os.environ, {"DOMAINS"}))
         for name in sorted(set(asked.findall(code)) - others)
     ]
 
@@ -233,11 +233,15 @@ def write_code(database: Database, code: dict[str, str]) -> None:
         database.run(f"insert into {database.granary('code')} (relation_name, fingerprint) values {rows}")
 
 
+def versions() -> list[str]:
+    """dbt's, and those of what it works with."""
+    return [f"{package} {version(package)}" for package in ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")]
+
+
 def unit_tested_code(manifest: Any, code: dict[str, str]) -> str:
     """A fingerprint of all that unit tests depend on: the relations' code, they themselves, dbt and its adapters."""
-    versions = [version(package) for package in ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")]
     given = [f"{each.unique_id} {each.checksum}" for each in manifest.unit_tests.values()]
-    return _digest([*sorted(code.values()), *sorted(given), *versions])
+    return _digest([*sorted(code.values()), *sorted(given), *versions()])
 
 
 def are_unit_tested(database: Database, code: str) -> bool:

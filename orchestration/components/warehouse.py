@@ -19,6 +19,7 @@ from ingestion.project import PROJECT_ROOT
 from warehouse import dbt
 from warehouse.build.build import Request, build
 from warehouse.errors import BuildError
+from warehouse.results import FAILED
 from warehouse.runs.runs import Run
 
 PASSED = ("pass", "success", "warn")
@@ -102,7 +103,7 @@ def _build(context: dg.AssetExecutionContext, request: Request) -> Run:
     try:
         build(target, request, context.log.info, run)
     except BuildError as error:
-        if any(each["status"] in dbt.FAILED for each in run.results):
+        if any(each["status"] in FAILED for each in run.results):
             raise _Unsound(run, str(error)) from error
         raise
     return run

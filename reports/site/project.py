@@ -10,7 +10,7 @@ from typing import Any
 
 from ingestion.domains import listed
 from ingestion.project import PROJECT_ROOT
-from warehouse.dbt import sources_above
+from warehouse.results import sources_above
 
 _MODEL = re.compile(r"(?:ref|source)\((?:'[^']*',\s*)?'([^']+)'\)")
 _EXAMPLE = re.compile(r"```sql\n(.*?)```", re.DOTALL)

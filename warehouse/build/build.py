@@ -23,6 +23,7 @@ from warehouse.errors import BuildError
 from warehouse.publish.access import audited, declared_access
 from warehouse.publish.publish import exchange, prepare_next, publish_held, roll_back, stamp
 from warehouse.publish.schemas import begin_schemas, refuse_to_take_away
+from warehouse.results import FAILED, Outcome
 from warehouse.runs.runs import Run, are_prepared, prepare_runs, recorded
 from warehouse.runs.summary import count_rows, print_summary, unusual
 
@@ -148,11 +149,11 @@ def _nothing_to_build(database: Database, run: Run, say: Say, started: float) ->
     return 0
 
 
-def _failed(run: Run, outcome: dbt.Outcome, say: Say) -> BuildError:
+def _failed(run: Run, outcome: Outcome, say: Say) -> BuildError:
     for failure in outcome.failures:
         say(f"  {failure}")
     # The record says which, and not what a database says of them: that may hold what not everybody may see.
-    failed = [each["node_name"] for each in outcome.results if each["status"] in dbt.FAILED]
+    failed = [each["node_name"] for each in outcome.results if each["status"] in FAILED]
     run.message = f"{outcome.failed} of dbt's nodes failed: {', '.join(failed)}"[:600]
     return BuildError(
         f"{outcome.failed} of dbt's nodes failed, the first: {(outcome.failures or ['see above'])[0]}; "

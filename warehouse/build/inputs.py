@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
-import yaml
-
 from ingestion.destination.target import Target, libpq
+from ingestion.project import parsed_yaml
+from warehouse.ledger import ENVIRONMENT, versions
 
-PACKAGES = ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")
 SETTINGS = ("dbt_project.yml", "profiles.yml")
 _PATHS = ("model", "macro", "seed", "snapshot", "test", "analysis", "docs")
-_ASKED = re.compile(r"env_var\(\s*['\"](\w+)")
 # What changes nothing about what the warehouse is made of: where it lies, and what a target says besides.
 _OTHERS = {
     "WAREHOUSE_DIR", "GRANARY_MARTS_FILE", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "USER", "TARGET",
@@ -35,17 +31,17 @@ def project_fingerprint(target: Target) -> str:
     for path in _files(target.project):
         text = path.read_bytes()
         digest.update(f"{path} {len(text)} ".encode() + text)
-        asked |= set(_ASKED.findall(text.decode("utf-8", "replace")))
+        asked |= set(ENVIRONMENT.findall(text.decode("utf-8", "replace")))
     asked |= {name for name in os.environ if name.startswith("DBT_")}
     told = [f"{name}={os.environ.get(name)}" for name in sorted(asked - _OTHERS)]
-    told += [f"{package} {version(package)}" for package in PACKAGES]
+    told += versions()
     told += [target.name, target.prefix, *([libpq()["dbname"]] if target.engine == "postgres" else [])]
     digest.update("\n".join(told).encode())
     return digest.hexdigest()
 
 
 def _files(project: Path) -> Iterator[Path]:
-    given = yaml.safe_load((project / SETTINGS[0]).read_text(encoding="utf-8"))
+    given = parsed_yaml((project / SETTINGS[0]).read_text(encoding="utf-8"))
     folders = {folder for kind in _PATHS for folder in given.get(f"{kind}-paths", [f"{kind}s"])}
     yield from (project / name for name in SETTINGS)
     for folder in (*(project / each for each in sorted(folders)), Path(__file__).parents[1]):

@@ -12,6 +12,7 @@ from warehouse import dbt
 from warehouse.build import selection, testing
 from warehouse.build.lineage import Lineage
 from warehouse.database import Database
+from warehouse.results import FOUND_ROWS, Outcome
 
 Say = Callable[[str], None]
 
@@ -61,9 +62,7 @@ def plan(database: Database, manifest: Any, project: str, *, in_part: bool) -> P
     return Plan(project, now, None if built is None else frozenset(built), frozenset(due or ()), statements, lineage)
 
 
-def carry_out(
-    target: Target, asked: Plan, command: list[str], excluded: set[str], manifest: Any, say: Say
-) -> dbt.Outcome:
+def carry_out(target: Target, asked: Plan, command: list[str], excluded: set[str], manifest: Any, say: Say) -> Outcome:
     """Build and test as planned.
 
     Raises:
@@ -77,28 +76,26 @@ def carry_out(
     return outcome
 
 
-def note_outcome(database: Database, asked: Plan, outcome: dbt.Outcome, manifest: Any) -> None:
+def note_outcome(database: Database, asked: Plan, outcome: Outcome, manifest: Any) -> None:
     """Write down in the ledger what came of it: which tests passed, which views and seeds are made."""
     statuses = [(str(node.unique_id), status) for node, status in outcome.nodes]
     compiled = [
         node
         for node, status in outcome.nodes
-        if status in ("pass", *dbt.FOUND_ROWS) and node.unique_id not in asked.statements
+        if status in ("pass", *FOUND_ROWS) and node.unique_id not in asked.statements
     ]
     testing.keep_compiled(database, asked.project, compiled)
     testing.note_passed(database, statuses, asked.now)
     selection.note_listed(database, manifest, {unique_id for unique_id, status in statuses if status == "success"})
 
 
-def _in_part(
-    target: Target, asked: Plan, command: list[str], excluded: set[str], manifest: Any, say: Say
-) -> dbt.Outcome:
+def _in_part(target: Target, asked: Plan, command: list[str], excluded: set[str], manifest: Any, say: Say) -> Outcome:
     """First the tests of what stays as it is, so that nothing is built of what is unsound; then the rest."""
     assert asked.built is not None
     due = frozenset[str]() if "test" in excluded else asked.due
     known = due & asked.statements.keys()
     early = {each for each in known if asked.built.isdisjoint(asked.lineage.above(each))}
-    outcome = dbt.Outcome(success=True)
+    outcome = Outcome(success=True)
     if "test" not in excluded:
         outcome.unasked = len(testing.tests(manifest)) - len(due)
     _ask(target, asked, early, manifest, say, outcome)
@@ -118,9 +115,7 @@ def _exactly(unique_ids: Collection[str], manifest: Any) -> list[str]:
     return ["--indirect-selection", "empty", "--select", *names]
 
 
-def _ask(
-    target: Target, asked: Plan, unique_ids: Collection[str], manifest: Any, say: Say, outcome: dbt.Outcome
-) -> None:
+def _ask(target: Target, asked: Plan, unique_ids: Collection[str], manifest: Any, say: Say, outcome: Outcome) -> None:
     """Ask tests directly, and those that found something by dbt."""
     passed = testing.ask(target, {each: asked.statements[each] for each in unique_ids}, manifest)
     for each in passed:
@@ -130,8 +125,8 @@ def _ask(
         outcome.add(dbt.run(target, ["test", "--store-failures", *_exactly(others, manifest)], manifest, say))
 
 
-def _keep_failing_rows(target: Target, outcome: dbt.Outcome, manifest: Any) -> None:
+def _keep_failing_rows(target: Target, outcome: Outcome, manifest: Any) -> None:
     """Have dbt keep the rows that tests found: to do so for tests that find none takes as long as those do."""
-    found = {str(node.unique_id) for node, status in outcome.nodes if status in dbt.FOUND_ROWS}
+    found = {str(node.unique_id) for node, status in outcome.nodes if status in FOUND_ROWS}
     if found:
         dbt.run(target, ["test", "--store-failures", *_exactly(found, manifest)], manifest)

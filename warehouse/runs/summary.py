@@ -8,7 +8,7 @@ from decimal import Decimal
 from ingestion.destination.target import Target
 from ingestion.domains import domains
 from warehouse.database import Database
-from warehouse.dbt import Outcome
+from warehouse.results import Outcome
 from warehouse.runs.runs import Run
 
 
