@@ -102,7 +102,7 @@ class ContractPass:
             types = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {extract.relation}").fetchall()}
             file = literal(str(self.reader.workspace / "judged.parquet"))
             options = "format parquet, compression uncompressed"
-            connection.execute(f"copy ({judged(table, extract.relation, types)}) to {file} ({options})")
+            read = self._number(f"copy ({judged(table, extract.relation, types)}) to {file} ({options})")
             connection.execute(f"create or replace temp view judged as from read_parquet({file})")
         except duckdb.Error as error:
             raise SourceError(
@@ -117,7 +117,7 @@ class ContractPass:
         )
         connection.execute(f"create or replace temp view good as {good}")
         rows, known = "good", extract.known
-        if extract.compare_since is not None:
+        if extract.compare_since is not None and read:
             rows, repeated = self._unknown(table, extract.compare_since, listed)
             known += repeated
         versions, deleted = f"select {listed} from {rows}", 0
@@ -125,13 +125,17 @@ class ContractPass:
             connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
             deleted = self._number("select count(*) from deletes")
             versions += f" union all select {listed} from deletes"
-        ordered = ", ".join(quoted(c) for c in self.reader.in_order(table.name, [*table.column_names, *META_COLUMNS]))
-        files, written = self._copy(f"select {ordered} from (select *, {self._stamp()} from ({versions}))", where)
+        files, written, new_rejects = list[Path](), 0, 0
+        if read or deleted:
+            named = [*table.column_names, *META_COLUMNS]
+            ordered = ", ".join(quoted(c) for c in self.reader.in_order(table.name, named))
+            files, written = self._copy(f"select {ordered} from (select *, {self._stamp()} from ({versions}))", where)
         if written:
             self._profile(table, versions)
+        if read or extract.rejects:
+            new_rejects, repeated = self._reject(table, types, extract.rejects, tokens)
+            known += repeated
         loaded = written - deleted
-        new_rejects, repeated = self._reject(table, types, extract.rejects, tokens)
-        known += repeated
         if loaded + known + new_rejects != extract.source_count:
             raise LoadError(
                 f"{where}: the source counts {extract.source_count:,} records, but {loaded:,} loaded + {known:,} known "
@@ -244,21 +248,22 @@ class ContractPass:
 
     def audit(self) -> tuple[list[Path], int]:
         """The files of `raw_<source>.loads` for this load: one row for each resource."""
+        told: list[object] = []
         for result in self.results:
-            self.reader.connection.execute(
-                f"insert into loads values ({', '.join('?' * len(LOAD_COLUMNS))})",
-                [
-                    result.resource,
-                    result.source_count,
-                    result.loaded,
-                    result.known,
-                    result.rejected,
-                    result.deleted,
-                    self.cursors[result.resource],
-                    self.reader.observed_at.replace(tzinfo=None),
-                    self.load_id,
-                ],
-            )
+            told += [
+                result.resource,
+                result.source_count,
+                result.loaded,
+                result.known,
+                result.rejected,
+                result.deleted,
+                self.cursors[result.resource],
+                self.reader.observed_at.replace(tzinfo=None),
+                self.load_id,
+            ]
+        if told:
+            row = f"({', '.join('?' * len(LOAD_COLUMNS))})"
+            self.reader.connection.execute(f"insert into loads values {', '.join([row] * len(self.results))}", told)
         return self._copy("select * from loads", "loads")
 
     def profiles(self) -> tuple[list[Path], int]:

@@ -23,13 +23,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import dlt
 from dlt.common.storages.load_package import load_package_state
+from dlt.destinations.sql_client import SqlClientBase
 
 from ingestion.contract.contracts import Source
 from ingestion.destination.target import Target, dlt_destination
@@ -79,7 +80,9 @@ def load(
         pipelines_dir=str(target.folder / "pipelines"),
     )
     _discard_unfinished(pipeline, contract, target)
-    existing = _existing_tables(pipeline, target.schema(contract.schema))
+    with pipeline.sql_client() as client:
+        existing = _existing_tables(client, target.schema(contract.schema))
+        cursors = _cursors(client) if "loads" in existing else {}
     # A table that lacks a column of the contract gets it even by a load that has no rows for it.
     incomplete = {name for name, columns in all_columns(contract).items() if set(columns) - set(existing.get(name, ()))}
     if extracts is None and not incomplete:
@@ -91,7 +94,6 @@ def load(
     connection = connect()
     try:
         connection.execute(f"set temp_directory = {literal(str(workspace / 'spill'))}")
-        cursors = _cursors(pipeline) if "loads" in existing else {}
         reader = Reader(connection, contract, observed_at, target, existing, cursors, workspace, say)
         try:
             results = _run(pipeline, reader, extracts, incomplete)
@@ -114,47 +116,44 @@ def load(
 def _run(
     pipeline: dlt.Pipeline, reader: Reader, extracts: ExtractFunction | None, incomplete: set[str]
 ) -> list[Loaded]:
-    contract = reader.contract
+    contract, columns, opened = reader.contract, all_columns(reader.contract), ExitStack()
     outcome: list[Loaded] = []
-    prepared: dict[str, tuple[list[Path], int]] = {}
-    columns = all_columns(contract)
 
-    def prepare() -> None:
+    # One resource for all tables, each of whose files says which table it is of: dlt's work is by resource, and most
+    # tables of most loads have nothing new.
+    @dlt.resource(table_name=str, columns=lambda name: _dlt_columns(columns[name]), write_disposition="append")
+    def files() -> Iterator[Any]:
         """Judge all extracts, one after the other, so that they can share one state of the source."""
         work = ContractPass(reader, str(load_package_state()["load_id"]))
+        written: dict[str, tuple[list[Path], int]] = {}
         if extracts:
             with closing(extracts(reader)) as source:
                 for extract in source:
-                    prepared[extract.table.name] = work.take(extract)
+                    written[extract.table.name] = work.take(extract)
                     reader.say(_line(work.results[-1]))
-        prepared["rejects"] = work.rejects()
-        prepared["loads"] = work.audit()
-        prepared["profiles"] = work.profiles()
+        written |= {"rejects": work.rejects(), "loads": work.audit(), "profiles": work.profiles()}
         outcome.extend(work.results)
-        # dlt opens the same files next: nothing of ours may hold them.
-        reader.connection.execute("detach database if exists warehouse")
-
-    def resource(name: str) -> Any:
-        @dlt.resource(name=name, columns=_dlt_columns(columns[name]), write_disposition="append")
-        def table() -> Iterator[Any]:
-            if not prepared:
-                prepare()
-            files, rows = prepared.get(name, ([], 0))
+        for name in columns:
+            paths, rows = written.get(name, ([], 0))
             if not rows and name in incomplete:
                 # An import of no rows makes the table as the contract says; dlt's own empty tables have more columns.
                 ordered = {each: columns[name][each] for each in reader.in_order(name, columns[name])}
-                files, _ = write_files(reader, no_rows(ordered), f"empty.{name}")
+                paths, _ = write_files(reader, no_rows(ordered), f"empty.{name}")
             if rows or name in incomplete:
-                for number, path in enumerate(files):
-                    # dlt adds these numbers up, and does nothing else with them.
-                    yield dlt.mark.with_file_import(str(path), work_format, 0 if number else rows)  # type: ignore[arg-type]
+                for number, path in enumerate(paths):
+                    # dlt adds the numbers of rows up, and does nothing else with them.
+                    yield dlt.mark.with_file_import(str(path), kind, 0 if number else rows, name)  # type: ignore[arg-type]
+        # dlt opens the same database next: nothing of ours may hold it. And it does so for each of its steps, which is
+        # quick where it is open already.
+        reader.connection.execute("detach database if exists warehouse")
+        client = pipeline.sql_client()
+        client.open_connection()
+        opened.callback(client.close_connection)
 
-        return table
-
-    work_format = file_format(reader.target)
-    resources = [resource(name) for name in columns]
+    kind = file_format(reader.target)
     try:
-        pipeline.run(dlt.source(lambda: resources, schema=dlt.Schema(contract.name), section=contract.name)())
+        with opened:
+            pipeline.run(dlt.source(lambda: files, schema=dlt.Schema(contract.name), section=contract.name)())
     except Exception as error:
         cause: BaseException | None = error
         while cause is not None:
@@ -216,35 +215,33 @@ def _discard_unfinished(pipeline: dlt.Pipeline, contract: Source, target: Target
     if not pipeline.has_pending_data:
         return
     pipeline.abort_packages()
-    existing = _existing_tables(pipeline, target.schema(contract.schema))
     with pipeline.sql_client() as client:
+        existing = _existing_tables(client, target.schema(contract.schema))
         for name in sorted(existing.keys() & all_columns(contract).keys()):
             client.execute_sql(
                 f"delete from {name} where _load_id not in (select load_id from _dlt_loads where status = 0)"
             )
 
 
-def _existing_tables(pipeline: dlt.Pipeline, schema: str) -> dict[str, list[str]]:
+def _existing_tables(client: SqlClientBase[Any], schema: str) -> dict[str, list[str]]:
     """The tables that raw has, with their columns in raw's order."""
-    with pipeline.sql_client() as client:
-        rows = client.execute_sql(
-            "select table_name, column_name from information_schema.columns where table_schema = %s "
-            "order by table_name, ordinal_position",
-            schema,
-        )
+    rows = client.execute_sql(
+        "select table_name, column_name from information_schema.columns where table_schema = %s "
+        "order by table_name, ordinal_position",
+        schema,
+    )
     found: dict[str, list[str]] = {}
     for table, column in rows or ():
         found.setdefault(str(table), []).append(str(column))
     return found
 
 
-def _cursors(pipeline: dlt.Pipeline) -> dict[str, str]:
+def _cursors(client: SqlClientBase[Any]) -> dict[str, str]:
     """The cursor of the last completed load of each resource that left one."""
-    with pipeline.sql_client() as client:
-        rows = client.execute_sql(
-            "select l.resource, l.cursor from loads as l join _dlt_loads as d on d.load_id = l._load_id "
-            "where d.status = 0 and l.cursor is not null order by d.inserted_at, l._load_id"
-        )
+    rows = client.execute_sql(
+        "select l.resource, l.cursor from loads as l join _dlt_loads as d on d.load_id = l._load_id "
+        "where d.status = 0 and l.cursor is not null order by d.inserted_at, l._load_id"
+    )
     return {str(resource): str(cursor) for resource, cursor in rows or ()}
 
 

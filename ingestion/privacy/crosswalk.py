@@ -67,7 +67,9 @@ def exchange(target: Target, connection: duckdb.DuckDBPyConnection, values: str,
     """
     asked, answered = workspace / "identifiers.csv", workspace / "tokens.parquet"
     options = "format csv, header, force_quote *"
-    connection.execute(f"copy (select distinct kind, value from ({values})) to {literal(str(asked))} ({options})")
+    copied = f"copy (select distinct kind, value from ({values})) to {literal(str(asked))} ({options})"
+    if (connection.execute(copied).fetchone() or (0,))[0] == 0:
+        return "(select null::varchar as kind, null::varchar as value, null::varchar as token where false)"
     file = crosswalk_file(target)
     if file is None:
         _exchange_in_postgres(target.schema(SCHEMA), asked, answered)
