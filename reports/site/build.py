@@ -30,6 +30,7 @@ from warehouse.reading.metrics import Metrics, Question
 from warehouse.reading.query import open_published
 
 HERE = Path(__file__).resolve().parent
+DRAWN = PROJECT_ROOT / "target" / "diagrams"
 # What the pages of the domains that are on stand before.
 NAVIGATION = (
     ("Pipeline", "pipeline.html"), ("Quality", "quality.html"), ("Storage and speed", "storage.html"),
@@ -128,7 +129,7 @@ def _pages(
         site.write(
             table.url, "table.html", table.full_name, table=table, tables=project.tables, results=results,
             rows=shown(row_counts[table.name]), newest=_newest(table, newest),
-            description=site.markdown.render(table.description), star=draw(star) if star else "",
+            description=site.markdown.render(table.description), star=draw(star, DRAWN) if star else "",
             dashboards=[project.dashboards[name] for name in table.dashboards],
         )  # fmt: skip
     _index(site, project, measures, results, row_counts, newest)
@@ -143,7 +144,8 @@ def _pages(
     site.write("glossary.html", "text.html", "Glossary", html=html)
     facts = {table.name: table.schema for table in project.tables.values() if table.kind == "fact"}
     drawn = [
-        (domain, draw([edge for edge in edges if facts.get(edge[0]) == domain])) for domain in sorted({*facts.values()})
+        (domain, draw([edge for edge in edges if facts.get(edge[0]) == domain], DRAWN))
+        for domain in sorted({*facts.values()})
     ]
     site.write("diagrams.html", "diagrams.html", "Diagrams", diagrams=drawn)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import os
 import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import mermaidx
@@ -40,10 +43,23 @@ def relationships(artifacts: Path, folder: Path) -> list[tuple[str, str, str]]:
     ]
 
 
-def draw(edges: list[tuple[str, str, str]]) -> str:
-    """A diagram of these relationships as SVG; several columns between two tables are one line."""
+def draw(edges: list[tuple[str, str, str]], kept: Path) -> str:
+    """A diagram of these relationships as SVG; several columns between two tables are one line.
+
+    Args:
+        edges: as `relationships` gives them.
+        kept: a folder of what was drawn before: to draw one takes seconds.
+    """
     between: dict[tuple[str, str], list[str]] = {}
     for source, target, column in edges:
         between.setdefault((source, target), []).append(column)
     lines = [f'  {source} }}|--|| {target} : "{", ".join(columns)}"' for (source, target), columns in between.items()]
-    return str(mermaidx.render("\n".join(["erDiagram", *lines])).svg())
+    text = "\n".join(["erDiagram", *lines])
+    drawn = hashlib.sha256(f"{version('mermaidx')} {text}".encode()).hexdigest()
+    file = kept / f"{drawn[:32]}.svg"
+    if not file.exists():
+        kept.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}")
+        part.write_text(str(mermaidx.render(text).svg()), encoding="utf-8")
+        part.replace(file)
+    return file.read_text(encoding="utf-8")
