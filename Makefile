@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -138,9 +138,14 @@ take-column: setup ## Take a new column of a source over: contract, staging, his
 		$(if $(findstring command,$(origin AS)),--as "$(AS)") $(if $(PRIVACY),--privacy "$(PRIVACY)") \
 		$(if $(MODEL),--model $(MODEL)) $(if $(TRACK),--track)
 
-test: setup-dev $(if $(ONLY),,setup-bi) ## Everything: Python tests, dbt on DuckDB and on a real Postgres (ONLY=tiny: the mechanism alone)
-	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -rs --durations=15 --durations-min=10 \
-		$(PYTEST_ARGS) $(if $(ONLY),tests/$(ONLY))
+PYTEST = env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
+	-rs --durations=15 --durations-min=10 $(PYTEST_ARGS)
+
+test: setup-dev ## Python tests, dbt on DuckDB and on a real Postgres, the site in a browser (ONLY=tiny: the mechanism alone)
+	@$(PYTEST) $(if $(ONLY),tests/$(ONLY))
+
+test-systems: setup-dev setup-bi ## What stands beside the warehouse: a production cluster with all its drills, Superset in a browser
+	@$(PYTEST) -m systems
 
 prove: setup-dev ## Try to break the promises: kills, paths, readers, planted faults; DOMAIN=…: on it too, real data included (SEED=… again)
 	@env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m tests.prove $(if $(SEED),--seed $(SEED)) $(if $(DOMAIN),--domain $(DOMAIN))

@@ -30,7 +30,7 @@ from tests.tiny.test_rights import another_day, ask
 from tests.warehouses import settings
 from warehouse.errors import BuildError
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.systems]
 
 PASSWORD = "a password of this test"
 

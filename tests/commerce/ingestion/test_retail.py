@@ -91,6 +91,7 @@ def test_real_data_adds_up(real_data: Path, warehouse: Target) -> None:
     assert [result.source_count for result in load_source("retail", warehouse).values()] == [0, 0]
 
 
+@pytest.mark.battery
 def test_real_data_day_by_day_in_any_order(real_data: Path, folder: Path, warehouse: Target, tmp_path: Path) -> None:
     files = sorted(real_data.iterdir())[18:24]
     at_once = Target("dev", "duckdb", tmp_path / "at_once")

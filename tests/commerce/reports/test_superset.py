@@ -31,7 +31,7 @@ from tests.warehouses import connected, settings
 from warehouse.reading.metrics import Question
 from warehouse.reading.query import ask, open_published
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.systems]
 
 PASSWORD = "a password of this test"
 READER, WRITER = "granary_bi_reader", "granary_bi_writer"

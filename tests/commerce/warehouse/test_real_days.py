@@ -18,7 +18,7 @@ from tests.commerce.world import expect_same
 from tests.prove.tally import Tally
 from tests.warehouses import attach_published, build_from, differences, opened, settings
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.battery]
 
 NOT_TESTED = "THE REAL TRADING DAYS ARE NOT HERE: THE WAREHOUSE WAS NOT TESTED ON THEM"
 
@@ -60,7 +60,6 @@ def test_descriptions_repeats_and_countries_are_kept(at_once: Path) -> None:
                 group by 1 having count(distinct country) > 1)""").fetchone() == (5,)
 
 
-@pytest.mark.battery
 def test_a_day_at_a_time_is_all_at_once(real_days: Path, at_once: Path, tmp_path: Path) -> None:
     """152 loads of one day each, with a build after every 38th; then the published tables are the same."""
     drop, warehouse = tmp_path / "drop", tmp_path / "warehouse"
@@ -77,7 +76,6 @@ def test_a_day_at_a_time_is_all_at_once(real_days: Path, at_once: Path, tmp_path
     assert differences(at_once, warehouse) == {}
 
 
-@pytest.mark.battery
 def test_late_days_and_a_wrong_file_leave_no_trace(real_days: Path, tmp_path: Path) -> None:
     """Eight days, five of them late, one wrong at first; all 152, and Postgres, are for `make prove`."""
     days, tally = sorted(real_days.iterdir())[:8], Tally()
