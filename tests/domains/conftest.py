@@ -22,20 +22,36 @@ def _no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Target:
-    """An empty DuckDB warehouse of a copy of the project."""
-    root = tmp_path / "project"
+def _copied(root: Path) -> Path:
     for part in PARTS:
         if (PROJECT_ROOT / part).is_dir():
             shutil.copytree(PROJECT_ROOT / part, root / part)
         else:
             shutil.copyfile(PROJECT_ROOT / part, root / part)
-    return Target("dev", "duckdb", tmp_path / "warehouse", project=root)
+    return root
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Target:
+    """An empty DuckDB warehouse of a copy of the project."""
+    return Target("dev", "duckdb", tmp_path / "warehouse", project=_copied(tmp_path / "project"))
+
+
+@pytest.fixture(scope="session")
+def _ground(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("garden")
 
 
 @pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
-def garden(request: pytest.FixtureRequest, clone: Target) -> Garden:
-    """The small domains' warehouse, empty, on either engine."""
+def garden(request: pytest.FixtureRequest, _ground: Path, tmp_path: Path) -> Garden:
+    """The small domains' warehouse, empty, on either engine.
+
+    The project is a new copy each time, but lies where the one before lay: dbt reads again what is another.
+    """
+    for part in (each for each in _ground.iterdir() if each.name != "target"):
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
     engine = {} if request.param == "duckdb" else {**request.getfixturevalue("postgres_database"), "TARGET": "prod"}
-    return Garden(clone, engine)
+    return Garden(Target("dev", "duckdb", tmp_path / "warehouse", project=_copied(_ground)), engine)
+
+
+on_postgres = pytest.mark.parametrize("garden", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)

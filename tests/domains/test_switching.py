@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingestion.destination.target import Target
+from tests.domains.conftest import on_postgres
 from tests.domains.garden import Garden, only
 from warehouse.build.build import Request, publish_held_build, roll_back_build
 from warehouse.build.retire import retire
@@ -95,9 +95,8 @@ def test_what_is_held_back_is_published_with_the_domains_that_it_was_built_with(
     assert garden.seen() == dict.fromkeys([*CORE, *PLANTS, *ROCKS], "2")
 
 
-@pytest.mark.postgres
-def test_retiring_says_whose_views_go_with_the_tables(clone: Target, postgres_database: dict[str, str]) -> None:
-    garden = Garden(clone, {**postgres_database, "TARGET": "prod"})
+@on_postgres
+def test_retiring_says_whose_views_go_with_the_tables(garden: Garden) -> None:
     garden.build("plants rocks")
     garden.ask("create view mine as select * from rocks.fct_pebbles")
     lines: list[str] = []
@@ -108,10 +107,8 @@ def test_retiring_says_whose_views_go_with_the_tables(clone: Target, postgres_da
     assert garden.ask("select nspname from pg_namespace where nspname like 'rocks%'") == []
 
 
-def test_a_schema_of_somebody_elses_is_not_taken_for_a_domains(
-    clone: Target, postgres_database: dict[str, str]
-) -> None:
-    garden = Garden(clone, {**postgres_database, "TARGET": "prod"})
+@on_postgres
+def test_a_schema_of_somebody_elses_is_not_taken_for_a_domains(garden: Garden) -> None:
     garden.ask("create schema rocks; create table rocks.mine (built_in text)")
     garden.build("plants")
     with pytest.raises(BuildError, match="there is a schema rocks that this warehouse didn't publish"):

@@ -38,13 +38,21 @@ def contract_of(name: str, tables: Collection[str] = ()) -> Source:
 
 def check_balance(source: str, target: Target) -> None:
     """Every load's counts balance, and raw and rejects hold as many rows of it as it says."""
-    loads = ask(target, f"select * exclude (cursor, _observed_at) from raw_{source}.loads")
-    for resource, read, loaded, known, rejected, deleted, load_id in loads:
+    resources = [name for (name,) in ask(target, f"select distinct resource from raw_{source}.loads")]
+    raw = " union all ".join(
+        f"select '{each}' as resource, _load_id, count(*) as rows from raw_{source}.{each} group by all"
+        for each in resources
+    )
+    loads = ask(target, f"""
+        select loads.*, coalesce(raw.rows, 0), coalesce(rejects.rows, 0)
+        from (select * exclude (cursor, _observed_at) from raw_{source}.loads) as loads
+        left join ({raw}) as raw using (resource, _load_id)
+        left join (select resource, _load_id, count(*) as rows from raw_{source}.rejects group by all) as rejects
+            using (resource, _load_id)""")  # fmt: skip
+    for resource, read, loaded, known, rejected, deleted, _, raw_rows, reject_rows in loads:
         assert read == loaded + known + rejected, resource
-        rows = ask(target, f"select count(*) from raw_{source}.{resource} where _load_id = '{load_id}'")[0][0]
-        assert rows == loaded + deleted, resource
-        found = f"select count(*) from raw_{source}.rejects where _load_id = '{load_id}' and resource = '{resource}'"
-        assert ask(target, found)[0][0] == rejected, resource
+        assert raw_rows == loaded + deleted, resource
+        assert reject_rows == rejected, resource
 
 
 def ask(target: Target, query: str) -> list[tuple[Any, ...]]:

@@ -171,6 +171,7 @@ def test_no_file_has_a_canary(planted: Planted, tmp_path: Path) -> None:
     with planted.shop.entered():
         build_site(current_target(), pages, lambda line: None)
     assert (pages / "business.html").exists() and (pages / "docs" / "index.html").exists()
+    assert "commerce.fct_sales" in (pages / "index.html").read_text(encoding="utf-8")
     logs = [Path(os.environ.get(name, PROJECT_ROOT / "target")) for name in ("DBT_TARGET_PATH", "DBT_LOG_PATH")]
     found, looked = files_with_a_canary(planted.shop.warehouse, pages, *logs, PROJECT_ROOT / "logs")
     assert [name for name in found if not name.endswith(".py")] == [] and looked > 10
