@@ -99,7 +99,7 @@ MUTATIONS = (
     ),
     Mutation(
         "repeats of a source are not told from new records", "ingestion/load/judging.py",
-        "        if extract.compare_since is not None:\n", "        if extract.compare_since is None:\n",
+        "        if extract.compare_since is not None and read:\n", "        if extract.compare_since is None:\n",
         tests("tests/ingestion/test_loading.py"),
     ),
 )  # fmt: skip
