@@ -115,36 +115,38 @@ def plant(mutation: Mutation, root: Path) -> None:
 
 
 def copy_project(root: Path) -> None:
-    """Copy what git knows of the project, as it lies in the folder now."""
+    """Copy what git knows of the project, as it lies in the folder now; links stay links."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=PROJECT_ROOT, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     for name in listed.splitlines():
-        if (PROJECT_ROOT / name).is_file():
+        path = PROJECT_ROOT / name
+        if path.is_symlink() or path.is_file():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT_ROOT / name, root / name)
+            shutil.copy2(path, root / name, follow_symlinks=False)
 
 
 def prove_mutations(mutations: Sequence[Mutation], folder: Path, tally: Tally, say: Callable[[str], None]) -> None:
     """Plant each fault in a copy of its own and run what must catch it. Says a line for each.
 
     Raises:
-        BrokenPromiseError: a fault goes unnoticed.
+        BrokenPromiseError: a fault goes unnoticed, or what must catch it fails without any.
     """
+    copy_project(folder / "sound")
+    for check in dict.fromkeys(tuple(mutation.check) for mutation in mutations):
+        status, last = _run(check, folder / "sound")
+        if status:
+            raise BrokenPromiseError(f"without a planted fault `{' '.join(check)}` fails: {last}")
+    say("without a fault all checks pass")
     unnoticed = []
     for number, mutation in enumerate(mutations):
         root = folder / f"mutation_{number}"
         copy_project(root)
         plant(mutation, root)
-        environment = {name: value for name, value in os.environ.items() if name not in ("WAREHOUSE_DIR", "TARGET")}
-        done = subprocess.run(
-            [sys.executable, *mutation.check], cwd=root, env=environment, capture_output=True, text=True
-        )
-        caught = done.returncode != 0
-        said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        by = next((line for line in said if line.startswith(("FAILED", "E   ", "BROKEN"))), said[-1] if said else "")
-        say(f"{'caught' if caught else 'UNNOTICED'}: {mutation.name}: {' '.join(by.split())[:140]}")
+        status, by = _run(mutation.check, root)
+        caught = status != 0
+        say(f"{'caught' if caught else 'UNNOTICED'}: {mutation.name}: {by}")
         tally.add("mutations planted")
         tally.add("mutations caught", int(caught))
         if not caught:
@@ -152,3 +154,12 @@ def prove_mutations(mutations: Sequence[Mutation], folder: Path, tally: Tally, s
         shutil.rmtree(root, ignore_errors=True)
     if unnoticed:
         raise BrokenPromiseError(f"planted and not caught: {'; '.join(unnoticed)}")
+
+
+def _run(check: Sequence[str], root: Path) -> tuple[int, str]:
+    """Run a check in a copy of the project. Returns its status, and the line that says why."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("WAREHOUSE_DIR", "TARGET")}
+    done = subprocess.run([sys.executable, *check], cwd=root, env=environment, capture_output=True, text=True)
+    said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    by = next((line for line in said if line.startswith(("FAILED", "E   ", "BROKEN"))), said[-1] if said else "")
+    return done.returncode, " ".join(by.split())[:140]
