@@ -13,10 +13,11 @@ from pathlib import Path
 from ingestion.project import PROJECT_ROOT
 from tests.prove.tally import BrokenPromiseError, Tally
 
-# Days that come late and out of order, corrections before their originals, a load that commits late, a rollback.
+# Days that come late and out of order, corrections before their originals, a rollback, loads that commit late: before
+# anything is built, and after others were.
 PLAN = [
     ["days", 1], ["deliver", 5], ["late commit", 0], ["build", 0], ["days", 1], ["deliver", 3], ["build", 0],
-    ["roll back", 0], ["deliver", 7], ["days", 2], ["build", 0],
+    ["roll back", 0], ["deliver", 7], ["days", 2], ["late commit", 0], ["build", 0],
 ]  # fmt: skip
 
 

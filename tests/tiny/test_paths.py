@@ -14,15 +14,17 @@ from warehouse.database import open_database
 
 @pytest.mark.parametrize("engine", ENGINES, indirect=True)
 def test_late_and_corrected_records_take_their_place(club: Club) -> None:
-    """A correction comes before its original, a history backwards, a delete before what it deletes."""
+    """A correction comes before its original, a history backwards, a delete before what it deletes, and a version that
+    says what the one before said."""
     club.member(1, "01-01")
     visit = club.visit(1, "01-10 10:00", 1, "10")
     correction = club.corrected(visit, "01-10 10:00", amount="12")
     silver, gold = club.member(1, "01-08", tier="silver"), club.member(1, "01-04", tier="gold")
+    again = club.member(1, "01-12", tier="silver")
     second = club.visit(2, "01-06 23:59", 2)
     gone = club.corrected(second, "01-07", operation="D")
     third = club.visit(3, "03-30 23:30", 1)  # in London the next day, for summer time has begun
-    for told in ([correction, gone], [visit, silver], [gold, second, third], [club.versions[0]], [correction]):
+    for told in ([correction, gone, again], [visit, silver], [gold, second, third], [club.versions[0]], [correction]):
         club.deliver(told)
         club.build()
         assert club.published() == club.expected(), club.expected().less(club.published())
