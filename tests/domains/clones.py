@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ingestion.domains import listed
+from ingestion.project import PROJECT_ROOT
 from warehouse.parts import OF_DOMAINS, OF_SOURCES
 
 # Where each domain, and each source, has a folder or files of its name beside what dbt reads.
 PYTHON_OF_DOMAINS = ("ingestion/demo", "reports", "tests")
 PYTHON_OF_SOURCES = ("ingestion/sources", "ingestion/demo")
+
+
+def copied(root: Path, parts: Iterable[str]) -> Path:
+    """Copy these folders and files of the project to a folder. Returns the folder."""
+    for name in parts:
+        part = PROJECT_ROOT / name
+        if part.is_dir():
+            shutil.copytree(part, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(part, root / name)
+    return root
 
 
 def without_domains(project: Path, keep_list: bool = False) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.destination.target import Target
-from ingestion.project import PROJECT_ROOT
+from tests.domains.clones import copied
 from tests.domains.garden import Garden
 
 # What dbt and ingestion read of a project.
@@ -22,19 +22,10 @@ def _no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def _copied(root: Path) -> Path:
-    for part in PARTS:
-        if (PROJECT_ROOT / part).is_dir():
-            shutil.copytree(PROJECT_ROOT / part, root / part)
-        else:
-            shutil.copyfile(PROJECT_ROOT / part, root / part)
-    return root
-
-
 @pytest.fixture
 def clone(tmp_path: Path) -> Target:
     """An empty DuckDB warehouse of a copy of the project."""
-    return Target("dev", "duckdb", tmp_path / "warehouse", project=_copied(tmp_path / "project"))
+    return Target("dev", "duckdb", tmp_path / "warehouse", project=copied(tmp_path / "project", PARTS))
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +42,7 @@ def garden(request: pytest.FixtureRequest, _ground: Path, tmp_path: Path) -> Gar
     for part in (each for each in _ground.iterdir() if each.name != "target"):
         shutil.rmtree(part) if part.is_dir() else part.unlink()
     engine = {} if request.param == "duckdb" else {**request.getfixturevalue("postgres_database"), "TARGET": "prod"}
-    return Garden(Target("dev", "duckdb", tmp_path / "warehouse", project=_copied(_ground)), engine)
+    return Garden(Target("dev", "duckdb", tmp_path / "warehouse", project=copied(_ground, PARTS)), engine)
 
 
 on_postgres = pytest.mark.parametrize("garden", [pytest.param("postgres", marks=pytest.mark.postgres)], indirect=True)

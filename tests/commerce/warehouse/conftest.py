@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from ingestion.project import PROJECT_ROOT
+from tests.domains.clones import copied
 
 # What a build needs of the project, and the linter of its YAML.
 PARTS = (
@@ -19,11 +18,4 @@ PARTS = (
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A copy of the project, for a test to change."""
-    root = tmp_path / "project"
-    for name in PARTS:
-        part = PROJECT_ROOT / name
-        if part.is_dir():
-            shutil.copytree(part, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(part, root / name)
-    return root
+    return copied(tmp_path / "project", PARTS)
