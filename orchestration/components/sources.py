@@ -9,6 +9,7 @@ from ingestion.contract.contracts import Source, read_contracts
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import current_target
 from ingestion.load.run import load_all
+from ingestion.project import current_project
 from warehouse.build.demo import demo_if_unconfigured
 
 
@@ -24,7 +25,7 @@ class Sources(dg.Component, dg.Model, dg.Resolvable):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The assets of all sources that have a contract."""
-        return dg.Definitions(assets=[self._loader(contract) for contract in read_contracts()])
+        return dg.Definitions(assets=[self._loader(contract) for contract in read_contracts(current_project())])
 
     def _loader(self, contract: Source) -> dg.AssetsDefinition:
         policy = dg.FreshnessPolicy.time_window(fail_window=contract.late_after) if contract.late_after else None

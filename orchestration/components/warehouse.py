@@ -15,7 +15,6 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 
 from ingestion.destination.target import current_target
-from ingestion.project import PROJECT_ROOT
 from warehouse import dbt
 from warehouse.build.build import Request, build
 from warehouse.errors import BuildError
@@ -72,7 +71,7 @@ class Warehouse(dg.Component, dg.Model, dg.Resolvable):
         policy = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=self.stale_after_hours))
 
         @dbt_assets(
-            manifest=listed, name="warehouse", project=DbtProject(PROJECT_ROOT, target=target.name),
+            manifest=listed, name="warehouse", project=DbtProject(target.project, target=target.name),
             dagster_dbt_translator=Translator(policy),
         )  # fmt: skip
         def warehouse(context: dg.AssetExecutionContext) -> Iterator[Any]:

@@ -11,7 +11,7 @@ import dagster as dg
 
 from ingestion.contract.contracts import source_names
 from ingestion.destination.target import current_target
-from ingestion.project import PROJECT_ROOT, parsed_yaml
+from ingestion.project import PROJECT_ROOT, current_project, parsed_yaml
 from ingestion.readers.settings import setting
 from orchestration.alerts.conditions import Alert, what_is_wrong
 from orchestration.alerts.delivery import tell
@@ -20,7 +20,7 @@ from warehouse.errors import BuildError
 # Everything in one process: the steps wait for each other anyway, and a process for each costs more than it does.
 IN_PROCESS = dg.in_process_executor
 BUSY = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-ZONE = parsed_yaml((PROJECT_ROOT / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]["business_timezone"]
+ZONE = parsed_yaml((current_project() / "dbt_project.yml").read_text(encoding="utf-8"))["vars"]["business_timezone"]
 
 _backfills = dg.AssetSelection.groups("backfill")
 _reports = dg.AssetSelection.groups("reports")
@@ -50,7 +50,10 @@ def every_few_minutes(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | 
 @dg.sensor(job=micro_batch, minimum_interval_seconds=30, default_status=dg.DefaultSensorStatus.RUNNING)
 def new_files(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """A run when a source's folder has a file that it hadn't, or one of another time or size."""
-    urls = {source: str(setting(source, "bucket_url", "")).removeprefix("file://") for source in source_names()}
+    urls = {
+        source: str(setting(source, "bucket_url", "")).removeprefix("file://")
+        for source in source_names(current_project())
+    }
     folders = {source: Path(url) for source, url in urls.items() if url and "://" not in url}
     if not folders:
         return dg.SkipReason("no source reads a folder of this machine: the bucket_url of none names one")
