@@ -13,9 +13,20 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+def tells_a_day(text: str) -> str:
+    """A condition: the text begins with a digit, as every date does. 'infinity' and 'epoch' are words to DuckDB."""
+    return f"(({text} >= '0' and {text} < ':') or regexp_matches({text}, '^\\s*[0-9]'))"
+
+
 def utc_time(text: str) -> str:
     """A text as a time in UTC, null where it isn't one; a text without an offset is in UTC."""
-    # 2024-01-31 23:59:59 has no room for an offset. DuckDB reads 'infinity' as a time; nothing happened at it.
+    # 2024-01-31 23:59:59 has no room for an offset.
     plain = f"length({text}) = 19 and substr({text}, 17, 1) = ':'"
     moment = f"timezone('UTC', try_cast({text} as timestamptz))"
-    return f"case when {plain} then try_cast({text} as timestamp) when isfinite({moment}) then {moment} end"
+    return f"case when {plain} then try_cast({text} as timestamp) when {tells_a_day(text)} then {moment} end"
+
+
+def utc_moment(value: str) -> str:
+    """A typed date or time as a time in UTC; null where it is infinite, for nothing happens then."""
+    moment = f"timezone('UTC', try_cast({value} as timestamptz))"
+    return f"case when isfinite({moment}) then {moment} end"

@@ -18,13 +18,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ingestion.contract.contracts import Column, Table
-from ingestion.sql import literal, quoted, utc_time
+from ingestion.sql import literal, quoted, tells_a_day, utc_moment, utc_time
 
 # A practical reading of RFC 5321/5322: one @, a dotted domain, no blanks. Quoted local parts are not accepted.
 EMAIL = r"^[a-z0-9.!#$%&''*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$"
 
 # What trimming takes away: white space as staging's `collapsed` has it, the no-break space included.
 _BLANKS = "' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(160)"
+
+# The decimal digits that a binary float keeps, whatever the number.
+_DIGITS = {"DOUBLE": 15, "FLOAT": 6}
 
 _INTEGER = r"^\s*[+-]?[0-9]+\s*$"
 
@@ -65,31 +68,48 @@ def cast(column: Column, source_type: str) -> str:
         return f"case when {plain} then {typed} else {careful} end"
     if column.data_type == "timestamp" and column.timestamp_formats:
         formats = ", ".join(literal(spelling) for spelling in column.timestamp_formats)
-        return f"try_strptime(trim({value}), [{formats}])"
+        return f"case when {tells_a_day(value)} then try_strptime(trim({value}), [{formats}]) end"
     if column.data_type == "timestamp":
         return utc_time(value)
-    return f"try_cast({value} as {column.data_type})"
+    return f"case when {tells_a_day(value)} then {typed} end" if column.data_type == "date" else typed
 
 
 def _cast_typed(column: Column, value: str, source_type: str) -> str | None:
     """The cast of a value whose type is of the contract's kind: null rather than rounded. None for other types."""
     typed = f"try_cast({value} as {column.data_type})"
+    finite = f"case when isfinite({typed}) then {typed} end"
     if column.data_type == "boolean":
         if "INT" in source_type:
             return f"case {value} when 1 then true when 0 then false end"
         return value if source_type == "BOOLEAN" else None
     if column.data_type == "timestamp":
         if source_type == "TIMESTAMP WITH TIME ZONE":
-            return f"timezone('UTC', {value})"
-        return typed if source_type.startswith(("TIMESTAMP", "DATE")) else None
+            return utc_moment(value)
+        return finite if source_type.startswith(("TIMESTAMP", "DATE")) else None
     if column.data_type == "date":
-        return typed if source_type.startswith(("TIMESTAMP", "DATE")) else None
-    if source_type in ("DOUBLE", "FLOAT") and column.data_type != "bigint":
-        # A double is never exactly the decimal that it stands for: here rounding is the only reading.
-        return typed
-    if column.data_type != "text" and ("INT" in source_type or source_type.startswith(("DECIMAL", "DOUBLE", "FLOAT"))):
+        return finite if source_type.startswith(("TIMESTAMP", "DATE")) else None
+    if source_type in _DIGITS and column.data_type != "text":
+        return _cast_float(column, value, source_type)
+    if column.data_type != "text" and ("INT" in source_type or source_type.startswith("DECIMAL")):
         return f"case when {typed} = {value} then {typed} end"
     return None
+
+
+def _cast_float(column: Column, value: str, source_type: str) -> str:
+    """The cast of a binary float, which is never exactly the decimal that it stands for: rounding is the only reading.
+
+    Its type keeps so many decimal digits. One that stands for a longer number is none: its last digits are lost.
+    """
+    digits = _DIGITS[source_type]
+    # As text, a single 0.1 is 0.1; cast at once it is 0.10000000149.
+    exact = value if source_type == "DOUBLE" else f"cast(cast({value} as varchar) as double)"
+    typed = f"try_cast({exact} as {column.data_type})"
+    if column.data_type == "bigint":
+        return f"case when {typed} = {value} and abs({value}) < 1e{digits} then {typed} end"
+    written = (
+        f"length(regexp_replace(regexp_extract(cast({value} as varchar), '^[^e]+'), '^[-0.]+|\\.|\\.0$', '', 'g'))"
+    )
+    return f"case when abs({value}) < 1e{digits - (column.scale or 0)} or {written} <= {digits} then {typed} end"
 
 
 def _blank(column: Column, source_type: str) -> str:
@@ -211,13 +231,20 @@ select {names}, to_json(list_filter([{reasons}], reason -> reason is not null)) 
 from ({_with_casts(table, bad, types)})"""
 
 
-def as_rejects(table: Table, relation: str) -> str:
+def as_rejects(table: Table, relation: str, types: Mapping[str, str]) -> str:
     """A select of rows of `rejected` in the form in which raw keeps rejects.
 
     Its columns: `record_key` and `record` (JSON text), `reasons`, `_revision`, `_effective_at`.
     """
+
+    def value(name: str) -> str:
+        if types[name] not in _DIGITS:
+            return quoted(name)
+        # NaN is no JSON.
+        return f"case when isfinite({quoted(name)}) then to_json({quoted(name)}) else to_json({quoted(name)}::text) end"
+
     key = ", ".join(f"cast({quoted(name)} as varchar)" for name in table.reject_key)
-    record = ", ".join(f"{literal(name)}, {quoted(name)}" for name in table.column_names)
+    record = ", ".join(f"{literal(name)}, {value(name)}" for name in table.column_names)
     return f"""
 select to_json([{key}]) as record_key, json_object({record}) as record, reasons, _revision, _effective_at
 from ({relation})"""

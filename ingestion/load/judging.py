@@ -212,7 +212,9 @@ class ContractPass:
         connection = self.reader.connection
         bad = rejected(table, "judged", types)
         names = [*table.column_names, "reasons", "_revision", "_effective_at"]
-        bad = as_rejects(table, as_known(table, names, f"({bad})", tokens, forgotten_of(self.reader.target, table)))
+        bad = as_rejects(
+            table, as_known(table, names, f"({bad})", tokens, forgotten_of(self.reader.target, table)), types
+        )
         if unreadable and tokens:
             unreadable = (
                 "select u.* replace (cast(json_object('_token', t.token) as varchar) as record) "

@@ -14,7 +14,7 @@ from ingestion.readers.rest.client import Client
 from ingestion.readers.rest.endpoint import Endpoint
 from ingestion.readers.rest.listing import ATTEMPTS, Listing, ShrinkingError, fetch, pending_folder
 from ingestion.readers.settings import setting, variable
-from ingestion.sql import literal, quoted
+from ingestion.sql import literal, quoted, utc_time
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
 
@@ -88,12 +88,12 @@ def _listing(reader: Reader, client: Client, modified_since: str | None) -> List
 def _read(reader: Reader, endpoint: Endpoint, listing: Listing) -> None:
     """Read the pages as the temporary table `listed`: each record as JSON, its id, and when it was modified."""
     files = ", ".join(literal(str(path)) for path in listing.pages)
+    modified = f"(json ->> {_path(endpoint.modified_at)})"
     reader.connection.execute(f"""
         create or replace temp table listed as
         select json as record, json ->> {_path(endpoint.id)} as id,
-            try_cast(json ->> {_path(endpoint.modified_at)} as timestamptz) as updated_at
+            timezone('UTC', {utc_time(modified)}) as updated_at
         from read_ndjson_objects([{files}])""")
-    reader.connection.execute("update listed set updated_at = null where not isfinite(updated_at)")
 
 
 def _path(name: str) -> str:

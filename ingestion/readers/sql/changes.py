@@ -68,7 +68,7 @@ def extract(
         f"select {', '.join(quoted(c) for c in table.column_names)}, "
         "case when upper(cast(operation as varchar)) = 'D' then 'D' else 'U' end as _operation, "
         f"cast({quoted(POSITION)} as bigint) as _revision, "
-        f"timezone('UTC', try_cast(changed_at as timestamptz)) as _effective_at from {rows}"
+        f"{database.moment('changed_at')} as _effective_at from {rows}"
     )
     count = database.count(log, where)
     if POSITION not in cursor:
@@ -88,7 +88,7 @@ def _newest(database: Database, reader: Reader, log: str, where: str, cursor: di
     """The time of the newest change read, in UTC; a time in the future would leave the lag nothing to read again."""
     row = reader.connection.execute(f"""
         select max(moment) from (
-            select timezone('UTC', try_cast(changed_at as timestamptz)) as moment
+            select {database.moment("changed_at")} as moment
             from {database.rows(log, ["changed_at"], where)}
         ) where moment <= {reader.observed}""").fetchone()
     times = [time for time in (cursor.get("changed_at"), row[0].isoformat(sep=" ") if row and row[0] else None) if time]
@@ -110,7 +110,7 @@ def _before_the_log(database: Database, reader: Reader, table: Table, log: str) 
     count = int(row[0]) if row else 0
     if not count:
         return "", 0
-    modified = f"timezone('UTC', try_cast({quoted(str(table.meta.get('modified_at', 'updated_at')))} as timestamptz))"
+    modified = database.moment(str(table.meta.get("modified_at", "updated_at")))
     columns = ", ".join(quoted(c) for c in table.column_names)
     select = (
         f" union all select {columns}, 'U' as _operation, 0 as _revision, "

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -27,7 +27,7 @@ import duckdb
 from ingestion.duck import load_extension
 from ingestion.load.extracts import Reader, SourceError, first_line
 from ingestion.readers.settings import variable
-from ingestion.sql import literal, quoted
+from ingestion.sql import literal, quoted, utc_moment, utc_time
 
 DIALECTS = {
     "sqlite": "sqlite",
@@ -41,23 +41,29 @@ _PORTS = {"postgres": "5432", "mysql": "3306"}
 
 @dataclass(frozen=True)
 class Database:
-    """A source's database, attached under the DuckDB alias `source`. `path` is SQLite's file."""
+    """A source's database, attached under the DuckDB alias `source`.
+
+    path: SQLite's file.
+    scales: the digits after the point that the contract wants, of columns of this name that are decimals in it.
+    """
 
     connection: duckdb.DuckDBPyConnection
     dialect: str
     schema: str
     path: Path | None = None
+    scales: Mapping[str, int] = field(default_factory=dict)
 
     def columns(self, table: str) -> dict[str, str]:
         """The table's columns and the source's own names of their types, in order; empty where there is no such table.
 
-        The type of a Postgres numeric that has no precision is given as `numeric()`.
+        The type of a Postgres numeric that no decimal of DuckDB's holds is given as `numeric()`: it has no precision,
+        or more than 38 digits.
         """
         if self.dialect == "sqlite":
             query = f"select name, lower(type) as type from pragma_table_info({literal(table)}) order by cid"
         else:
             query = (
-                "select column_name as name, case when data_type = 'numeric' and numeric_precision is null "
+                "select column_name as name, case when data_type = 'numeric' and coalesce(numeric_precision, 39) > 38 "
                 "then 'numeric()' else lower(data_type) end as type from information_schema.columns "
                 f"where table_schema = {literal(self.schema)} and table_name = {literal(table)} "
                 "order by ordinal_position"
@@ -70,16 +76,21 @@ class Database:
 
         SQLite lets any value stand in any column and gives decimals as doubles, so its values are read as the
         text that they are written as; the contract then judges them like a file's. For the same reason Postgres
-        writes numerics without a precision as text.
+        writes a numeric as text that DuckDB's decimals can't hold, NaN among them.
         """
         kinds = self.columns(table) if self.dialect == "postgres" else {}
         as_text = [c for c in columns if self.dialect == "sqlite" or kinds.get(c) == "numeric()"]
+        as_text += self._with_nan(table, [c for c in columns if kinds.get(c) == "numeric"], where)
         condition = f" where {where}" if where else ""
         if self.dialect == "mysql" or (self.dialect == "postgres" and not where and not as_text):
             listed = ", ".join(quoted(c) for c in columns)
             return f"(select {listed} from {self._scanned(table)}{condition})"
-        listed = ", ".join(f"cast({quoted(c)} as text) as {quoted(c)}" if c in as_text else quoted(c) for c in columns)
+        listed = ", ".join(f"{self._text(c)} as {quoted(c)}" if c in as_text else quoted(c) for c in columns)
         return f"(select * from {self._remote(f'select {listed} from {self._named(table)}{condition}')})"
+
+    def moment(self, column: str) -> str:
+        """A DuckDB expression for a column of `rows` that holds times: the time in UTC, null where it is none."""
+        return (utc_time if self.dialect == "sqlite" else utc_moment)(quoted(column))
 
     def count(self, table: str, where: str | None = None) -> int:
         """The table's rows for which `where` is true, as the source itself counts them."""
@@ -89,6 +100,28 @@ class Database:
         return self._number(
             f"select * from {self._remote(f'select count(*) as n from {self._named(table)}{condition}')}"
         )
+
+    def _text(self, column: str) -> str:
+        """A column's value as the text that the source writes, in the source's own SQL.
+
+        SQLite writes 15 digits of a real. A decimal that has more is written in full, so that the contract sees it.
+        """
+        name = quoted(column)
+        text = f"cast({name} as text)"
+        if self.dialect != "sqlite" or column not in self.scales:
+            return text
+        is_longer = f"abs({name}) >= 1e{15 - self.scales[column]} and cast({text} as real) <> {name}"
+        return f"case when typeof({name}) = 'real' and {is_longer} then printf('%!.26g', {name}) else {text} end"
+
+    def _with_nan(self, table: str, numerics: Sequence[str], where: str | None) -> list[str]:
+        """Those of a Postgres table's numerics in which NaN stands, which DuckDB would read as zero."""
+        if not numerics:
+            return []
+        asked = ", ".join(f"coalesce(bool_or({quoted(c)} = 'NaN'), false) as {quoted(c)}" for c in numerics)
+        condition = f" where {where}" if where else ""
+        query = f"select {asked} from {self._named(table)}{condition}"
+        row = self.connection.execute(f"select * from {self._remote(query)}").fetchone() or ()
+        return [name for name, found in zip(numerics, row, strict=True) if found]
 
     def highest(self, table: str, column: str) -> int | None:
         """The highest whole number in a column; None where the table is empty."""
@@ -150,6 +183,8 @@ def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> 
             if dialect == "mysql":
                 # A TIMESTAMP is told in the session's time zone, and arrives without it.
                 connection.execute("set mysql_session_time_zone = '+00:00'")
+                # MySQL lets 2025-00-00 stand for a day that isn't known; one such would end the reading of all.
+                connection.execute("set mysql_incomplete_dates_as_nulls = true")
             settings = dict(parse_qsl(parts.query))
             if dialect == "postgres":
                 # What PGOPTIONS asks is asked of the warehouse's server, such as a role that only that has.
@@ -176,7 +211,9 @@ def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> 
             f"{source}: the database at {where} refuses: {first_line(error)}; check that it runs and that "
             f"{variable(source, 'credentials')} names it with a user that may read"
         ) from error
-    return Database(connection, dialect, schema or "main", path)
+    columns = [column for table in reader.contract.tables for column in table.columns]
+    scales = {column.name: column.scale for column in columns if column.scale is not None}
+    return Database(connection, dialect, schema or "main", path, scales)
 
 
 def _option(value: str) -> str:

@@ -12,7 +12,7 @@ from ingestion.contract.contracts import Table, contract_file
 from ingestion.load.extracts import Extract, Reader, SourceError, timestamp_literal
 from ingestion.readers.settings import variable
 from ingestion.readers.sql.database import Database
-from ingestion.sql import quoted, utc_time
+from ingestion.sql import quoted
 
 _BEGINNING = datetime(1900, 1, 1)  # noqa: DTZ001 (source times are in UTC and have no zone)
 
@@ -66,11 +66,9 @@ def extract(
 
 def _everything(database: Database, reader: Reader, table: Table, modified: str, notes: tuple[str, ...]) -> Extract:
     """The first load: all records, in one reading. There is nothing yet to compare with, and nothing to delete."""
-    text = quoted(modified)
-    moment = utc_time(text) if database.dialect == "sqlite" else f"timezone('UTC', try_cast({text} as timestamptz))"
     relation = f"""(
         select *, 'U' as _operation, {_version(table)} as _revision,
-            coalesce({moment}, {reader.observed}) as _effective_at
+            coalesce({database.moment(modified)}, {reader.observed}) as _effective_at
         from {database.rows(table.name, table.column_names)} as s)"""
     keys = ", ".join(quoted(k) for k in table.key)
 
@@ -117,7 +115,7 @@ def _source_keys(database: Database, reader: Reader, table: Table, modified: str
     columns = list(dict.fromkeys([*table.key, modified]))
     reader.connection.execute(f"""
         create or replace temp table source_keys as
-        select {key_of(table)} as key, timezone('UTC', try_cast({quoted(modified)} as timestamptz)) as modified_at
+        select {key_of(table)} as key, {database.moment(modified)} as modified_at
         from {database.rows(table.name, columns)}""")
     row = reader.connection.execute("select count(*), count(distinct key) from source_keys").fetchone()
     read, different = row if row else (0, 0)

@@ -38,7 +38,7 @@ from ingestion.readers.sql.slot import (
     slot_status,
     to_file,
 )
-from ingestion.sql import literal, quoted
+from ingestion.sql import literal, quoted, utc_time
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _snapshot(
             modified = quoted(str(table.meta.get("modified_at", "updated_at")))
             relation = (
                 f"(select *, 'U' as _operation, {position}::bigint as _revision, "
-                f"coalesce(timezone('UTC', try_cast({modified} as timestamptz)), {reader.observed}) as _effective_at "
+                f"coalesce({utc_time(modified)}, {reader.observed}) as _effective_at "
                 f"from {seen})"
             )
             yield Extract(

@@ -35,7 +35,7 @@ from ingestion.project import PROJECT_ROOT
 from ingestion.readers import sql
 from orchestration.alerts import conditions
 from tests.absent import absent
-from tests.commerce.ingestion.test_shop import FEW, insert_address, insert_user, load_shop, update_user, user_id
+from tests.commerce.ingestion.shops import FEW, insert_address, insert_user, load_shop, update_user, user_id
 from tests.crosswalks import VARIABLE, identifiers
 from tests.ingestion.loads import NOON, ask, contract_of, load_source
 from tests.ports import free_port

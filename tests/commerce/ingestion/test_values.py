@@ -1,0 +1,131 @@
+"""Values that a database holds and a warehouse can't, or that what reads them would change: exact, or a reject."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from ingestion.destination.target import Target
+from tests.commerce.ingestion.shops import DIALECTS, MODES, Shop, at, each, load_shop, user_id
+from tests.ingestion.loads import ask
+
+# Where a product's price is read without a loss, and as what; None where it has to be rejected.
+WIDE = {"postgres": "numeric(60, 4)", "mysql": "decimal(60, 4)", "sqlite": "text"}
+PRICES = {
+    # SQLite keeps such a number as a real, which has lost its last digits.
+    "12345678901234.5678": {"postgres": True, "sqlite": False, "mysql": False},
+    "9007199254740.9931": {"postgres": True, "sqlite": False, "mysql": False},
+    "123456789.1234": {"postgres": True, "sqlite": True, "mysql": True},
+    "99999999999999.9999": {"postgres": True, "sqlite": False, "mysql": False},
+    "100000000000000": {"postgres": False, "sqlite": False, "mysql": False},
+    "0.0001": {"postgres": True, "sqlite": True, "mysql": True},
+    "NaN": {"postgres": False, "sqlite": False},
+    "Infinity": {"sqlite": False},
+    "1e2": {"sqlite": True},
+}
+
+
+def product(number: int, price: str) -> str:
+    return (
+        "insert into products (id, sku, name, category_id, price_amount, currency_code, is_active, created_at, "
+        f"updated_at, version) values ({number}, 'P{number}', 'Mug', 1, '{price}', 'GBP', true, '2025-06-01', "
+        "'2025-06-01', 1)"
+    )
+
+
+def order(number: int, placed_at: str, updated_at: str = "2025-06-01 12:00:00") -> str:
+    return (
+        "insert into orders (id, user_id, status, channel, currency_code, subtotal_amount, discount_amount, "
+        "tax_amount, shipping_amount, total_amount, placed_at, created_at, updated_at, version) values "
+        f"({number}, '{user_id(1)}', 'placed', 'web', 'GBP', 10, 0, 0, 0, 10, '{placed_at}', '2025-06-01', "
+        f"'{updated_at}', 1)"
+    )
+
+
+def rejected(warehouse: Target, column: str) -> dict[int, tuple[list[str], Any]]:
+    """What was rejected, by the record's id: the reasons, and the column's value as it is kept."""
+    rows = ask(warehouse, "select record, reasons from raw_shop.rejects")
+    return {
+        int(record["id"]): (json.loads(reasons), record[column])
+        for record, reasons in ((json.loads(text), reasons) for text, reasons in rows)
+    }
+
+
+def widen(database: Shop, *columns: str) -> None:
+    """Give columns of products a type that holds more than any decimal of DuckDB's; SQLite's hold anything."""
+    for table in ("products", "products_changes"):
+        for column in columns:
+            if database.dialect == "mysql":
+                database.run(f"alter table {table} modify {column} {WIDE['mysql']}")
+            elif database.dialect == "postgres":
+                database.run(f"alter table {table} alter {column} type {WIDE['postgres']}")
+
+
+@each(DIALECTS, *MODES)
+def test_a_number_is_read_exactly_or_rejected(database: Shop, mode: str, warehouse: Target) -> None:
+    database.create()
+    widen(database, "price_amount")
+    database.follow(mode)
+    prices = [(text, by[database.dialect]) for text, by in PRICES.items() if database.dialect in by]
+    database.run(*(product(number, text) for number, (text, _) in enumerate(prices)))
+    load_shop(warehouse, at(2), "products")
+    loaded = dict(ask(warehouse, "select id, price_amount from raw_shop.products"))
+    assert loaded == {number: Decimal(text) for number, (text, is_exact) in enumerate(prices) if is_exact}
+    broken = rejected(warehouse, "price_amount")
+    assert {number: reasons for number, (reasons, _) in broken.items()} == {
+        number: ["type:price_amount"] for number, (_, is_exact) in enumerate(prices) if not is_exact
+    }
+    if database.dialect == "postgres":
+        kept = {number: Decimal(value) for number, (_, value) in broken.items()}
+        assert {n: str(value) for n, value in kept.items()} == {4: "100000000000000.0000", 6: "NaN"}
+
+
+@pytest.mark.postgres
+@each(["postgres"], *MODES)
+def test_nan_in_an_amount_of_two_places(database: Shop, mode: str, warehouse: Target) -> None:
+    database.create()
+    database.follow(mode)
+    database.run(product(1, "NaN"), product(2, "3.14"))
+    load_shop(warehouse, at(2), "products")
+    assert ask(warehouse, "select id, price_amount from raw_shop.products") == [(2, Decimal("3.14"))]
+    assert rejected(warehouse, "price_amount") == {1: (["type:price_amount"], "NaN")}
+
+
+TIMES = {
+    "postgres": ["infinity", "-infinity", "0044-03-15 12:00:00 BC", "294276-12-31 23:59:59"],
+    "sqlite": ["infinity", "-infinity", "epoch", "now", "today", "noon", "9999999-01-01", "2025-02-30 12:00:00"],
+    "mysql": ["0000-00-00 00:00:00", "2025-00-00 00:00:00"],
+}
+
+
+@each(DIALECTS, *MODES)
+def test_a_time_at_which_nothing_happens_is_rejected(database: Shop, mode: str, warehouse: Target) -> None:
+    database.create()
+    database.follow(mode)
+    if database.dialect == "mysql":
+        database.run("set global sql_mode = ''")
+    times = TIMES[database.dialect]
+    database.run(*(order(number, text) for number, text in enumerate(times)), order(99, "2025-06-01 12:00:00"))
+    load_shop(warehouse, at(2), "orders")
+    assert ask(warehouse, "select id, placed_at from raw_shop.orders") == [(99, datetime(2025, 6, 1, 12))]  # noqa: DTZ001
+    reasons = {number: found for number, (found, _) in rejected(warehouse, "placed_at").items()}
+    assert set(reasons) == set(range(len(times)))
+    assert all({*each} & {"type:placed_at", "range:placed_at", "missing:placed_at"} for each in reasons.values())
+
+
+@each(DIALECTS[:2], *MODES)
+def test_a_version_from_a_time_at_which_nothing_happens(database: Shop, mode: str, warehouse: Target) -> None:
+    """It is rejected for the column; and the cursor stays where it can go on from."""
+    database.create()
+    database.follow(mode)
+    database.run(order(1, "2025-06-01 12:00:00", "infinity"), order(2, "2025-06-01 12:00:00"))
+    load_shop(warehouse, at(2), "orders")
+    assert ask(warehouse, "select id from raw_shop.orders") == [(2,)]
+    assert "type:updated_at" in rejected(warehouse, "updated_at")[1][0]
+    database.run(order(3, "2025-06-02 12:00:00", "2025-06-02 12:00:00"))
+    again = load_shop(warehouse, at(3), "orders")["orders"]
+    assert (again.loaded, again.rejected) == (1, 0)
