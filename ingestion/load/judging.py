@@ -187,8 +187,12 @@ class ContractPass:
             from counted""")
 
     def _unknown(self, table: Table, since: datetime, listed: str) -> tuple[str, int]:
-        """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were."""
+        """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were.
+
+        What a source tells anew is new where another version of the same time and revision was observed since.
+        """
         connection = self.reader.connection
+        key = ", ".join(quoted(c) for c in table.key)
         connection.execute(
             f"create or replace temp table distinct_good as select {listed}, count(*) as copies from good group by all"
         )
@@ -199,8 +203,14 @@ class ContractPass:
             create or replace temp table unknown as
             select {listed} from distinct_good as new
             where not exists (
-                select 1 from {self.reader.complete(table.name)} as old
-                where old._effective_at >= {timestamp_literal(since)} and {same}
+                select 1 from (
+                    select * from {self.reader.complete(table.name)} as observed
+                    where observed._effective_at >= {timestamp_literal(since)}
+                    qualify rank() over (
+                        partition by {key}, _effective_at, _revision order by _observed_at desc
+                    ) = 1
+                ) as old
+                where {same}
             )""")
         read = self._number("select coalesce(sum(copies), 0) from distinct_good")
         return "unknown", read - self._number("select count(*) from unknown")

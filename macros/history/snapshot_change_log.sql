@@ -1,13 +1,14 @@
 {#  dbt's `snapshot` materialization, replaced: a snapshot is a function of the change log.
 
     The relation that is snapshotted holds every version of every record. Its columns, beside the record's own:
-    `valid_at` (when the version holds from), `source_revision` (the source's order), `is_deleted`, `load_id`.
+    `valid_at` (when the version holds from), `source_revision` (the source's order), `observed_at` (when Granary saw it),
+    `is_deleted`, `load_id`.
     The snapshot has one row for each interval of a record, with `check_cols` and
     `valid_from`, `valid_to` (half-open; 9999-12-31 where open), `is_current`, `is_deleted`.
 
     Rules:
-    - Of versions at one instant, the highest source revision holds, then the greatest content; the order of
-      loading decides nothing.
+    - Of versions at one instant, the highest source revision holds, then what was observed last, then the greatest
+      content; the order of loading decides nothing.
     - Neighbours that are equal in `check_cols` and `is_deleted` are one interval.
     - The first interval reaches back to the beginning of time, so that earlier facts find it.
     - Only keys that new loads touched are computed again, whole, from the log. A changed rule or column, or
@@ -30,6 +31,7 @@
             is_deleted,
             valid_at,
             source_revision,
+            observed_at,
             {{ row_hash(tracked + ['is_deleted']) }} as content_hash
         from {{ relation }}
         {%- if where %}
@@ -42,7 +44,7 @@
             *,
             row_number() over (
                 partition by {{ key_list }}, valid_at
-                order by source_revision desc, content_hash desc
+                order by source_revision desc, observed_at desc, content_hash desc
             ) as version_rank
         from versions
     ),

@@ -3,8 +3,8 @@
     `only` is a condition on the log (aliased `log`) that bounds which records are looked at. It must hold for all
     versions of a record or for none, or versions would be missed.
 
-    Of two versions with one time and one revision the greatest content is the latest, column by column: the order of
-    loading decides nothing.
+    Of versions with one time and one revision the one that was observed last is the latest; of those observed together
+    the one of the greatest content, column by column. The order of loading decides nothing.
 
     Engines differ in what they plan well. DuckDB ranks in parallel. Postgres takes `rank = 1` for a handful of rows
     and then joins them in nested loops, which doesn't end on millions; of `distinct on` it expects what comes. #}
@@ -21,7 +21,8 @@
                 row_number() over (
                     partition by log.{{ keys | join(', log.') }}
                     order by
-                        log.valid_at desc, log.source_revision desc{{ then_by_content(relation) }}
+                        log.valid_at desc, log.source_revision desc, log.observed_at desc
+                        {{- then_by_content(relation) }}
                 ) as version_rank
             from {{ relation }} as log
             {%- if only %}
@@ -42,7 +43,7 @@
             where {{ only }}
             {%- endif %}
             order by
-                log.{{ keys | join(', log.') }}, log.valid_at desc, log.source_revision desc
+                log.{{ keys | join(', log.') }}, log.valid_at desc, log.source_revision desc, log.observed_at desc
                 {{- then_by_content(relation) }}
         ) as latest_version
         where not latest_version.is_deleted

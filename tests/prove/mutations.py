@@ -55,8 +55,8 @@ MUTATIONS = (
     ),
     Mutation(
         "the order of loading decides versions", "macros/portable/latest_versions.sql",
-        "                        log.valid_at desc, log.source_revision desc{{",
-        "                        log.load_id desc, log.source_revision desc{{",
+        "                        log.valid_at desc, log.source_revision desc, log.observed_at desc\n",
+        "                        log.load_id desc, log.source_revision desc\n",
         tests("tests/tiny/test_paths.py", "-k", "late_and_corrected and duckdb"),
     ),
     Mutation(

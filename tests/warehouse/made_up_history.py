@@ -18,7 +18,7 @@ from warehouse.ledger import SEEN_TABLES
 
 LOG_COLUMNS = (
     "shop varchar, item bigint, label varchar, valid_at timestamp, source_revision bigint, is_deleted boolean, "
-    "load_id varchar"
+    "observed_at timestamp, load_id varchar"
 )
 
 

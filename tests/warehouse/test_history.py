@@ -6,6 +6,7 @@ comes out after it is what comes out after both.
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 import pytest
@@ -19,8 +20,8 @@ ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 @dataclass(frozen=True)
 class Case:
-    """One record: its versions by load, as `<time> <revision> <label>`, a deletion with `deleted` behind; its intervals
-    after each load, as `<from> <to> <label>`."""
+    """One record: its versions by load, as `<time> <revision> <label>`, with `deleted` behind where it is, and when it
+    was seen where that matters; its intervals after each load, as `<from> <to> <label>`."""
 
     first_load: tuple[str, ...]
     after_first: tuple[str, ...]
@@ -54,6 +55,16 @@ CASES = {
     "changes that come to nothing": Case(("06-01 1 A", "06-02 2 A", "06-03 3 A"), ("… … A",), ("06-04 4 A",)),
     "null is a value, and not an empty one": Case(
         ("06-01 1 A", "06-02 2 null", "06-03 3 "), ("… 06-02 A", "06-02 06-03 None", "06-03 … "),
+    ),
+    # A source that tells states may tell two of one second.
+    "of equals, what was observed last": Case(
+        ("06-01 1 Z 06-02", "06-01 1 M 06-03"), ("… … M",), ("06-01 1 A 06-04",), ("… … A",),
+    ),
+    "of equals, what was observed last, whenever it is loaded": Case(
+        ("06-01 1 A 06-04",), ("… … A",), ("06-01 1 Z 06-02", "06-01 1 M 06-03"),
+    ),
+    "the higher revision holds, whenever it was observed": Case(
+        ("06-01 1 Z 06-04",), ("… … Z",), ("06-01 2 A 06-02",), ("… … A",),
     ),
     # Deletes.
     "deleted, then restored as it was": Case(
@@ -109,6 +120,32 @@ CASES = {
 # A record whose row is changed by hand after the first load: that shows whether a build wrote it again. It shares the
 # first part of its key with one that the second load touches, and the second part with another.
 BY_HAND, ITS_NEIGHBOURS = ("untouched", 2), [("untouched", 1), ("touched", 2)]
+
+
+def replayed(number: int) -> Case:
+    """A record whose versions were drawn, some of one time and revision, and brought by two loads as chance has it.
+
+    What holds at each time is worked out here.
+    """
+    chance = random.Random(number)
+    told = {
+        (at, revision, seen): chance.choice("ABC")
+        for at in ("06-01", "06-02", "06-03")
+        for revision in range(1, chance.randrange(2, 4))
+        for seen in chance.sample(["06-05", "06-06", "06-07"], chance.randrange(1, 4))
+    }
+    versions = [f"{at} {revision} {label} {seen}" for (at, revision, seen), label in told.items()]
+    chance.shuffle(versions)
+    holding = [(at, told[max(each for each in told if each[0] == at)]) for at in ("06-01", "06-02", "06-03")]
+    changes = [now for before, now in zip([("", ""), *holding], holding, strict=False) if now[1] != before[1]]
+    begins = ["…", *(at for at, _ in changes[1:])]
+    spans = zip(begins, [*begins[1:], "…"], changes, strict=True)
+    intervals = [f"{start} {end} {label}" for start, end, (_, label) in spans]
+    cut = chance.randrange(1, len(versions))
+    return Case(tuple(versions[:cut]), (), tuple(versions[cut:]), tuple(intervals))
+
+
+REPLAYED = {f"replayed {number}": replayed(number) for number in range(40)}
 Stages = dict[str, dict[tuple[str, int], list[str]]]
 
 
@@ -116,7 +153,8 @@ def values(key: tuple[str, int], version: str) -> str:
     """A case's version as the log has it."""
     at, revision, label, *rest = version.split(" ")
     content = "null" if label == "null" else f"'{label}'"
-    return f"'{key[0]}', {key[1]}, '2025-{at}', {revision}, {content}, {'deleted' in rest}"
+    seen = next((word for word in rest if word != "deleted"), "07-01")
+    return f"'{key[0]}', {key[1]}, '2025-{at}', {revision}, {content}, {'deleted' in rest}, '2025-{seen}'"
 
 
 @pytest.fixture(scope="module", params=ENGINES)
@@ -125,17 +163,17 @@ def stages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     more was tracked."""
     engine = None if request.param == "duckdb" else request.getfixturevalue("new_postgres_database")()
     history = MadeUpHistory(tmp_path_factory.mktemp("history"), engine)
-    columns, found = "shop, item, valid_at, source_revision, label, is_deleted", {}
-    neighbours = [BY_HAND, *ITS_NEIGHBOURS]
+    columns, found = "shop, item, valid_at, source_revision, label, is_deleted, observed_at", {}
+    neighbours, cases = [BY_HAND, *ITS_NEIGHBOURS], CASES | REPLAYED
     history.load("one", columns, [
-        *(values((name, 1), version) for name, case in CASES.items() for version in case.first_load),
+        *(values((name, 1), version) for name, case in cases.items() for version in case.first_load),
         *(values(key, "06-01 1 A") for key in neighbours),
     ])  # fmt: skip
     history.snapshot()
     found["first load"] = history.intervals()
     history.run("update snapshots.history set label = 'by hand' where shop = 'untouched' and item = 2")
     history.load("two", columns, [
-        *(values((name, 1), version) for name, case in CASES.items() for version in case.second_load),
+        *(values((name, 1), version) for name, case in cases.items() for version in case.second_load),
         *(values(key, "06-02 2 B") for key in ITS_NEIGHBOURS),
     ])  # fmt: skip
     history.snapshot()
@@ -161,6 +199,13 @@ def test_rule(stages: Stages, name: str) -> None:
     assert stages["first load"][key] == list(case.after_first)
     assert stages["both loads"][key] == list(case.after_both)
     assert stages["in full"][key] == list(case.after_both)
+
+
+def test_a_shuffled_replay_gives_the_same_history(stages: Stages) -> None:
+    for stage in ("both loads", "in full"):
+        assert {name: stages[stage][name, 1] for name in REPLAYED} == {
+            name: list(case.after_both) for name, case in REPLAYED.items()
+        }
 
 
 def test_every_part_of_a_key_counts(stages: Stages) -> None:

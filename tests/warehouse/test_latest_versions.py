@@ -8,13 +8,13 @@ import pytest
 
 from tests.warehouse.made_up_history import MadeUpHistory
 
-COLUMNS = "shop, item, valid_at, source_revision, label, is_deleted"
+COLUMNS = "shop, item, valid_at, source_revision, label, is_deleted, observed_at"
 # Records with two contents at one time and revision. By bytes a small letter is greater than a large one.
 TIED = range(1, 13)
 
 
-def version(item: int, at: str, revision: int, label: str, is_deleted: bool = False) -> str:
-    return f"'s', {item}, timestamp '2025-{at}', {revision}, '{label}', {is_deleted}"
+def version(item: int, at: str, revision: int, label: str, is_deleted: bool = False, seen: str = "06-09") -> str:
+    return f"'s', {item}, timestamp '2025-{at}', {revision}, '{label}', {is_deleted}, timestamp '2025-{seen}'"
 
 
 VERSIONS = [
@@ -24,6 +24,9 @@ VERSIONS = [
     version(21, "06-02", 1, "later"),
     version(21, "06-01", 2, "earlier"),
     version(22, "06-01", 1, "deleted", is_deleted=True),
+    version(23, "06-01", 1, "seen last", seen="06-03"),
+    version(23, "06-01", 1, "seen second", seen="06-02 00:00:00.000001"),
+    version(23, "06-01", 1, "the greatest", seen="06-02"),
     version(22, "05-01", 2, "before the delete"),
 ]
 
@@ -38,4 +41,5 @@ def test_the_order_of_loading_decides_nothing(request: pytest.FixtureRequest, tm
     log.load("two", COLUMNS, reversed(VERSIONS))
     assert log.latest_labels() == as_written
     assert {as_written[item] for item in TIED} == {"a"}
-    assert {item: label for item, label in as_written.items() if item not in TIED} == {20: "revision 2", 21: "later"}
+    others = {item: label for item, label in as_written.items() if item not in TIED}
+    assert others == {20: "revision 2", 21: "later", 23: "seen last"}

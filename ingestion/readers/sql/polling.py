@@ -103,11 +103,17 @@ def key_of(table: Table, prefix: str = "") -> str:
 
 
 def living(reader: Reader, table: Table) -> None:
-    """The latest version of every record in raw, as the temporary table `living`; deleted ones are in it."""
+    """The latest version of every record in raw, as the temporary table `living`; deleted ones are in it.
+
+    The order is that of macros/portable/latest_versions.sql.
+    """
+    content = ", ".join(f"{quoted(column)} desc nulls last" for column in table.column_names)
     reader.connection.execute(f"""
         create or replace temp table living as
         select {key_of(table)} as key, * exclude (_observed_at, _load_id) from {reader.complete(table.name)}
-        qualify row_number() over (partition by key order by _effective_at desc, _revision desc) = 1""")
+        qualify row_number() over (
+            partition by key order by _effective_at desc, _revision desc, _observed_at desc, {content}
+        ) = 1""")
 
 
 def _source_keys(database: Database, reader: Reader, table: Table, modified: str) -> None:

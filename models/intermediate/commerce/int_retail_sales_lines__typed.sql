@@ -34,6 +34,7 @@ select
     sales_lines.is_deleted,
     sales_lines.valid_at,
     sales_lines.source_revision,
+    sales_lines.observed_at,
     sales_lines.load_id
 from sales_lines
 left join service_codes on sales_lines.product_code = service_codes.product_code

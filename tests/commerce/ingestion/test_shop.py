@@ -106,6 +106,23 @@ def test_polling_brings_updates_deletes_and_restores(database: Shop, filled: Sho
 
 
 @each(DIALECTS)
+def test_a_second_state_of_one_second(database: Shop, filled: Shop, warehouse: Target) -> None:
+    """Times of whole seconds, and a version that nobody counts up: what is told later is another version."""
+    filled.follow("polling")
+    load_shop(warehouse, at(1))
+    for day, status in ((2, "inactive"), (3, "active"), (3, "active"), (4, "inactive")):
+        filled.run(update_user(1, "2025-06-02 10:00:00", status, 2))
+        load_shop(warehouse, at(day))
+    told = ask(
+        warehouse,
+        f"""
+        select status, strftime(_observed_at, '%d') from raw_shop.users
+        where id = '{user_id(1)}' and _revision = 2 order by _observed_at""",
+    )
+    assert told == [("inactive", "02"), ("active", "03"), ("inactive", "04")]
+
+
+@each(DIALECTS)
 def test_restored_record_within_the_lag_is_known(
     database: Shop, filled: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
