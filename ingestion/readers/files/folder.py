@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import fsspec
 from dlt.common.configuration.resolve import resolve_configuration
 from dlt.common.storages.configuration import FilesystemConfiguration
 from dlt.common.storages.fsspec_filesystem import MTIME_DISPATCH, fsspec_from_config, glob_files
@@ -22,7 +24,12 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Delivered:
-    """A file as it lies in the folder. `name` is its path below the folder; `modified_at` is in UTC."""
+    """A file as it lies in the folder.
+
+    name: its path below the folder.
+    url: the path or URL to open it by.
+    modified_at: in UTC.
+    """
 
     name: str
     url: str
@@ -37,11 +44,12 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Folder:
-    """A source's folder, opened; dlt says how it is reached."""
+    """A source's folder, opened; dlt says how it is reached. `path` is that of a folder of this machine."""
 
     source: str
     url: str
     filesystem: Any
+    path: str | None = None
 
 
 def microseconds(moment: datetime) -> int:
@@ -55,38 +63,68 @@ def open_folder(source: str, url: str) -> Folder:
     Raises:
         SourceError: there is no such folder, or what reads that kind of store isn't installed or lets nobody in.
     """
+    path = None
     try:
-        configuration = resolve_configuration(FilesystemConfiguration(bucket_url=url), sections=("sources", source))
-        filesystem, path = fsspec_from_config(configuration)
-        there = configuration.protocol != "file" or filesystem.isdir(path)
+        if FilesystemConfiguration.parse_protocol(url) == "file":
+            is_url = url.startswith("file:")
+            path = FilesystemConfiguration.make_local_path(url) if is_url else str(Path(url).absolute())
+            filesystem = fsspec.filesystem("file")
+        else:
+            configuration = resolve_configuration(FilesystemConfiguration(bucket_url=url), sections=("sources", source))
+            filesystem, _ = fsspec_from_config(configuration)
     except Exception as error:
         raise SourceError(
             f"{source}: {url} can't be opened: {first_line(error)}; check {variable(source, 'bucket_url')} and "
             f"{variable(source, 'credentials')}__…"
         ) from error
-    if not there:
+    if path and not Path(path).is_dir():
         raise SourceError(f"{source}: there is no folder {url}: check {variable(source, 'bucket_url')}")
-    return Folder(source, url, filesystem)
+    return Folder(source, url, filesystem, path)
 
 
-def list_files(folder: Folder, pattern: str) -> list[Delivered]:
-    """All files of the folder whose path below it matches the glob, by time and name.
+def list_files(folder: Folder, pattern: str) -> tuple[list[Delivered], list[str]]:
+    """All files of the folder whose path below it matches the glob, by time and name, and the links that lead nowhere.
 
     Raises:
         SourceError: the folder can't be listed.
     """
     try:
-        items = list(glob_files(folder.filesystem, folder.url, pattern))
+        found, dangling = _list_local(folder, pattern) if folder.path else (_list_remote(folder, pattern), [])
     except Exception as error:
         raise SourceError(
             f"{folder.source}: the files in {folder.url} can't be listed: {first_line(error)}; "
             "check that it may be read"
         ) from error
-    found = [
+    return sorted(found, key=lambda file: (file.modified_at, file.name)), dangling
+
+
+def _list_remote(folder: Folder, pattern: str) -> list[Delivered]:
+    return [
         Delivered(item["relative_path"], item["file_url"], item["size_in_bytes"], _utc(item["modification_date"]))
-        for item in items
+        for item in glob_files(folder.filesystem, folder.url, pattern)
     ]
-    return sorted(found, key=lambda file: (file.modified_at, file.name))
+
+
+def _list_local(folder: Folder, pattern: str) -> tuple[list[Delivered], list[str]]:
+    """The folder's files and its dangling links, by their names.
+
+    dlt would name the files by URLs, by which fsspec doesn't find those with a blank or a `#` again.
+    """
+    found, dangling = [], []
+    # Unlike a Path's, this one leaves out hidden files: somebody is writing them.
+    for name in glob.glob(pattern, root_dir=folder.path, recursive=True):  # noqa: PTH207
+        path = Path(str(folder.path), name)
+        # A name may be of bytes that are no text.
+        shown = name.encode("utf-8", "backslashreplace").decode()
+        try:
+            info = path.stat()
+        except FileNotFoundError:
+            dangling.append(shown)
+            continue
+        if path.is_file():
+            modified_at = _utc(datetime.fromtimestamp(info.st_mtime, UTC))
+            found.append(Delivered(shown, str(path), info.st_size, modified_at))
+    return found, dangling
 
 
 def copy_file(folder: Folder, file: Delivered, to: Path) -> str | None:
@@ -121,7 +159,7 @@ def copy_file(folder: Folder, file: Delivered, to: Path) -> str | None:
             f"{folder.source}: {file.name} can't be read: {first_line(error)}; check that it may be read. "
             "What was read is kept, and the next load goes on from there"
         ) from error
-    protocol = file.url.split("://", 1)[0]
+    protocol = "file" if folder.path else file.url.split("://", 1)[0]
     same = (now["size"], _utc(MTIME_DISPATCH[protocol](now) or file.modified_at)) == (file.size_bytes, file.modified_at)
     if same and to.stat().st_size == file.size_bytes:
         return digest.hexdigest()
@@ -143,7 +181,7 @@ def copies_folder(target: Target, source: str, wanted: Sequence[Delivered]) -> P
 def copy_name(file: Delivered) -> str:
     """The name of the copy of one version of a file: another version has another."""
     digest = hashlib.md5(file.name.encode(), usedforsecurity=False).hexdigest()
-    return f"{digest}_{file.size_bytes}_{file.revision}{'.csv.gz' if file.name.endswith('.gz') else '.csv'}"
+    return f"{digest}_{file.size_bytes}_{file.revision}{'.csv.gz' if file.name.lower().endswith('.gz') else '.csv'}"
 
 
 def _utc(moment: datetime) -> datetime:

@@ -21,6 +21,7 @@ class Layout:
     period: the column of both tables for the date that a file is of. A later file of the same date replaces the one
         before: they are versions of one thing.
     period_of: the date in a file's name (its path below the folder), None where there is none.
+    series_of: what a file's name says of it before its date: files of one series are versions of each other.
     no_period: what is wrong with a file whose name has no date, in a few words.
     computed: columns of the records that no file has, and what they are: DuckDB expressions over `p`, the records with
         the files' own column names, `path`, and `rowid` as their place in the file.
@@ -31,6 +32,7 @@ class Layout:
     columns: Mapping[str, str]
     period: str
     period_of: Callable[[str], date | None]
+    series_of: Callable[[str], str]
     no_period: str
     computed: Mapping[str, str]
 

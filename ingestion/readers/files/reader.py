@@ -28,10 +28,11 @@ def extracts(reader: Reader, layout: Layout) -> Generator[Extract, None, None]:
         SourceError: the folder can't be read. A file that can't is a reject, and the others go on.
     """
     source = reader.contract.name
-    url, pattern = str(setting(source, "bucket_url")), str(setting(source, "file_glob") or "*.csv*")
+    url, pattern = str(setting(source, "bucket_url")), str(setting(source, "file_glob") or "*.[cC][sS][vV]*")
     folder = open_folder(source, url)
-    listed = list_files(folder, pattern)
+    listed, dangling = list_files(folder, pattern)
     notes = [] if listed else [f"{source}: no file in {url} matches {pattern}"]
+    notes += [f"{source}: {name} is a link that leads nowhere" for name in dangling[:_NOTES_AT_MOST]]
     found = find(reader, layout, folder, listed)
     added = layout.added(reader.contract)
     found.fresh = list(parsed(reader.connection, list(layout.columns), added, found.fresh))

@@ -43,6 +43,7 @@ class Known:
     seen: set[tuple[str, int, int]] = field(default_factory=set)  # name, size, revision: not looked at again
     bad: set[tuple[str, str]] = field(default_factory=set)  # name, checksum
     versions: dict[date, dict[int, tuple[str, int]]] = field(default_factory=dict)  # revision → checksum, records
+    names: dict[date, set[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -76,8 +77,27 @@ def find(reader: Reader, layout: Layout, folder: Folder, listed: Sequence[Delive
         if checksum is None:
             found.notes.append(f"{folder.source}: {file.name} was written while it was read; the next load reads it")
         else:
-            _sort_in(_version(layout, file, path, checksum), known, found)
+            version = _version(layout, file, path, checksum)
+            _sort_in(version, known, found)
+            found.notes += _other_series(folder.source, layout, version, known)
     return found
+
+
+def _other_series(source: str, layout: Layout, version: Version, known: Known) -> list[str]:
+    """A note where a sound file's name begins otherwise than that of another of its date: two things, it seems."""
+    if version.period is None or version.content is None:
+        return []
+    names = known.names.setdefault(version.period, set())
+    series = layout.series_of(version.file.name)
+    others = sorted(name for name in names if layout.series_of(name) != series)
+    new = version.file.name not in names
+    names.add(version.file.name)
+    if not others or not new:
+        return []
+    return [
+        f"{source}: {version.file.name} and {others[0]} are both of {version.period}: a date has one file, the later "
+        "one holds, and what only the earlier one has counts as deleted. If they are of two stores, deliver them as one"
+    ]
 
 
 def _sort_in(version: Version, known: Known, found: Found) -> None:
@@ -104,6 +124,7 @@ def _known(reader: Reader, layout: Layout) -> Known:
             from {reader.complete(layout.files)}""").fetchall():
         known.seen.add((row[1], row[2], row[5]))
         known.versions.setdefault(row[0], {})[row[5]] = (row[3], row[4])
+        known.names.setdefault(row[0], set()).add(row[1])
     for row in reader.connection.execute(f"""
             select record ->> '$.file_name', cast(record ->> '$.size_bytes' as bigint), record ->> '$.checksum',
                 _revision
@@ -115,7 +136,7 @@ def _known(reader: Reader, layout: Layout) -> Known:
 
 def _version(layout: Layout, file: Delivered, path: Path, checksum: str) -> Version:
     version = Version(file, path, layout.period_of(file.name), checksum)
-    if not file.name.endswith((".csv", ".csv.gz")):
+    if not file.name.lower().endswith((".csv", ".csv.gz")):
         return version.faulty("its name ends in neither .csv nor .csv.gz")
     if version.period is None:
         return version.faulty(layout.no_period)

@@ -47,6 +47,7 @@ DAILY_SALES = files.Layout(
     columns=COLUMNS,
     period="trading_date",
     period_of=_trading_date,
+    series_of=lambda name: _DATE.split(name)[0],
     no_period="no trading date (YYYY-MM-DD) in its name",
     # A line has no number of its own: it is named by its place within its invoice, as the file has it.
     computed={"line_number": 'row_number() over (partition by p.path, p."InvoiceNo" order by p.rowid)'},

@@ -393,3 +393,47 @@ def test_a_killed_load_of_a_large_file_goes_on_where_it_was(deliver: Deliver, wa
         (lines, lines + 6, 7)
     ]
     assert not copies.exists()
+
+
+ODD_NAMES = [
+    "with a blank", "hash#", "question?", "per%20cent", "quote'", 'double"', "[brackets]", "semi;colon", "new\nline",
+    "star*", "back\\slash", "ünïcode", "-dash", "{braces}", "a&b=c", "$HOME", "~",
+]  # fmt: skip
+
+
+def test_files_of_odd_names_are_files(deliver: Deliver, folder: Path, warehouse: Target) -> None:
+    for day, name in enumerate(ODD_NAMES, start=1):
+        deliver(HEADER + line(str(day)), name=f"{name}2024-05-{day:02}.csv")
+    deliver(gzip.compress((HEADER + line("capitals")).encode()), name="SALES_2024-06-01.CSV.GZ")
+    os.link(folder / "with a blank2024-05-01.csv", os.fsencode(folder) + b"/\xff2024-06-02.csv")
+    (folder / "2024-06-03.csv").symlink_to(folder / "nothing")
+    (folder / "2024-06-04.csv").mkdir()
+    found = load_source("retail", warehouse)
+    assert (found["files"].loaded, found["files"].rejected) == (len(ODD_NAMES) + 2, 0)
+    assert found["files"].notes == ("retail: 2024-06-03.csv is a link that leads nowhere",)
+    again = load_source("retail", warehouse)
+    assert (again["files"].source_count, again["sales_lines"].source_count) == (0, 0)
+
+
+def test_a_folder_of_an_odd_name(
+    deliver: Deliver, folder: Path, warehouse: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(HEADER + line())
+    odd = folder.rename(folder.with_name("a [folder] #1 of 100%"))
+    monkeypatch.setenv("SOURCES__RETAIL__BUCKET_URL", str(odd))
+    assert load_source("retail", warehouse)["sales_lines"].loaded == 1
+
+
+def test_two_stores_of_one_day_are_said(deliver: Deliver, warehouse: Target) -> None:
+    deliver(HEADER + line("1") + line("2"), name=f"leeds_{DAY}.csv")
+    load_source("retail", warehouse)
+    deliver(HEADER + line("3"), hour=2, name=f"york_{DAY}.csv")
+    found = load_source("retail", warehouse)
+    (note,) = found["files"].notes
+    assert note.startswith(f"retail: york_{DAY}.csv and leeds_{DAY}.csv are both of {DAY}: a date has one file")
+    assert found["sales_lines"].deleted == 2
+    # A correction is delivered under the same name, or with something behind it.
+    deliver(HEADER + line("4"), hour=3, name=f"york_{DAY}_corrected.csv")
+    assert load_source("retail", warehouse)["files"].notes[0].startswith(f"retail: york_{DAY}_corrected.csv and leeds")
+    deliver(HEADER + line("5"), hour=4, name=f"york_{DAY}.csv")
+    assert load_source("retail", warehouse)["files"].notes == ()
