@@ -13,6 +13,20 @@ def literal(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
+# What trimming takes away, as macros/portable/text.sql has it: white space of any kind.
+BLANKS = "' ' || " + " || ".join(
+    f"chr({code})"
+    for code in [9, 10, 11, 12, 13, 133, 160, 5760, *range(8192, 8204), 8232, 8233, 8239, 8287, 12288, 65279]
+)
+
+
+def folded(text: str) -> str:
+    """A text as codes are compared, as the macro `folded` has it: trimmed, in small letters as far as ASCII goes."""
+    letters = "'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'"
+    careful = f"translate(nullif(trim({text}, {BLANKS}), ''), {letters})"
+    return f"case when regexp_full_match({text}, '[a-z0-9_.-]+') then {text} else {careful} end"
+
+
 def tells_a_day(text: str) -> str:
     """A condition: the text begins with a digit, as every date does. 'infinity' and 'epoch' are words to DuckDB."""
     return f"(({text} >= '0' and {text} < ':') or regexp_matches({text}, '^\\s*[0-9]'))"

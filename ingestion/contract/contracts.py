@@ -46,6 +46,7 @@ class Column:
 
     data_type: a type name that every engine knows.
     plausible: the first and the last day of dates and times, from the project's calendar or the contract; no type else.
+    largest: how large a number may be, with either sign.
     keeps: the fields of a document that are no identifiers, though the column is one.
     """
 
@@ -55,6 +56,7 @@ class Column:
     accepted_values: tuple[str, ...] = ()
     format: str | None = None
     minimum: float | None = None
+    largest: int | None = None
     plausible: tuple[str, str] | None = None
     timestamp_formats: tuple[str, ...] = ()
     privacy: str = "none"
@@ -164,7 +166,7 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -
         )
     rules = meta.get("contract", {})
     unknown = set(rules) - {
-        "required", "accepted_values", "format", "minimum", "timestamp_formats", "earliest", "latest"
+        "required", "accepted_values", "format", "minimum", "largest", "timestamp_formats", "earliest", "latest"
     }  # fmt: skip
     if unknown:
         raise ContractError(f"{where}.{raw['name']}: unknown contract rule {', '.join(sorted(unknown))}")
@@ -185,6 +187,7 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -
         accepted_values=tuple(str(value).lower() for value in rules.get("accepted_values", ())),
         format=rules.get("format"),
         minimum=rules.get("minimum"),
+        largest=rules.get("largest"),
         plausible=_plausible(f"{where}.{raw['name']}", data_type, rules, calendar),
         timestamp_formats=tuple(rules.get("timestamp_formats", ())),
         privacy=privacy,

@@ -7,7 +7,8 @@ reason is written `<rule>:<column>` with one of these rules:
 - type: there is a value, but not of the column's type
 - value: not one of the accepted values
 - format: not of the named format (`email`)
-- range: below the minimum; of a date or time, outside the days that the calendar or the contract takes for plausible
+- range: below the minimum, or larger than the largest number, with either sign; of a date or time, outside the days
+  that the calendar or the contract takes for plausible
 
 A row without a time to hold from is rejected as `missing:_effective_at`, one with an implausible one as
 `range:_effective_at`.
@@ -18,13 +19,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ingestion.contract.contracts import Column, Table
-from ingestion.sql import literal, quoted, tells_a_day, utc_moment, utc_time
+from ingestion.sql import BLANKS, folded, literal, quoted, tells_a_day, utc_moment, utc_time
 
 # A practical reading of RFC 5321/5322: one @, a dotted domain, no blanks. Quoted local parts are not accepted.
 EMAIL = r"^[a-z0-9.!#$%&''*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$"
-
-# What trimming takes away: white space as staging's `collapsed` has it, the no-break space included.
-_BLANKS = "' ' || chr(9) || chr(10) || chr(11) || chr(12) || chr(13) || chr(160)"
 
 # The decimal digits that a binary float keeps, whatever the number.
 _DIGITS = {"DOUBLE": 15, "FLOAT": 6}
@@ -114,7 +112,7 @@ def _cast_float(column: Column, value: str, source_type: str) -> str:
 
 def _blank(column: Column, source_type: str) -> str:
     value = quoted(column.name)
-    return f"({value} is null or trim({value}, {_BLANKS}) = '')" if source_type == "VARCHAR" else f"({value} is null)"
+    return f"({value} is null or trim({value}, {BLANKS}) = '')" if source_type == "VARCHAR" else f"({value} is null)"
 
 
 def violations(column: Column, source_type: str) -> dict[str, str]:
@@ -123,7 +121,7 @@ def violations(column: Column, source_type: str) -> dict[str, str]:
     The conditions read the source's value under the column's name, and its cast as `_cast_<name>`.
     """
     value, typed = quoted(column.name), quoted(f"_cast_{column.name}")
-    folded = f"nullif(lower(trim(cast({value} as varchar), {_BLANKS})), '')"
+    code = folded(f"cast({value} as varchar)")
     is_text = source_type == "VARCHAR"
     broken: dict[str, str] = {}
     if column.required:
@@ -139,11 +137,13 @@ def violations(column: Column, source_type: str) -> dict[str, str]:
     if column.accepted_values:
         accepted = ", ".join(literal(each) for each in column.accepted_values)
         as_written = f"list_contains([{accepted}], {value})" if is_text else "false"
-        broken[f"value:{column.name}"] = f"case when {as_written} then false else {folded} not in ({accepted}) end"
+        broken[f"value:{column.name}"] = f"case when {as_written} then false else {code} not in ({accepted}) end"
     if column.format == "email":
-        broken[f"format:{column.name}"] = f"(not regexp_matches({folded}, '{EMAIL}'))"
-    if column.minimum is not None:
-        broken[f"range:{column.name}"] = f"({typed} < {column.minimum})"
+        broken[f"format:{column.name}"] = f"(not regexp_matches({code}, '{EMAIL}'))"
+    if column.minimum is not None or column.largest is not None:
+        lowest = max(each for each in (column.minimum, column.largest and -column.largest) if each is not None)
+        above = f" or {typed} > {column.largest}" if column.largest is not None else ""
+        broken[f"range:{column.name}"] = f"({typed} < {lowest}{above})"
     if column.plausible:
         broken[f"range:{column.name}"] = f"(not {_between(typed, column.plausible, column.data_type)})"
     return broken

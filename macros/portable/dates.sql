@@ -12,6 +12,11 @@
     timezone('UTC', timezone('{{ timezone }}', cast({{ local_time }} as timestamp)))
 {%- endmacro %}
 
+{# The UTC timestamp at which a business day ends: what begins then is of the next day. #}
+{% macro business_day_end(date) -%}
+    {{ local_to_utc(add_days(date, 1), var('business_timezone')) }}
+{%- endmacro %}
+
 {# The first day of a date's month. Truncating a date makes a timestamp with or without a zone, so it is cast. #}
 {% macro month_start(date) -%}
     cast(date_trunc('month', cast({{ date }} as timestamp)) as date)

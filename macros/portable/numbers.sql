@@ -1,3 +1,11 @@
+{#  The product of an amount, which has no more than `places` decimal places, and a factor, exactly.
+
+    DuckDB gives a product of decimals as many digits as both have together, but no more than 18 where neither has more:
+    from 1,000,000.0000 times a rate of 8 places on, it breaks off. So the amount is widened first. #}
+{% macro product(amount, factor, places=4) -%}
+    (cast({{ amount }} as numeric(38, {{ places }})) * {{ factor }})
+{%- endmacro %}
+
 {#  `dividend` by `divisor` as numeric(28,6), rounded half away from zero; null where the divisor is null or 0.
 
     Dividing makes a float on one engine and an integer on another, and even decimals are rounded differently, so
@@ -8,7 +16,7 @@
     case
         when ({{ divisor }}) <> 0 then cast(
             case when (({{ dividend }}) < 0) <> (({{ divisor }}) < 0) then -0.000001 else 0.000001 end
-            * cast({{ whole_quotient(top ~ ' * 2000000 + ' ~ bottom, bottom ~ ' * 2') }} as numeric(24, 0))
+            * cast({{ whole_quotient(top ~ ' * 2000000 + ' ~ bottom, bottom ~ ' * 2') }} as numeric(32, 0))
             as numeric(28, 6)
         )
     end
@@ -20,11 +28,11 @@
 {%- endmacro %}
 
 {% macro duckdb__eight_places(number) -%}
-    cast(cast({{ number }} as numeric(24, 8)) * 100000000 as hugeint)
+    cast(cast({{ number }} as numeric(30, 8)) * 100000000 as hugeint)
 {%- endmacro %}
 
 {% macro postgres__eight_places(number) -%}
-    (cast({{ number }} as numeric(24, 8)) * 100000000)
+    (cast({{ number }} as numeric(30, 8)) * 100000000)
 {%- endmacro %}
 
 {# The whole part of the quotient of two whole numbers that are not negative. #}

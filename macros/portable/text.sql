@@ -1,9 +1,55 @@
-{# Outer blanks gone, every run of white space inside made one blank, nothing left made null.
+{#  Text as it is compared: the same on every engine, and the same as the contract pass has it (ingestion/sql.py).
 
-   The white space is listed: a shorthand such as `\s` means more characters on one engine than on the other. The
-   no-break space, which word processors and web forms leave behind, counts as a blank. #}
+    Engines disagree on what trimming takes away, on what a letter's other case is (of ß, İ, the Kelvin sign) and on what
+    `\s` means. So the blanks are listed, and letters are folded as far as ASCII goes. Nearly all values are written
+    plainly, and a cheap pattern tells: only the others are looked at closely. #}
+
+{# White space of any kind, as one text: Unicode's, the byte order mark and the zero-width space. #}
+{% macro blanks() -%}
+    ' ' || {% for code in blank_codes() %}chr({{ code }}){% if not loop.last %} || {% endif %}{% endfor %}
+{%- endmacro %}
+
+{% macro blank_codes() -%}
+    {{ return([9, 10, 11, 12, 13, 133, 160, 5760, 8192, 8193, 8194, 8195, 8196, 8197, 8198, 8199, 8200, 8201, 8202, 8203,
+        8232, 8233, 8239, 8287, 12288, 65279]) }}
+{%- endmacro %}
+
+{# Outer blanks gone; null where nothing is left. #}
+{% macro trimmed(column) -%}
+    case
+        when {{ column }} ~ '^[!-~]([ -~]*[!-~])?$' then {{ column }}
+        else nullif(trim({{ column }}, {{ blanks() }}), '')
+    end
+{%- endmacro %}
+
+{# A code of a system, such as a status or a user's id, that somebody may write in capitals: trimmed, in small letters. #}
+{% macro folded(column) -%}
+    case
+        when {{ column }} ~ '^[a-z0-9_.-]+$' then {{ column }}
+        else translate(
+            nullif(trim({{ column }}, {{ blanks() }}), ''), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'
+        )
+    end
+{%- endmacro %}
+
+{# The same for what is written in capitals, such as a currency or a product's code. #}
+{% macro folded_up(column) -%}
+    case
+        when {{ column }} ~ '^[A-Z0-9_.-]+$' then {{ column }}
+        else translate(
+            nullif(trim({{ column }}, {{ blanks() }}), ''), 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
+        )
+    end
+{%- endmacro %}
+
+{# Outer blanks gone, every run of blanks inside made one, nothing left made null. #}
 {% macro collapsed(column) -%}
-    nullif(trim(regexp_replace(replace({{ column }}, chr(160), ' '), '[ \t\n\r\f\v]+', ' ', 'g')), '')
+    case
+        when {{ column }} ~ '^[!-~]+( [!-~]+)*$' then {{ column }}
+        else nullif(trim(regexp_replace(
+            translate({{ column }}, {{ blanks() }}, repeat(' ', {{ blank_codes() | length + 1 }})), ' +', ' ', 'g'
+        )), '')
+    end
 {%- endmacro %}
 
 {# Orders text by its bytes, which is the same on every engine; Postgres would follow the database's language. #}

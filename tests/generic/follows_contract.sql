@@ -15,10 +15,13 @@
             {%- do broken.append(column.name ~ ' is null') -%}
         {%- endif -%}
         {%- if rules.get('accepted_values') -%}
-            {%- do broken.append("lower(" ~ collapsed(column.name) ~ ") not in ('" ~ rules.accepted_values | join("', '") ~ "')") -%}
+            {%- do broken.append(folded(column.name) ~ " not in ('" ~ rules.accepted_values | join("', '") ~ "')") -%}
         {%- endif -%}
         {%- if rules.get('minimum') is not none -%}
             {%- do broken.append(column.name ~ ' < ' ~ rules.minimum) -%}
+        {%- endif -%}
+        {%- if rules.get('largest') is not none -%}
+            {%- do broken.append(column.name ~ ' not between -' ~ rules.largest ~ ' and ' ~ rules.largest) -%}
         {%- endif -%}
         {%- if column.data_type in ['date', 'timestamp'] -%}
             {%- do broken.append('cast(' ~ column.name ~ " as date) not between cast('"

@@ -47,6 +47,10 @@ _SOURCE_NAME = re.compile(r"\bsource\s*\(\s*['\"](\w+)['\"]")
 _REF = re.compile(r"\bref\s*\(\s*['\"](\w+)['\"](?:\s*,\s*['\"](\w+)['\"])?")
 _ENGINE = re.compile(r"\b(?:target\s*\.\s*type|adapter\s*\.\s*type)\b|duckdb|postgres", re.IGNORECASE)
 _ENGINE_TEST = re.compile(r"\b(?:target\s*\.\s*type|adapter\s*\.\s*type)\b|\b(?:duckdb|postgres)__\w", re.IGNORECASE)
+_ARITHMETIC = re.compile(
+    r"(?<!select)(?<!distinct)(?<=[\w)'\"\]]) +[*/] +[\w('\"{]|\b(?:avg|median|percentile_cont)\s*\((?!')",
+    re.IGNORECASE,
+)
 
 
 def _layer(root: Path, path: Path) -> str:
@@ -140,6 +144,20 @@ def engines_named(root: Path) -> list[str]:
     return found
 
 
+def bare_arithmetic(root: Path) -> list[str]:
+    """Products, quotients, averages and medians are made by macros: engines round them and run out of digits otherwise.
+
+    What the warehouse tells of itself (models/ops) is no money, and is measured in floats.
+    """
+    found = []
+    for path in [*files_in(root, "models/intermediate", ".sql"), *files_in(root, "models/marts", ".sql")]:
+        if match := _ARITHMETIC.search(code_of(path)):
+            found.append(
+                f"{named(root, path)}: has '{match[0]}'; write product(), safe_divide() or median() of macros/portable/"
+            )
+    return found
+
+
 def long_models(root: Path) -> list[str]:
     """A staging model fits in 60 lines, a mart in 150."""
     found = []
@@ -227,6 +245,7 @@ RULES = (
     refs_against_the_flow,
     models_outside_the_layers,
     engines_named,
+    bare_arithmetic,
     long_models,
     undescribed_models,
     contracts_without_owner_or_freshness,

@@ -84,7 +84,12 @@ def project(tmp_path: Path) -> Callable[[Club], Path]:
 
     def own(club: Club) -> Path:
         root = tmp_path / "project"
-        shutil.copytree(club.project, root, ignore=shutil.ignore_patterns("target", "logs"))
+        shutil.copytree(club.project, root, ignore=shutil.ignore_patterns("target", "logs"), symlinks=True)
+        # What is the product's stays the product's.
+        for link in [path for path in root.rglob("*") if path.is_symlink()]:
+            original = (club.project / link.relative_to(root)).resolve()
+            link.unlink()
+            link.symlink_to(original)
         club.project = root
         return root
 

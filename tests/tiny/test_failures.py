@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from ingestion.__main__ import main as load_by_hand
 from ingestion.destination.lock import LockError, build_lock
 from ingestion.destination.target import current_target
+from tests.domains.clones import edit
 from tests.tiny.club import Club
 from tests.tiny.conftest import both_engines
+from tests.warehouses import build_from
+from warehouse.build.build import Request
 from warehouse.database import open_database
 from warehouse.errors import BuildError
 
@@ -24,6 +30,15 @@ def test_a_failing_test_publishes_nothing(grown: Club) -> None:
     grown.deliver()
     with pytest.raises(BuildError, match="loads__every_record_is_accounted_for"):
         grown.build(tested=True)
+    assert grown.published() == before
+
+
+def test_a_failing_unit_test_publishes_nothing(grown: Club, project: Callable[[Club], Path]) -> None:
+    before = grown.published()
+    file = project(grown) / "models" / "marts" / "tiny" / "_tiny__models.yml"
+    edit(file, "visits_amount: 3.5", "visits_amount: 4.5")
+    with pytest.raises(BuildError, match="the first: unit_test agg_visits__daily__adds_up_a_day"):
+        build_from(grown.warehouse, grown.environment, Request(full=True), unit_tested=True)
     assert grown.published() == before
 
 

@@ -96,15 +96,18 @@ class MadeUpHistory:
 
     def latest_labels(self) -> dict[int, str]:
         """The label of each living item, by the macro `latest_versions` over a staging model of the log."""
+        return dict(self.model(
+            "select latest.item, latest.label from {{ latest_versions(ref('stg_log'), ['shop', 'item']) }} as latest"
+        ))  # fmt: skip
+
+    def model(self, select: str) -> list[tuple[Any, ...]]:
+        """The rows of a model, which may read a staging model of the log, `stg_log`."""
         models = self.folder / "models"
         models.mkdir(exist_ok=True)
         (models / "stg_log.sql").write_text("select * from {{ target.schema }}.log\n", encoding="utf-8")
-        (models / "latest.sql").write_text(
-            "select latest.item, latest.label from {{ latest_versions(ref('stg_log'), ['shop', 'item']) }} as latest\n",
-            encoding="utf-8",
-        )
+        (models / "asked.sql").write_text(f"{select}\n", encoding="utf-8")
         self._dbt("run")
-        return dict(self.run("select item, label from main.latest"))
+        return self.run("select * from main.asked")
 
     def _dbt(self, command: str) -> None:
         folder = str(self.folder)

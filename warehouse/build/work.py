@@ -126,7 +126,10 @@ def _ask(target: Target, asked: Plan, unique_ids: Collection[str], manifest: Any
 
 
 def _keep_failing_rows(target: Target, outcome: Outcome, manifest: Any) -> None:
-    """Have dbt keep the rows that tests found: to do so for tests that find none takes as long as those do."""
-    found = {str(node.unique_id) for node, status in outcome.nodes if status in FOUND_ROWS}
+    """Have dbt keep the rows that tests found: to do so for tests that find none takes as long as those do.
+
+    A unit test has said what it found, and keeps no rows.
+    """
+    found = {str(node.unique_id) for node, status in outcome.nodes if status in FOUND_ROWS} & set(manifest.nodes)
     if found:
         dbt.run(target, ["test", "--store-failures", *_exactly(found, manifest)], manifest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingestion.load.extracts import Reader
 from ingestion.readers.files.layout import Layout
-from ingestion.sql import quoted
+from ingestion.sql import folded, quoted
 
 
 def deletes(reader: Reader, layout: Layout) -> str:
@@ -16,7 +16,11 @@ def deletes(reader: Reader, layout: Layout) -> str:
     """
     table = reader.contract.table(layout.records)
     columns = ", ".join(quoted(name) for name in table.column_names)
-    key = ", ".join(quoted(name) for name in table.key)
+    # Staging folds the parts of a key that are text: a record that comes back in capitals is there.
+    texts = {column.name for column in table.columns if column.data_type == "text"}
+    parts = {name: folded(quoted(name)) if name in texts else quoted(name) for name in table.key}
+    as_folded = ", ".join(f"{part} as {quoted('_folded_' + name)}" for name, part in parts.items())
+    folded_key = ", ".join(quoted(f"_folded_{name}") for name in parts)
     period = quoted(layout.period)
     return f"""
         with all_versions as (
@@ -38,17 +42,19 @@ def deletes(reader: Reader, layout: Layout) -> str:
             select {columns}, _revision from {reader.complete(layout.records)}
             where _operation = 'U' and {period} in (select {period} from pairs)
         ),
-        all_records as (select * from known_records union all select {columns}, _revision from good),
+        all_records as (
+            select *, {as_folded} from (select * from known_records union all select {columns}, _revision from good)
+        ),
         before as (
             select all_records.*, later, later_at from all_records
             inner join pairs on pairs.{period} = all_records.{period} and earlier = _revision
         ),
         after as (
-            select {key}, later from all_records
+            select {folded_key}, later from all_records
             inner join pairs using ({period}) where later = _revision
         )
         select {columns}, 'D' as _operation, later as _revision, later_at as _effective_at
-        from before anti join after using ({key}, later)
+        from before anti join after using ({folded_key}, later)
         except all
         select {columns}, _operation, _revision, _effective_at from {reader.complete(layout.records)}
         where _operation = 'D' and {period} in (select {period} from pairs)"""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ingestion.load.extracts import Extract, Reader
 from ingestion.readers import files
+from ingestion.sql import folded
 
 # The columns that every file has, and raw's names of them.
 COLUMNS = {
@@ -41,6 +42,9 @@ def _trading_date(name: str) -> date | None:
         return None
 
 
+# As the macro `retail_invoice_no` has it, but for the case.
+_INVOICE = folded('p."InvoiceNo"')
+
 DAILY_SALES = files.Layout(
     files="files",
     records="sales_lines",
@@ -50,5 +54,5 @@ DAILY_SALES = files.Layout(
     series_of=lambda name: _DATE.split(name)[0],
     no_period="no trading date (YYYY-MM-DD) in its name",
     # A line has no number of its own: it is named by its place within its invoice, as the file has it.
-    computed={"line_number": 'row_number() over (partition by p.path, p."InvoiceNo" order by p.rowid)'},
+    computed={"line_number": f"row_number() over (partition by p.path, {_INVOICE} order by p.rowid)"},
 )

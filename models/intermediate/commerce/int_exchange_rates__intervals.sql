@@ -23,6 +23,9 @@ select
         as valid_from,
     cast(coalesce(rates.next_valid_from, date '9999-12-31') as date) as valid_to,
     -- Divided a hundredfold, so that eight places are left of the six.
-    cast({{ safe_divide('rates.rate_to_gbp * 100', 'reporting.rate_to_gbp') }} * 0.01 as numeric(18, 8)) as rate
+    cast(
+        {{ product(safe_divide(product('rates.rate_to_gbp', 100, 8), 'reporting.rate_to_gbp'), 0.01, 6) }}
+        as numeric(18, 8)
+    ) as rate
 from rates
 inner join reporting on rates.valid_from = reporting.valid_from

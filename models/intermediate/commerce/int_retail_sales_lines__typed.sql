@@ -38,4 +38,4 @@ select
     sales_lines.load_id
 from sales_lines
 left join service_codes on sales_lines.product_code = service_codes.product_code
-left join country_names on lower(sales_lines.country_name) = country_names.country_name
+left join country_names on {{ folded('sales_lines.country_name') }} = country_names.country_name

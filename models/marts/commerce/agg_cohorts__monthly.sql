@@ -83,7 +83,7 @@ select
     cast(coalesce(active.customer_count, 0) as bigint) as active_customer_count,
     cast({{ safe_divide('coalesce(active.customer_count, 0)', 'months.customer_count') }} as numeric(18, 6))
         as retention_rate,
-    cast(coalesce(amounts.net_sales_amount, 0) as numeric(18, 4)) as net_sales_amount,
+    cast(coalesce(amounts.net_sales_amount, 0) as numeric(28, 4)) as net_sales_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from months
 left join active

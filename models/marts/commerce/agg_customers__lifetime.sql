@@ -40,9 +40,9 @@ select
     last_order_date,
     cast(recency_days as bigint) as recency_days,
     cast(document_count as bigint) as document_count,
-    cast(lifetime_value_amount as numeric(18, 4)) as lifetime_value_amount,
+    cast(lifetime_value_amount as numeric(28, 4)) as lifetime_value_amount,
     cast(
-        round({{ safe_divide('lifetime_value_amount', 'document_count') }}, 4) as numeric(18, 4)
+        round({{ safe_divide('lifetime_value_amount', 'document_count') }}, 4) as numeric(28, 4)
     ) as average_document_amount,
     cast(recency_score as bigint) as recency_score,
     cast(frequency_score as bigint) as frequency_score,

@@ -61,7 +61,7 @@ select
     cast(sold_quantity as bigint) as sold_quantity,
     cast(returned_quantity as bigint) as returned_quantity,
     cast(cancelled_quantity as bigint) as cancelled_quantity,
-    cast(net_sales_amount as numeric(18, 4)) as net_sales_amount,
+    cast(net_sales_amount as numeric(28, 4)) as net_sales_amount,
     cast({{ safe_divide('returned_quantity', 'sold_quantity') }} as numeric(18, 6)) as return_rate,
     cast(row_number() over (
         partition by month_start_date order by net_sales_amount desc, product_key asc

@@ -55,14 +55,14 @@ select
     cast(sum(returned_quantity) as bigint) as returned_quantity,
     cast(sum(cancelled_quantity) as bigint) as cancelled_quantity,
     cast(sum(write_off_quantity) as bigint) as write_off_quantity,
-    cast(coalesce(sum(gross_sales_amount), 0) as numeric(18, 4)) as gross_sales_amount,
-    cast(coalesce(sum(discount_amount), 0) as numeric(18, 4)) as discount_amount,
-    cast(coalesce(sum(returned_amount), 0) as numeric(18, 4)) as returned_amount,
-    cast(coalesce(sum(cancelled_amount), 0) as numeric(18, 4)) as cancelled_amount,
-    cast(coalesce(sum(net_sales_amount), 0) as numeric(18, 4)) as net_sales_amount,
-    cast(coalesce(sum(tax_amount), 0) as numeric(18, 4)) as tax_amount,
-    cast(coalesce(sum(charge_amount), 0) as numeric(18, 4)) as charge_amount,
-    cast(coalesce(sum(adjustment_amount), 0) as numeric(18, 4)) as adjustment_amount,
+    cast(coalesce(sum(gross_sales_amount), 0) as numeric(28, 4)) as gross_sales_amount,
+    cast(coalesce(sum(discount_amount), 0) as numeric(28, 4)) as discount_amount,
+    cast(coalesce(sum(returned_amount), 0) as numeric(28, 4)) as returned_amount,
+    cast(coalesce(sum(cancelled_amount), 0) as numeric(28, 4)) as cancelled_amount,
+    cast(coalesce(sum(net_sales_amount), 0) as numeric(28, 4)) as net_sales_amount,
+    cast(coalesce(sum(tax_amount), 0) as numeric(28, 4)) as tax_amount,
+    cast(coalesce(sum(charge_amount), 0) as numeric(28, 4)) as charge_amount,
+    cast(coalesce(sum(adjustment_amount), 0) as numeric(28, 4)) as adjustment_amount,
     reporting_currency_code
 from documents
 group by business_date, source_key, channel_key, country_key, reporting_currency_code

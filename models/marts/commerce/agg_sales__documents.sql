@@ -44,7 +44,7 @@ select
     documents.ordered_date,
     coalesce(documents.ordered_date is not null and documents.kept_quantity > 0, false) as is_purchase,
     coalesce({{ month_start('documents.ordered_date') }} = months.month_start_date, false) as is_month_of_order,
-    cast(months.net_sales_amount as numeric(18, 4)) as net_sales_amount,
+    cast(months.net_sales_amount as numeric(28, 4)) as net_sales_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from months
 inner join documents

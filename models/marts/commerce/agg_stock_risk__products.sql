@@ -32,7 +32,8 @@ covers as (
     select
         *,
         cast({{ safe_divide('sold_quantity', 'day_count') }} as numeric(18, 6)) as mean_daily_sold_quantity,
-        cast({{ safe_divide('on_hand_quantity * day_count', 'sold_quantity') }} as numeric(18, 6)) as days_of_cover
+        cast({{ safe_divide(product('on_hand_quantity', 'day_count'), 'sold_quantity') }} as numeric(18, 6))
+            as days_of_cover
     from windows
 )
 

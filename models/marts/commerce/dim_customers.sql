@@ -24,7 +24,7 @@ retail_versions as (
         versions.*,
         names.country_code
     from {{ ref('snap_retail__customers') }} as versions
-    left join {{ ref('country_names') }} as names on lower(versions.country_name) = names.country_name
+    left join {{ ref('country_names') }} as names on {{ folded('versions.country_name') }} = names.country_name
 ),
 
 retail as (

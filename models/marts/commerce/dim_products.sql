@@ -117,7 +117,7 @@ select
     category_name,
     parent_category_name,
     product_type,
-    cast(list_price_amount as numeric(18, 4)) as list_price_amount,
+    cast(list_price_amount as numeric(28, 4)) as list_price_amount,
     currency_code,
     is_active,
     valid_from,

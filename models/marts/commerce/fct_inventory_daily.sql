@@ -112,5 +112,5 @@ from daily
 left join {{ ref('dim_products') }} as products
     on
         daily.product_key = products.product_key
-        and cast({{ add_days('daily.business_date', 1) }} as timestamp) > products.valid_from
-        and cast({{ add_days('daily.business_date', 1) }} as timestamp) <= products.valid_to
+        and {{ business_day_end('daily.business_date') }} > products.valid_from
+        and {{ business_day_end('daily.business_date') }} <= products.valid_to

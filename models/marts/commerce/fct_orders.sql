@@ -83,14 +83,14 @@ select
     cast(coalesce(items.taken_back_quantity, 0) as bigint) as taken_back_quantity,
     cast(coalesce(payments.payment_count, 0) as bigint) as payment_count,
     keyed.currency_code,
-    cast(keyed.subtotal_amount as numeric(18, 4)) as subtotal_amount,
-    cast(keyed.discount_amount as numeric(18, 4)) as discount_amount,
-    cast(keyed.tax_amount as numeric(18, 4)) as tax_amount,
-    cast(keyed.shipping_amount as numeric(18, 4)) as shipping_amount,
-    cast(keyed.total_amount as numeric(18, 4)) as total_amount,
-    cast(coalesce(payments.captured_amount, 0) as numeric(18, 4)) as captured_amount,
-    cast(coalesce(refunds.refunded_amount, 0) as numeric(18, 4)) as refunded_amount,
-    cast(round(keyed.total_amount * rates.rate, 4) as numeric(18, 4)) as total_reporting_amount,
+    cast(keyed.subtotal_amount as numeric(28, 4)) as subtotal_amount,
+    cast(keyed.discount_amount as numeric(28, 4)) as discount_amount,
+    cast(keyed.tax_amount as numeric(28, 4)) as tax_amount,
+    cast(keyed.shipping_amount as numeric(28, 4)) as shipping_amount,
+    cast(keyed.total_amount as numeric(28, 4)) as total_amount,
+    cast(coalesce(payments.captured_amount, 0) as numeric(28, 4)) as captured_amount,
+    cast(coalesce(refunds.refunded_amount, 0) as numeric(28, 4)) as refunded_amount,
+    cast(round({{ product('keyed.total_amount', 'rates.rate') }}, 4) as numeric(28, 4)) as total_reporting_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from keyed
 left join items on keyed.order_id = items.order_id

@@ -50,9 +50,9 @@ select
     keyed.payment_status,
     case when keyed.paid_at is not null then keyed.event_date end as paid_date,
     keyed.paid_at,
-    cast(keyed.payment_amount as numeric(18, 4)) as payment_amount,
+    cast(keyed.payment_amount as numeric(28, 4)) as payment_amount,
     keyed.currency_code,
-    cast(round(keyed.payment_amount * rates.rate, 4) as numeric(18, 4)) as payment_reporting_amount,
+    cast(round({{ product('keyed.payment_amount', 'rates.rate') }}, 4) as numeric(28, 4)) as payment_reporting_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from keyed
 left join {{ ref('dim_customers') }} as customers

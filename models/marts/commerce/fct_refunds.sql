@@ -44,9 +44,9 @@ select
     keyed.refund_reason,
     keyed.refunded_date,
     keyed.refunded_at,
-    cast(keyed.refund_amount as numeric(18, 4)) as refund_amount,
+    cast(keyed.refund_amount as numeric(28, 4)) as refund_amount,
     keyed.currency_code,
-    cast(round(keyed.refund_amount * rates.rate, 4) as numeric(18, 4)) as refund_reporting_amount,
+    cast(round({{ product('keyed.refund_amount', 'rates.rate') }}, 4) as numeric(28, 4)) as refund_reporting_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from keyed
 left join {{ ref('dim_customers') }} as customers

@@ -81,8 +81,8 @@ lines as (
         lines.invoiced_at,
         lines.quantity,
         lines.unit_price_amount,
-        cast(0 as numeric(18, 4)),
-        cast(0 as numeric(18, 4))
+        cast(0 as numeric(28, 4)),
+        cast(0 as numeric(28, 4))
     from invoice_lines as lines
 ),
 
@@ -90,7 +90,7 @@ dated as (
     select
         *,
         {{ business_date('sold_at') }} as business_date,
-        cast(quantity * unit_price_amount as numeric(18, 4)) as gross_amount
+        cast({{ product('unit_price_amount', 'quantity') }} as numeric(28, 4)) as gross_amount
     from lines
     {{ computed_once() }}
 )
@@ -114,17 +114,18 @@ select
     dated.line_type in ('sale', 'service', 'return', 'cancellation') as is_net_sales,
     dated.product_code,
     cast(dated.quantity as bigint) as quantity,
-    cast(dated.unit_price_amount as numeric(18, 4)) as unit_price_amount,
+    cast(dated.unit_price_amount as numeric(28, 4)) as unit_price_amount,
     dated.gross_amount,
-    cast(dated.discount_amount as numeric(18, 4)) as discount_amount,
-    cast(dated.tax_amount as numeric(18, 4)) as tax_amount,
-    cast(dated.gross_amount - dated.discount_amount as numeric(18, 4)) as net_amount,
+    cast(dated.discount_amount as numeric(28, 4)) as discount_amount,
+    cast(dated.tax_amount as numeric(28, 4)) as tax_amount,
+    cast(dated.gross_amount - dated.discount_amount as numeric(28, 4)) as net_amount,
     dated.currency_code,
-    cast(round(dated.gross_amount * rates.rate, 4) as numeric(18, 4)) as gross_reporting_amount,
-    cast(round(dated.discount_amount * rates.rate, 4) as numeric(18, 4)) as discount_reporting_amount,
-    cast(round(dated.tax_amount * rates.rate, 4) as numeric(18, 4)) as tax_reporting_amount,
+    cast(round({{ product('dated.gross_amount', 'rates.rate') }}, 4) as numeric(28, 4)) as gross_reporting_amount,
+    cast(round({{ product('dated.discount_amount', 'rates.rate') }}, 4) as numeric(28, 4)) as discount_reporting_amount,
+    cast(round({{ product('dated.tax_amount', 'rates.rate') }}, 4) as numeric(28, 4)) as tax_reporting_amount,
     cast(
-        round(dated.gross_amount * rates.rate, 4) - round(dated.discount_amount * rates.rate, 4) as numeric(18, 4)
+        round({{ product('dated.gross_amount', 'rates.rate') }}, 4)
+        - round({{ product('dated.discount_amount', 'rates.rate') }}, 4) as numeric(28, 4)
     ) as net_reporting_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from dated

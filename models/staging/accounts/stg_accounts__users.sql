@@ -9,7 +9,7 @@ renamed as (
         email as email_token,
         first_name as first_name_token,
         last_name as last_name_token,
-        lower({{ collapsed('status') }}) as source_status,
+        {{ folded('status') }} as source_status,
         {{ json_text('profile', ['_token']) }} as profile_token,
         {{ json_text('profile', ['preferences', 'newsletter']) }} as newsletter,
         {{ json_text('profile', ['preferences', 'language']) }} as preferred_language,
@@ -36,7 +36,7 @@ cleansed as (
             when source_status in ('suspended', 'blocked') then 'suspended'
         end as account_status,
         profile_token,
-        coalesce(lower(newsletter) = 'true', false) as prefers_newsletter,
+        coalesce({{ folded('newsletter') }} = 'true', false) as prefers_newsletter,
         coalesce(preferred_language, 'en') as preferred_language,
         coalesce(preferred_theme, 'light') as preferred_theme,
         created_at,

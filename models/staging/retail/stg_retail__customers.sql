@@ -8,15 +8,15 @@ renamed as (
     select
         trading_date,
         {{ retail_customer_id('customer_id') }} as customer_id,
-        nullif(trim(country), '') as country_name,
+        {{ trimmed('country') }} as country_name,
         _operation = 'D' as is_deleted,
         {{ local_to_utc('trading_date', var('retail_timezone')) }} as valid_at,
         _revision as source_revision,
         _observed_at as observed_at,
         _load_id as load_id,
-        invoice_no || ' ' || cast(line_number as {{ dbt.type_string() }}) as line_id,
+        {{ retail_invoice_no('invoice_no') }} || ' ' || cast(line_number as {{ dbt.type_string() }}) as line_id,
         row_number() over (
-            partition by trading_date, invoice_no, line_number
+            partition by trading_date, {{ retail_invoice_no('invoice_no') }}, line_number
             order by _revision desc, _operation desc
         ) as version_rank
     from source

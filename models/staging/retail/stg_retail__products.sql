@@ -8,16 +8,16 @@ renamed as (
     select
         trading_date,
         {{ retail_product_code('stock_code') }} as product_code,
-        nullif(trim(description), '') as description,
+        {{ trimmed('description') }} as description,
         _operation = 'D' as is_deleted,
         {{ local_to_utc('trading_date', var('retail_timezone')) }} as valid_at,
         _revision as source_revision,
         _observed_at as observed_at,
         _load_id as load_id,
         unit_price,
-        invoice_no || ' ' || cast(line_number as {{ dbt.type_string() }}) as line_id,
+        {{ retail_invoice_no('invoice_no') }} || ' ' || cast(line_number as {{ dbt.type_string() }}) as line_id,
         row_number() over (
-            partition by trading_date, invoice_no, line_number
+            partition by trading_date, {{ retail_invoice_no('invoice_no') }}, line_number
             order by _revision desc, _operation desc
         ) as version_rank
     from source

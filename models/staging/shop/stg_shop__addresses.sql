@@ -6,14 +6,14 @@ with source as (
 renamed as (
     select
         id as address_id,
-        user_id,
-        lower(trim(kind)) as address_kind,
+        {{ folded('user_id') }} as user_id,
+        {{ folded('kind') }} as address_kind,
         line_1 as line_1_token,
         line_2 as line_2_token,
         {{ collapsed('city') }} as city,
         {{ collapsed('postal_code') }} as postal_code,
         {{ collapsed('region') }} as region,
-        upper(trim(country_code)) as country_code,
+        {{ folded_up('country_code') }} as country_code,
         is_default,
         created_at,
         updated_at,

@@ -7,7 +7,7 @@ renamed as (
     select
         id as inventory_movement_id,
         product_id,
-        lower(trim(movement_type)) as movement_type,
+        {{ folded('movement_type') }} as movement_type,
         quantity,
         order_id,
         stock_after as stock_after_count,

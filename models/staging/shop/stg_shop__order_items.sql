@@ -8,7 +8,7 @@ renamed as (
         id as order_item_id,
         order_id,
         line_number,
-        lower(trim(kind)) as line_kind,
+        {{ folded('kind') }} as line_kind,
         product_id,
         quantity,
         unit_price_amount,

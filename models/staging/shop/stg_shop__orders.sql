@@ -6,10 +6,10 @@ with source as (
 renamed as (
     select
         id as order_id,
-        user_id,
-        lower(trim(status)) as order_status,
-        lower(trim(channel)) as channel_id,
-        upper(trim(currency_code)) as currency_code,
+        {{ folded('user_id') }} as user_id,
+        {{ folded('status') }} as order_status,
+        {{ folded('channel') }} as channel_id,
+        {{ folded_up('currency_code') }} as currency_code,
         shipping_address_id,
         subtotal_amount,
         discount_amount,

@@ -7,10 +7,10 @@ renamed as (
     select
         id as payment_id,
         order_id,
-        lower(trim(method)) as payment_method_id,
-        lower(trim(status)) as payment_status,
+        {{ folded('method') }} as payment_method_id,
+        {{ folded('status') }} as payment_status,
         amount as payment_amount,
-        upper(trim(currency_code)) as currency_code,
+        {{ folded_up('currency_code') }} as currency_code,
         paid_at,
         created_at,
         updated_at,

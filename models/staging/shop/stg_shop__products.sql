@@ -10,7 +10,7 @@ renamed as (
         {{ collapsed('name') }} as product_name,
         category_id,
         price_amount as list_price_amount,
-        upper(trim(currency_code)) as currency_code,
+        {{ folded_up('currency_code') }} as currency_code,
         is_active,
         created_at,
         updated_at,

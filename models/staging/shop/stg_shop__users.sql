@@ -5,11 +5,11 @@ with source as (
 
 renamed as (
     select
-        id as user_id,
+        {{ folded('id') }} as user_id,
         email as email_token,
         first_name as first_name_token,
         last_name as last_name_token,
-        lower(trim(status)) as status,
+        {{ folded('status') }} as status,
         created_at,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,

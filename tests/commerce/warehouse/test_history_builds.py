@@ -96,7 +96,8 @@ def until_end_of_june(shop: SmallShop) -> None:
 
 def late_ones(shop: SmallShop) -> None:
     shop.log("users", "06-15 00:00:00", id=user_id(1), email="u1@example.com", last_name="Byron")
-    shop.log("products", "06-09 00:00:00", id=1, sku="P1", name="Blue mug", category_id=11)
+    # At half past midnight of 9 June in London, where the business keeps its days.
+    shop.log("products", "06-08 23:30:00", id=1, sku="P1", name="Blue mug", category_id=11)
     # The first version of product 4, before the one that was known: what reaches back now is in another category.
     shop.log("products", "06-05 18:00:00", id=4, sku="P4", name="Mug", category_id=12)
     # User 4 goes back to an address that the account has had meanwhile: from now on they are known to be one person.
@@ -188,8 +189,8 @@ IN_JUNE = {
 MOVED = {
     # User 1 changed on 15 June, after the orders and payment 1, before what came on 20 June.
     "refund 1": "06-15", "customer of line 7.2": "06-15", "payment 8": "06-15",
-    # Product 1 changed on 9 June, after it was put into the basket and before it was sold.
-    "product of line 6.1": "06-09", "movement 2": "06-09", "stock of 1 on 2025-06-09": "06-09",
+    # Product 1 changed on 9 June, after it was put into the basket and before it was sold, and after the end of 8 June.
+    "product of line 6.1": "06-08", "movement 2": "06-08", "stock of 1 on 2025-06-09": "06-08",
     # User 4 is one with an account that was suspended on 10 June.
     "order 4": "06-10", "customer of line 4.1": "06-10",
     # Product 4's versions of before 6 June are in a category that never changed.

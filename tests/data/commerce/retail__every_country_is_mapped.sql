@@ -6,6 +6,6 @@ select
     versions.country_name,
     count(*) as version_count
 from {{ ref('snap_retail__customers') }} as versions
-left join {{ ref('country_names') }} as names on lower(versions.country_name) = names.country_name
+left join {{ ref('country_names') }} as names on {{ folded('versions.country_name') }} = names.country_name
 where versions.country_name is not null and names.country_name is null
 group by versions.country_name
