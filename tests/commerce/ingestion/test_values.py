@@ -95,6 +95,24 @@ def test_nan_in_an_amount_of_two_places(database: Shop, mode: str, warehouse: Ta
     assert rejected(warehouse, "price_amount") == {1: (["type:price_amount"], "NaN")}
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_text_that_is_none_rejects_its_record_alone(database: Shop, mode: str, warehouse: Target) -> None:
+    database.create()
+    database.follow(mode)
+    database.run(
+        product(1, "1"), product(2, "2"), "update products set name = cast(x'636166e9' as text) where id = 1",
+        "update products_changes set name = cast(x'636166e9' as text) where id = 1",
+    )  # fmt: skip
+    load_shop(warehouse, at(2), "products")
+    assert ask(warehouse, "select distinct id from raw_shop.products") == [(2,)]
+    assert rejected(warehouse, "name") == {1: (["type:name"], "\0caf\\xE9")}
+    # It is known when it is read again, and loaded when it is mended.
+    assert load_shop(warehouse, at(2), "products")["products"].rejected == 0
+    database.run("update products set name = 'café', updated_at = '2025-06-02', version = 2 where id = 1")
+    assert load_shop(warehouse, at(3), "products")["products"].loaded == 1
+
+
 TIMES = {
     "postgres": ["infinity", "-infinity", "0044-03-15 12:00:00 BC", "294276-12-31 23:59:59"],
     "sqlite": ["infinity", "-infinity", "epoch", "now", "today", "noon", "9999999-01-01", "2025-02-30 12:00:00"],
