@@ -5,34 +5,30 @@ Why this is not dlt's REST client: docs/decisions/rest-client.md.
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from ingestion.load.extracts import SourceError, first_line
 from ingestion.readers.rest.endpoint import Endpoint
+from ingestion.readers.rest.page import Page, parsed
 from ingestion.readers.settings import variable
 
 LONGEST_WAIT = 300.0  # seconds; an API that asks for more is asked again by the next load
 _FIRST_WAIT, _LONGEST_BACKOFF = 0.5, 60.0
 _START_SHOWN = 80
+_PATIENCE = 10  # how many times as long as one wait a whole reply may take
+_CHUNK, _LARGEST_PAGE = 1 << 16, 1 << 28  # bytes
 
 
-@dataclass(frozen=True)
-class Page:
-    """One page: its records as parsed JSON, and what it says of the whole listing."""
-
-    records: list[Any]
-    number: int
-    pages: int
-    total: int
+class ReplyError(SourceError):
+    """The API answers with something else than was asked for."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +63,10 @@ class Client:
             asked_to_wait: float | None = None
             try:
                 response = session.get(
-                    self.base_url.rstrip("/") + path, params=query, auth=self._authorize, timeout=self.timeout_seconds
-                )
+                    self.base_url.rstrip("/") + path,
+                    params=query, auth=self._authorize, timeout=self.timeout_seconds, stream=True,
+                )  # fmt: skip
+                self._read_whole(response)
             except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
                 trouble = f"it doesn't answer ({_kind(error)})"
             except requests.RequestException as error:
@@ -87,6 +85,31 @@ class Client:
             f"{self.source}: {self.base_url}{path} was asked {self.max_attempts} times, and {trouble}; check that it "
             f"runs and that {variable(self.source, 'base_url')} names it, then load again: what came is kept"
         )
+
+    def _read_whole(self, response: requests.Response) -> None:
+        """Read a reply to its end. One that drips keeps every single wait short, and ends all the same.
+
+        Raises:
+            requests.Timeout: it has not come within ten times the seconds that one wait may last.
+            SourceError: it is larger than any page.
+        """
+        until, whole = time.monotonic() + _PATIENCE * self.timeout_seconds, bytearray()
+        with response:
+            try:
+                while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                    whole += chunk
+                    if time.monotonic() > until:
+                        raise requests.Timeout
+                    if len(whole) > _LARGEST_PAGE:
+                        raise ReplyError(
+                            f"{self.source}: a page has more than {_LARGEST_PAGE:,} bytes; set "
+                            f"{variable(self.source, 'page_size')} to less than {self.page_size}"
+                        )
+            except requests.Timeout:
+                raise
+            except (HTTPError, OSError) as error:
+                raise requests.ConnectionError(error) from error
+        response._content = bytes(whole)
 
     def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         # As an auth function rather than a header: requests would put a .netrc entry in the header's place.
@@ -133,18 +156,17 @@ def _read_page(source: str, endpoint: Endpoint, response: requests.Response, num
     start = " ".join(response.text[:_START_SHOWN].split())
     came = f"{source}: page {number} came back as {response.status_code} {kind}, starting '{start}'"
     if response.status_code != 200:
-        raise SourceError(f"{came}; {hint}")
+        raise ReplyError(f"{came}; {hint}")
     try:
-        # NaN and Infinity are no JSON, though Python reads them: as texts, they are judged like any other.
-        reply = json.loads(response.content, parse_constant=str)
+        reply = parsed(response.content, endpoint.reply.records)
     except ValueError as error:
-        raise SourceError(f"{came}, which is no whole JSON document; {hint}") from error
+        raise ReplyError(f"{came}, which is no whole JSON document; {hint}") from error
     shape = endpoint.reply
     try:
         page = Page(reply[shape.records], int(reply[shape.page]), int(reply[shape.pages]), int(reply[shape.total]))
     except (KeyError, TypeError, ValueError) as error:
         lacking = f"{shape.records}, {shape.page}, {shape.pages} and {shape.total}"
-        raise SourceError(f"{came}, which lacks one of {lacking}; {hint}") from error
+        raise ReplyError(f"{came}, which lacks one of {lacking}; {hint}") from error
     if not isinstance(page.records, list) or page.number != number:
-        raise SourceError(f"{came}, which is not a list of {endpoint.resource} or is page {page.number}; {hint}")
+        raise ReplyError(f"{came}, which is not a list of {endpoint.resource} or is page {page.number}; {hint}")
     return page

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestion.readers.rest.client import Page
+from ingestion.readers.rest.client import ReplyError
+from ingestion.readers.rest.page import Page
 
 LONGEST_AGE = 3600.0  # seconds for which pages of an interrupted load are used
 ATTEMPTS = 3
@@ -23,6 +24,10 @@ ATTEMPTS = 3
 
 class ShrinkingError(Exception):
     """A listing shrank again and again while it was read."""
+
+
+class EndlessError(Exception):
+    """Pages that can't be a listing's: its arguments are a page's number, the pages, the records read, the total."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +57,17 @@ def fetch(get_page: Callable[[int], Page], folder: Path) -> Listing:
     Raises:
         SourceError: a page can't be had.
         ShrinkingError: the listing shrank while it was read, as often as it was read.
+        EndlessError: its pages have more records than it counts, or there are pages without any.
     """
     stored = _stored(folder)
     if stored:
-        # The last page that came is asked for again: were the total another, the pages before would be others too.
-        last = get_page(len(stored.pages))
-        if last.total == stored.total:
+        # The last page that came is asked for again: were the total another, the pages before would be others too. An
+        # API that answers with something else has none of the listing that was begun.
+        try:
+            last = get_page(len(stored.pages))
+        except ReplyError:
+            last = None
+        if last and last.total == stored.total:
             listing = _read_on(get_page, folder, last)
             if listing:
                 return listing
@@ -72,14 +82,23 @@ def fetch(get_page: Callable[[int], Page], folder: Path) -> Listing:
 
 def _read_on(get_page: Callable[[int], Page], folder: Path, page: Page) -> Listing | None:
     """Store this page and those after it. None where the listing shrinks meanwhile."""
+    read = sum(_lines(_path(folder, number)) for number in range(1, page.number))
     while True:
         total = page.total
+        read += len(page.records)
+        if read > total or (not page.records and page.number < page.pages):
+            raise EndlessError(page.number, page.pages, read, total)
         _store(folder, page)
         if page.number >= page.pages:
             return Listing([_path(folder, number) for number in range(1, page.number + 1)], total)
         page = get_page(page.number + 1)
         if page.total < total:
             return None
+
+
+def _lines(path: Path) -> int:
+    with path.open("rb") as file:
+        return sum(1 for _ in file)
 
 
 def _path(folder: Path, number: int) -> Path:

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import requests
 
-from ingestion.load.extracts import Extract, Reader, SourceError
+from ingestion.load.extracts import Extract, Reader, SourceError, timestamp_literal
 from ingestion.readers.rest.client import Client
 from ingestion.readers.rest.endpoint import Endpoint
-from ingestion.readers.rest.listing import ATTEMPTS, Listing, ShrinkingError, fetch, pending_folder
+from ingestion.readers.rest.listing import ATTEMPTS, EndlessError, Listing, ShrinkingError, fetch, pending_folder
 from ingestion.readers.settings import setting, variable
 from ingestion.sql import literal, quoted, utc_time
 
@@ -58,12 +58,18 @@ def extract(reader: Reader, endpoint: Endpoint, fields: Mapping[str, str]) -> Ex
     since = (datetime.fromisoformat(cursor) - lag).replace(microsecond=0, tzinfo=UTC) if cursor else None
     listing = _listing(reader, client, since.strftime("%Y-%m-%dT%H:%M:%SZ") if since else None)
     _read(reader, endpoint, listing)
+    # A record that moved while the listing was read was changed since it began, on a clock that may be another.
+    begun = reader.observed_at.astimezone(UTC).replace(tzinfo=None) - lag
     return Extract(
         table=reader.contract.table(endpoint.resource),
         relation=_relation(reader, endpoint, fields),
         source_count=listing.total,
-        cursor=json.dumps({"modified_at": _next_cursor(reader, cursor)}),
+        cursor=json.dumps({"modified_at": _next_cursor(reader, cursor, begun)}),
         compare_since=since or _BEGINNING,
+        rejects=f"""
+            select to_json([null]) as record_key, cast(record as varchar) as record,
+                to_json(['record:no object']) as reasons, 0 as _revision, {reader.observed} as _effective_at
+            from listed where json_type(record) <> 'OBJECT'""",
         notes=_new_fields(reader, endpoint, fields.values()),
     )
 
@@ -80,6 +86,13 @@ def _listing(reader: Reader, client: Client, modified_since: str | None) -> List
         raise SourceError(
             f"{client.source}: the listing shrank while it was read, {ATTEMPTS} times; "
             f"load again when fewer {client.endpoint.entities} are deleted"
+        ) from error
+    except EndlessError as error:
+        shutil.rmtree(parent, ignore_errors=True)
+        number, pages, read, total = error.args
+        raise SourceError(
+            f"{client.source}: page {number:,} of {pages:,} brings the {client.endpoint.entities} to {read:,}, and the "
+            f"listing counts {total:,}; nothing was loaded: check that the API answers each page with its own records"
         ) from error
     reader.on_complete.append(lambda: shutil.rmtree(parent, ignore_errors=True))
     return listing
@@ -112,20 +125,22 @@ def _relation(reader: Reader, endpoint: Endpoint, fields: Mapping[str, str]) -> 
     return f"""(
         select {values}, 'U' as _operation, epoch_us(updated_at) as _revision,
             coalesce(timezone('UTC', updated_at), {reader.observed}) as _effective_at
-        from (select record, updated_at as updated from listed) as l(record, updated_at))"""
+        from (select record, updated_at as updated from listed where json_type(record) = 'OBJECT')
+            as l(record, updated_at))"""
 
 
-def _next_cursor(reader: Reader, cursor: str | None) -> str | None:
+def _next_cursor(reader: Reader, cursor: str | None, begun: datetime) -> str | None:
     """The newest change that this listing can vouch for, in UTC.
 
     A time in the future would keep later changes from being asked for: it doesn't count. A record that was changed
     while the listing was read appears twice, first as it was; the records after its first place moved up by one, and
     one of them may have slipped from a page not read yet to a page read before. It was changed no earlier than that
-    record's old time: the next load asks from there.
+    record's old time: the next load asks from there. What stands twice for good, or has no id, did not move.
     """
     row = reader.connection.execute(f"""
         with moved as (
-            select min(updated_at) as first_at from listed group by id having count(distinct updated_at) > 1
+            select min(updated_at) as first_at from listed where id is not null group by id
+            having count(distinct updated_at) > 1 and max(updated_at) >= timezone('UTC', {timestamp_literal(begun)})
         )
         select timezone('UTC', least(max(updated_at), (select min(first_at) from moved)))
         from listed where updated_at <= timezone('UTC', {reader.observed})""").fetchone()
