@@ -1,7 +1,8 @@
 """One load or build at a time: a lock on the warehouse's folder, and on Postgres one in the database too.
 
-Both end with the process that holds them, however it ends. What a killed build left running in the database is ended
-by the next one, which knows its sessions by their name: while it holds the lock, no other may have that name.
+Both end with the process that holds them, however it ends. In the database it is a lock on a table of the builder's
+own: an advisory lock, or a session's name, anybody could take who may log in. What a killed build left running there is
+ended by the next one, which knows its sessions by their name and their login.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ from ingestion.environment import variables
 LOCK_TIMEOUT = "5min"
 # How long a session whose process is gone may take to notice.
 PATIENCE_SECONDS = 10.0
+# The table that is locked; nobody ever reads it.
+LOCK_TABLE = "build_lock"
+# By its name in the catalog, which who may not enter the schema may ask, too.
+_OF_LOCK_TABLE = (
+    "from pg_class as c join pg_namespace as n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s"
+)
 
 
 class LockError(Exception):
@@ -61,7 +68,7 @@ def lock_holder(target: Target) -> str | None:
         return None
     with closing(_connect()) as connection, connection.cursor() as cursor:
         cursor.execute("set timezone to 'UTC'")
-        return _database_holder(cursor, session_name(target))
+        return _database_holder(cursor, target.schema("granary"))
 
 
 def _lock_file(target: Target) -> Path:
@@ -101,15 +108,17 @@ def session_name(target: Target) -> str:
 
 @contextmanager
 def _database_lock(target: Target) -> Iterator[None]:
-    """Hold Postgres's advisory lock of this warehouse, and name every session that the build opens meanwhile."""
+    """Hold the warehouse's lock in the database, and name every session that the build opens meanwhile."""
     options = f"{os.environ.get('PGOPTIONS', '')} -c lock_timeout={LOCK_TIMEOUT}".strip()
     with variables({"PGAPPNAME": session_name(target), "PGOPTIONS": options}), closing(_connect()) as connection:
         connection.autocommit = True
-        with connection.cursor() as cursor:
-            _take(cursor, session_name(target))
-            _end_orphans(cursor, session_name(target))
         if target.name == "prod" and has_roles(connection):
             options += f" {AS_TRANSFORMER}"
+        with connection.cursor() as cursor:
+            if AS_TRANSFORMER in options:
+                cursor.execute("set role granary_transformer")
+            _take(cursor, target)
+            _end_orphans(cursor, session_name(target))
         with variables({"PGOPTIONS": options}):
             yield
 
@@ -124,26 +133,51 @@ def _connect() -> psycopg2.extensions.connection:
         ) from error
 
 
-def _take(cursor: psycopg2.extensions.cursor, name: str) -> None:
+def _take(cursor: psycopg2.extensions.cursor, target: Target) -> None:
+    """Lock the table in a transaction that stays open.
+
+    Between statements it keeps no snapshot, which would hold up vacuum; no time-out ends it.
+    """
+    schema = target.schema("granary")
+    table = f"{schema}.{LOCK_TABLE}"
+    cursor.execute(
+        "select set_config(name, '0', false) from pg_settings "
+        "where name in ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"
+    )
+    if not _lock_table_exists(cursor, schema):
+        # The first build of all; where two begin at once, one of them makes it.
+        with suppress(psycopg2.errors.UniqueViolation, psycopg2.errors.DuplicateTable, psycopg2.errors.DuplicateSchema):
+            cursor.execute(f"create schema if not exists {schema}; create table if not exists {table} ()")
     until = time.monotonic() + PATIENCE_SECONDS
     while True:
-        cursor.execute("select pg_try_advisory_lock(hashtext('granary'), hashtext(%s))", [name])
-        row = cursor.fetchone()
-        if row and row[0]:
+        cursor.execute("begin")
+        try:
+            cursor.execute(f"lock table {table} in exclusive mode nowait")
             return
+        except psycopg2.errors.LockNotAvailable:
+            cursor.execute("rollback")
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise LockError(
+                f"this login may not build: {str(error).strip().splitlines()[0]}; see docs/access.md, who writes"
+            ) from error
         if time.monotonic() > until:
-            who = _database_holder(cursor, name) or "elsewhere"
+            who = _database_holder(cursor, schema) or "elsewhere"
             raise LockError(f"another build of this warehouse is running ({who}): wait for it to end, then build again")
         time.sleep(0.2)
 
 
-def _database_holder(cursor: psycopg2.extensions.cursor, name: str) -> str | None:
+def _lock_table_exists(cursor: psycopg2.extensions.cursor, schema: str) -> bool:
+    cursor.execute(f"select 1 {_OF_LOCK_TABLE}", [schema, LOCK_TABLE])
+    return cursor.fetchone() is not None
+
+
+def _database_holder(cursor: psycopg2.extensions.cursor, schema: str) -> str | None:
     cursor.execute(
         "select a.pid, coalesce(host(a.client_addr), 'the server itself'), a.backend_start from pg_locks as l "
-        "join pg_stat_activity as a on a.pid = l.pid where l.locktype = 'advisory' and l.granted "
-        "and l.classid = hashtext('granary')::bit(32)::bigint::oid "
-        "and l.objid = hashtext(%s)::bit(32)::bigint::oid",
-        [name],
+        "join pg_stat_activity as a on a.pid = l.pid where l.mode = 'ExclusiveLock' and l.granted "
+        "and l.database = (select oid from pg_database where datname = current_database()) "
+        f"and l.relation = (select c.oid {_OF_LOCK_TABLE})",
+        [schema, LOCK_TABLE],
     )
     row = cursor.fetchone()
     if row is None:
@@ -157,11 +191,14 @@ def _end_orphans(cursor: psycopg2.extensions.cursor, name: str) -> None:
     """End the sessions that a killed build left: they may hold locks for as long as their statement runs."""
     query = (
         "select pid from pg_stat_activity "
-        "where application_name = %s and datname = current_database() and pid <> pg_backend_pid()"
+        "where application_name = %s and usename = session_user and datname = current_database() "
+        "and pid <> pg_backend_pid()"
     )
     until = time.monotonic() + PATIENCE_SECONDS
     cursor.execute(f"select pg_terminate_backend(pid) from ({query}) as orphans", [name])
     while True:
+        # Within a transaction, a server shows the sessions that it showed at first.
+        cursor.execute("select pg_stat_clear_snapshot()")
         cursor.execute(query, [name])
         left = [row[0] for row in cursor.fetchall()]
         if not left:

@@ -112,8 +112,6 @@ def _exchange_in_file(file: Path, asked: Path, answered: Path) -> None:
 def _exchange_in_postgres(schema: str, asked: Path, answered: Path) -> None:
     found = asked.with_name("tokens.csv")
     with closing(psycopg2.connect("")) as postgres, postgres, postgres.cursor() as cursor:
-        # One load after the other: each finds what the one before gave.
-        cursor.execute("select pg_advisory_xact_lock(hashtext('granary crosswalk'))")
         cursor.execute("select to_regclass(%s) is not null", [f"{schema}.identifiers"])
         if not (cursor.fetchone() or (False,))[0]:
             cursor.execute(f"create schema if not exists {schema}")
@@ -126,6 +124,7 @@ def _exchange_in_postgres(schema: str, asked: Path, answered: Path) -> None:
         cursor.execute(f"""
             insert into {schema}.identifiers (token, kind, value)
             select kind || '_' || replace(gen_random_uuid()::text, '-', ''), kind, value from asked
+            order by kind, md5(value)  -- two that wait for each other's values do so in one order
             on conflict (kind, md5(value)) do nothing""")
         with found.open("wb") as file:
             cursor.copy_expert(
