@@ -23,6 +23,11 @@ ifdef SCALE
 export SCALE
 endif
 
+# What people type goes to the commands as it is, by the environment: in a recipe make would take `$HOME` for a variable of
+# its own, and the shell backticks for a command.
+TYPED := Q WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT
+$(foreach name,$(TYPED),$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
+
 # Telemetry of every tool is off.
 export DO_NOT_TRACK := 1
 export DBT_SEND_ANONYMOUS_USAGE_STATS := false
@@ -89,7 +94,7 @@ $(BI_VENV)/.bi: requirements/bi.txt | $(BIN)/uv
 	@touch $@
 
 build: setup ## Load the sources, build and test, publish
-	@$(BIN)/python -m warehouse build $(if $(SELECT),--select "$(SELECT)") $(if $(FULL),--full) $(if $(HOLD),--hold)
+	@$(BIN)/python -m warehouse build $(if $(SELECT),--select="$$SELECT") $(if $(FULL),--full) $(if $(HOLD),--hold)
 
 diff: setup ## What publishing would change, table by table, after `make build HOLD=1`
 	@$(BIN)/python -m warehouse diff
@@ -119,22 +124,21 @@ follow: setup ## Micro-batches: load SOURCE=<source>, build, publish, begin agai
 	@$(BIN)/python -m warehouse follow $(SOURCE) $(if $(BATCHES),--batches $(BATCHES))
 
 query: setup ## Ask the published marts: make query Q="select ..."
-	@$(BIN)/python -m warehouse query "$(Q)"
+	@$(BIN)/python -m warehouse query -- "$$Q"
 
 export: setup ## A mart as a file: make export MART=<schema>.<table> FORMAT=csv WHERE="business_date >= '2025-01-01'"
-	@$(BIN)/python -m warehouse export "$(MART)" $(if $(FORMAT),--format "$(FORMAT)") $(if $(WHERE),--where "$(WHERE)") \
-		$(if $(COLUMNS),--columns "$(COLUMNS)") $(if $(FOLDER),--folder "$(FOLDER)") $(if $(AS_IS),--as-is)
+	@$(BIN)/python -m warehouse export "$$MART" $(if $(FORMAT),--format "$(FORMAT)") $(if $(WHERE),--where="$$WHERE") \
+		$(if $(COLUMNS),--columns="$$COLUMNS") $(if $(FOLDER),--folder="$$FOLDER") $(if $(AS_IS),--as-is)
 
 metric: setup ## Ask for metrics: make metric Q="<metric> by month"; without Q, what there is
-	@$(BIN)/python -m warehouse metric $(if $(Q),"$(Q)")
+	@$(BIN)/python -m warehouse metric $(if $(Q),-- "$$Q")
 
 status: setup ## What is published, what was loaded, what was rejected
 	@$(BIN)/python -m warehouse status
 
-# A description may hold any character: the shell takes it from the environment. AS names make's own assembler, unless
-# the command line says otherwise.
+# AS names make's own assembler, unless the command line says otherwise.
 take-column: setup ## Take a new column of a source over: contract, staging, history (see below)
-	@$(BIN)/python -m warehouse take-column "$(COLUMN)" --type "$(TYPE)" --description "$$DESCRIPTION" \
+	@$(BIN)/python -m warehouse take-column "$$COLUMN" --type "$(TYPE)" --description="$$DESCRIPTION" \
 		$(if $(findstring command,$(origin AS)),--as "$(AS)") $(if $(PRIVACY),--privacy "$(PRIVACY)") \
 		$(if $(MODEL),--model $(MODEL)) $(if $(TRACK),--track)
 
@@ -161,7 +165,7 @@ infra-env: setup ## What an administrator of it exports: eval "$(make -s infra-e
 
 backup: setup ## A checked copy of DuckDB's files (KEEP=7); TARGET=prod: of the cluster, KIND=full or incr
 ifeq ($(TARGET),dev)
-	@$(BIN)/python -m warehouse backup $(if $(FOLDER),--folder "$(FOLDER)") $(if $(KEEP),--keep $(KEEP))
+	@$(BIN)/python -m warehouse backup $(if $(FOLDER),--folder="$$FOLDER") $(if $(KEEP),--keep $(KEEP))
 else
 	@$(BIN)/python -m infra backup $(if $(KIND),--kind $(KIND))
 endif
@@ -194,7 +198,7 @@ drill: setup ## All drills, one after the other
 	@$(BIN)/python -m infra drill
 
 extract: setup ## A tenant's rows, and what everybody reads, as a DuckDB file: TENANT=<source>
-	@$(BIN)/python -m warehouse extract "$(TENANT)" $(if $(FOLDER),--folder "$(FOLDER)")
+	@$(BIN)/python -m warehouse extract "$$TENANT" $(if $(FOLDER),--folder="$$FOLDER")
 
 forget: setup ## Erase a person: PERSON=<source>:<id> or an address (DRY=1 says who); without, again after a restore
 	@$(BIN)/python -m warehouse forget $(PERSON) $(if $(DRY),--dry)

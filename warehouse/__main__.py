@@ -79,7 +79,7 @@ def main() -> int:
     asking.add_argument("sql")
     exporting = commands.add_parser("export", help="a published mart as a file")
     exporting.add_argument("mart", metavar="schema.table")
-    exporting.add_argument("--format", default="parquet", help="parquet, csv, xlsx or json")
+    exporting.add_argument("--format", type=str.lower, default="parquet", help="parquet, csv, xlsx or json")
     exporting.add_argument("--where", default="", help="which rows, as a condition in SQL")
     exporting.add_argument("--columns", default="", help="which columns, with commas between; all unless given")
     exporting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")

@@ -6,9 +6,10 @@ DuckDB writes the files, for both engines: from Postgres it reads by one stateme
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -25,10 +26,14 @@ from warehouse.reading.query import require_published
 
 FORMATS = ("parquet", "csv", "xlsx", "json")
 SHEET_ROWS = 1_048_576  # what a sheet holds, the header among them
+SHEET_TEXT = 32_767  # characters that a cell holds, as UTF-16 counts them
 SHEET_DIGITS = 15  # what a number of a sheet holds
 BATCH = 10_000
 # What spreadsheets take for a formula (OWASP, CSV Injection).
 _FORMULA = r"^[=+\-@\t\r]"
+# A column that a filter compares with a text.
+_COMPARED = re.compile(r"(\w+)\s*=\s*'([^']*)'")
+_SHOWN = 8  # values of such a column
 
 
 @dataclass(frozen=True)
@@ -54,26 +59,56 @@ def export(target: Target, wanted: Wanted, say: Callable[[str], None]) -> Path:
     """
     if wanted.format not in FORMATS:
         raise BuildError(f"there is no format {wanted.format!r}: choose from {', '.join(FORMATS)}")
+    if wanted.folder.exists() and not wanted.folder.is_dir():
+        raise BuildError(f"{wanted.folder} is no folder: give FOLDER= another one")
     with open_for_export(target) as connection:
         columns = _columns(connection, target, wanted)
         relation = _relation(target, wanted, [name for name, _ in columns])
         path = wanted.folder.resolve() / f"{wanted.mart}.{wanted.format}"
-        path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(path.name + ".writing")
+        limits = Counter[tuple[str, str]]()
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             if wanted.format == "xlsx":
-                rows = _write_sheet(connection, relation, [name for name, _ in columns], partial, wanted.mart)
+                rows = _write_sheet(connection, relation, [name for name, _ in columns], partial, wanted.mart, limits)
             else:
                 rows = _copy(connection, relation, columns, wanted, partial)
             partial.replace(path)
+            hints = _spelled_otherwise(connection, target, wanted, dict(columns)) if not rows else []
         except duckdb.Error as error:
             raise BuildError(f"{wanted.mart} could not be exported: {str(error).strip().splitlines()[0]}") from error
         except OSError as error:
             raise BuildError(f"{path} can't be written: {error.strerror}") from error
         finally:
-            partial.unlink(missing_ok=True)
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+    for (column, what), number in limits.items():
+        say(f"note: {column}: {number:,} {what}")
+    for hint in hints:
+        say(f"note: {hint}")
     say(f"{rows:,} rows of {wanted.mart} are in {path} ({path.stat().st_size:,} bytes)")
     return path
+
+
+def _spelled_otherwise(
+    connection: duckdb.DuckDBPyConnection, target: Target, wanted: Wanted, types: dict[str, str]
+) -> list[str]:
+    """Of each column that the filter compares with a text that isn't there: which values there are."""
+    said = []
+    everything = _relation(target, replace(wanted, where=""), list(types))
+    for column, value in _COMPARED.findall(wanted.where):
+        if types.get(column) != "VARCHAR":
+            continue
+        values = connection.execute(
+            f"select distinct {quoted(column)} from {everything} as mart where {quoted(column)} is not null "
+            f"order by lower({quoted(column)}) <> lower(?), jaro_winkler_similarity({quoted(column)}, ?) desc, 1 "
+            f"limit {_SHOWN + 1}",
+            [value, value],
+        ).fetchall()
+        if values and (value,) not in values:
+            listed = ", ".join(repr(each) for (each,) in values[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
+            said.append(f"no row has {column} = '{value}'; there are {listed}")
+    return said
 
 
 @contextmanager
@@ -150,9 +185,14 @@ def _copy(
 
 
 def _write_sheet(
-    connection: duckdb.DuckDBPyConnection, relation: str, columns: list[str], path: Path, mart: str
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    columns: list[str],
+    path: Path,
+    mart: str,
+    limits: Counter[tuple[str, str]],
 ) -> int:
-    """Write a sheet row by row, so that only some of it is in memory."""
+    """Write a sheet row by row, so that only some of it is in memory. `limits` counts what a sheet can't hold."""
     import xlsxwriter
 
     counted = connection.execute(f"select count(*) from {relation} as mart").fetchone()
@@ -182,19 +222,34 @@ def _write_sheet(
             for row in rows:
                 line += 1
                 for number, value in enumerate(row):
-                    _write_cell(sheet, line, number, value, dates, times)
+                    limit = _write_cell(sheet, line, number, value, dates, times)
+                    if limit:
+                        limits[columns[number], limit] += 1
     return line
 
 
-def _write_cell(sheet: Any, line: int, number: int, value: Any, dates: Any, times: Any) -> None:
-    """One cell by its type. A text stays a text, whatever it begins with; a number too long for a sheet is one."""
+def _write_cell(sheet: Any, line: int, number: int, value: Any, dates: Any, times: Any) -> str | None:
+    """One cell by its type. A text stays a text, whatever it begins with; a number too long for a sheet is one.
+
+    Returns:
+        What became of a value that a sheet doesn't hold as it is; None of any other.
+    """
     if value is None:
-        return
+        return None
     if isinstance(value, bool):
         sheet.write_boolean(line, number, value)
     elif isinstance(value, datetime | date) and value.year >= 1900 and value.year < 9999:
         sheet.write_datetime(line, number, value, times if isinstance(value, datetime) else dates)
     elif isinstance(value, int | float | Decimal) and len(str(abs(value)).replace(".", "")) <= SHEET_DIGITS:
         sheet.write_number(line, number, value)
+    elif isinstance(value, str) and len(value.encode("utf-16-le")) > 2 * SHEET_TEXT:
+        cut = value.encode("utf-16-le")[: 2 * SHEET_TEXT].decode("utf-16-le", "ignore")
+        sheet.write_string(line, number, cut)
+        return f"texts were cut: a cell holds {SHEET_TEXT:,} characters; csv and parquet hold all"
     else:
         sheet.write_string(line, number, str(value) if isinstance(value, UUID) else f"{value}")
+        if isinstance(value, datetime | date):
+            return "dates stand there as texts: a sheet has the years from 1900 to 9998"
+        if isinstance(value, int | float | Decimal):
+            return f"numbers stand there as texts: a sheet keeps {SHEET_DIGITS} digits"
+    return None

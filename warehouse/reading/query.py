@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 import psycopg2
+import sqlparse
 
 from ingestion.destination.target import Target
 from ingestion.sql import literal
 from warehouse.errors import BuildError
 
 LIMIT = 1000
+_QUESTIONS = (
+    "select",
+    "with",
+    "from",
+    "values",
+    "table",
+    "show",
+    "describe",
+    "summarize",
+    "explain",
+    "pivot",
+    "unpivot",
+)
+TIMEOUT = "5min"  # of one question to Postgres
+# Characters that a terminal obeys. As values they are shown, not sent.
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {9: "\\t", 10: "\\n", 13: "\\r"}
 
 
 def require_published(target: Target) -> None:
@@ -67,23 +85,43 @@ def ask(connection: Any, sql: str, limit: int | None = None) -> tuple[list[str],
 
 
 def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
-    """Run one statement on what readers see, and print its first rows as a table.
+    """Run one statement on what readers see, which changes nothing, and print its first rows as a table.
 
     Raises:
-        BuildError: nothing is published yet, or the statement fails.
+        BuildError: nothing is published yet, it is more than one statement, or it fails.
     """
     if not sql.strip():
-        raise BuildError('no question was asked: make query Q="select * from core.dim_dates limit 5"')
+        raise BuildError("no question was asked: make query Q='select * from core.dim_dates limit 5'")
+    bare = sqlparse.format(sql, strip_comments=True)
+    if len([each for each in sqlparse.split(bare) if each.strip("; \t\r\n")]) > 1:
+        raise BuildError("the query failed: it is more than one statement: ask one at a time")
+    first = re.split(r"\W", bare.lstrip(" \t\r\n("), maxsplit=1)[0].lower()
+    if first not in _QUESTIONS:
+        raise BuildError(f"the query failed: {first} is no question: begin with one of {', '.join(_QUESTIONS)}")
     with open_published(target) as connection:
+        _seal(connection)
         names, rows = ask(connection, sql, LIMIT)
     print_table(names, rows, say)
     if len(rows) == LIMIT:
         say(f"(the first {LIMIT:,} rows)")
 
 
+def _seal(connection: Any) -> None:
+    """Let a connection do nothing but read what readers see, in a bounded time."""
+    if isinstance(connection, duckdb.DuckDBPyConnection):
+        connection.execute("set enable_external_access = false; set lock_configuration = true")
+        return
+    connection.autocommit = False
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_has_role(oid, 'member') from pg_roles where rolname = 'granary_reporter'")
+        if cursor.fetchone() == (True,):
+            cursor.execute("set local role granary_reporter")
+        cursor.execute(f"set local statement_timeout = '{TIMEOUT}'")
+
+
 def print_table(names: list[str], rows: list[tuple[Any, ...]], say: Callable[[str], None]) -> None:
     """Print rows under their names, numbers to the right."""
-    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    cells = [["" if value is None else str(value).translate(_CONTROLS) for value in row] for row in rows]
     widths = [
         max(len(name), *(len(row[i]) for row in cells), 1) if cells else len(name) for i, name in enumerate(names)
     ]

@@ -160,3 +160,36 @@ def test_what_a_sheet_can_not_hold_is_refused(
     monkeypatch.setattr(exporting, "SHEET_ROWS", 8)
     with pytest.raises(BuildError, match="has 8 rows, and a sheet holds 7: give WHERE=, or choose csv or parquet"):
         export(formulas, Wanted("commerce.dim_products", "xlsx", folder=tmp_path), lambda line: None)
+
+
+def test_what_became_of_values_that_a_sheet_does_not_hold_is_said(tmp_path: Path) -> None:
+    with closing(duckdb.connect(str(tmp_path / "warehouse.duckdb"))) as connection:
+        connection.execute("create schema commerce")
+        connection.execute(
+            "create table commerce.dim_products as select * from (values "
+            "(1, repeat('x', 32767), date '2024-01-01'), (2, repeat('y', 32768), date '1899-12-31'), "
+            "(1234567890123456, repeat('😀', 16384), date '9999-12-31')) as t(id, name, sold_date)"
+        )
+    lines: list[str] = []
+    wanted = Wanted("commerce.dim_products", "xlsx", folder=tmp_path)
+    path = export(Target("dev", "duckdb", tmp_path), wanted, lines.append)
+    assert sorted(lines[:-1]) == [
+        "note: id: 1 numbers stand there as texts: a sheet keeps 15 digits",
+        "note: name: 2 texts were cut: a cell holds 32,767 characters; csv and parquet hold all",
+        "note: sold_date: 2 dates stand there as texts: a sheet has the years from 1900 to 9998",
+    ]
+    cells = [row[1].value for row in openpyxl.load_workbook(path).active.iter_rows(min_row=2)]
+    assert [len(cell) for cell in cells] == [32767, 32767, 16383]
+
+
+def test_a_filter_that_finds_nothing_says_which_values_there_are(target: Target, tmp_path: Path) -> None:
+    lines: list[str] = []
+    export(target, Wanted(MART, "csv", where="order_status = 'Delivered'", folder=tmp_path), lines.append)
+    assert lines[0].startswith("note: no row has order_status = 'Delivered'; there are 'delivered', ")
+
+
+def test_a_folder_that_is_a_file(target: Target, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(BuildError, match="file is no folder: give FOLDER= another one"):
+        export(target, Wanted(MART, "csv", folder=file), lambda line: None)
