@@ -33,7 +33,8 @@ def test_a_question_reads_and_changes_nothing(grown: Club, tmp_path: Path) -> No
     for statement in (
         "drop table tiny.fct_visits", "delete from tiny.fct_visits", "create table tiny.mine as select 1 as one",
         "drop schema raw_club cascade", "select 1; drop table tiny.fct_visits", "set search_path = raw_club; select 1",
-        f"copy (select 1) to '{tmp_path / 'file'}'", "with gone as (delete from tiny.fct_visits returning 1) table gone",
+        f"copy (select 1) to '{tmp_path / 'file'}'",
+        "with gone as (delete from tiny.fct_visits returning 1) table gone",
     ):  # fmt: skip
         with pytest.raises(BuildError, match="the query failed"):
             asked(grown, statement)
