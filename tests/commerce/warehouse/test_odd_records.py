@@ -33,6 +33,7 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         {"currency_code": "EUR", "total_amount": 1_000_000, "subtotal_amount": 1_000_000},
         {"currency_code": "eur\u3000", "total_amount": "98765432109876.5", "subtotal_amount": 1},
         {"currency_code": "USD", "total_amount": "1e999"},
+        {"currency_code": "jpy"},
     ]
     lines: list[dict[str, Any]] = [
         {"kind": "SALE\u00a0"},
@@ -42,12 +43,21 @@ def shop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         {"quantity": 5_012_345_678_900, "unit_price_amount": 24.95},
         {"quantity": -(2**63)},
         {"unit_price_amount": "100000000000.01"},
+        {"quantity": 150},
     ]
     for number, values in enumerate(orders, start=1):
         usual = {"user_id": user_id(0xA), "placed_at": AT, "shipping_address_id": 1}
         shop.log("orders", AT, id=number, **{**usual, **values})
     for number, values in enumerate(lines, start=1):
-        shop.log("order_items", AT, id=number, order_id=min(number, 3), product_id=1, line_number=number, **values)
+        shop.log(
+            "order_items",
+            AT,
+            id=number,
+            order_id=5 if number == 7 else min(number, 3),
+            product_id=1,
+            line_number=number,
+            **values,
+        )
     shop.log("payments", AT, id=1, order_id=3, paid_at=AT, currency_code="EUR", amount="98765432109876.5")
     for number, moved_at in enumerate([AT, "06-11 12:00:00"], start=1):
         shop.log(
@@ -76,13 +86,16 @@ def test_what_no_mart_can_hold_is_a_reject(shop: SmallShop) -> None:
 
 def test_large_amounts_are_exact(shop: SmallShop) -> None:
     orders = asked(shop, "order_id, total_amount, total_reporting_amount", "fct_orders")
+    *orders, unrated = orders
+    assert unrated == (5, 10, None)
     rates = {number: reporting / total for number, total, reporting in orders}
     assert rates[1] == 1 and rates[2] == round(rates[2], 8)
     large = Decimal("98765432109876.5")
     assert [total for _, total, _ in orders] == [10, 1_000_000, large]
     assert orders[2][2] == round(large * rates[2], 4)
     assert asked(shop, "payment_id, payment_reporting_amount", "fct_payments") == [(1, orders[2][2])]
-    lines = asked(shop, "line_number, gross_amount, net_reporting_amount", "fct_sales")
+    *lines, (_, unrated_amount, nothing) = asked(shop, "line_number, gross_amount, net_reporting_amount", "fct_sales")
+    assert (unrated_amount, nothing) == (1500, None)
     assert [gross for _, gross, _ in lines] == [10, 1_000_000, 10**18]
     assert [net for _, _, net in lines] == [10, 1_000_000 * rates[2], 10**18 * rates[2]]
     assert asked(shop, "sum(net_sales_amount)", "agg_sales__daily") == [(sum(net for _, _, net in lines),)]
@@ -90,11 +103,18 @@ def test_large_amounts_are_exact(shop: SmallShop) -> None:
 
 def test_codes_are_read_whatever_their_case_and_blanks(shop: SmallShop) -> None:
     assert asked(shop, "order_id, order_status, currency_code", "fct_orders") == [
-        (1, "shipped", "GBP"), (2, "paid", "EUR"), (3, "paid", "EUR"),
+        (1, "shipped", "GBP"), (2, "paid", "EUR"), (3, "paid", "EUR"), (5, "paid", "JPY"),
     ]  # fmt: skip
     customers = "customer_id, is_inferred"
     known = [row for row in asked(shop, f"distinct {customers}", "dim_customers") if row[0] != "unknown"]
     assert known == [(user_id(0xA), False)]
-    assert asked(shop, "count(*), count(distinct customer_key)", "fct_orders") == [(3, 1)]
+    assert asked(shop, "count(*), count(distinct customer_key)", "fct_orders") == [(4, 1)]
     assert {kind for (kind,) in asked(shop, "distinct line_type", "fct_sales")} == {"sale"}
     assert asked(shop, "on_hand_quantity", "agg_stock_risk__products") == [(2 * 10**7,)]
+
+
+def test_what_has_no_exchange_rate_is_said(shop: SmallShop) -> None:
+    said = "document_count, line_count, unrated_document_count, unrated_line_count"
+    assert asked(shop, said, "agg_sales__daily") == [(4, 4, 1, 1)]
+    unrated = asked(shop, "currency_code, document_count, line_count, net_amount", "agg_unrated_sales__daily")
+    assert unrated == [("JPY", 1, 1, 1500)]
