@@ -26,6 +26,8 @@ from ingestion.contract.contracts import (
     read_contract,
     source_names,
 )
+from ingestion.load.extracts import SourceError
+from ingestion.load.run import reader_of
 from ingestion.sql import quoted
 from warehouse.errors import BuildError
 from warehouse.project.edits import BY_HAND, Edit, is_reserved, new_texts, selected, tracked, with_entry, write_texts
@@ -108,6 +110,7 @@ def take_column(
         BuildError: it can't be done; no file was changed.
     """
     _refuse(root, column)
+    _ask_source(root, column, say)
     chosen = _models(root, column, models)
     snapshots = [file for model in chosen for file in _snapshots(root, column, model)]
     if track and not snapshots:
@@ -194,6 +197,25 @@ def _refuse(root: Path, column: NewColumn) -> None:
             f"{column.place}.{column.name} is never to be read, {file} says (never_extracted). If that no longer "
             "holds, take it off that list first"
         )
+
+
+def _ask_source(root: Path, column: NewColumn, say: Callable[[str], None]) -> None:
+    """Raise BuildError where the source, if it is configured and can be asked, has no such column."""
+    contract = read_contract(column.source, root)
+    reader = reader_of(contract)
+    if not hasattr(reader, "columns_of") or not reader.is_configured(column.source):
+        return
+    try:
+        found = reader.columns_of(contract, column.table)
+    except SourceError as error:
+        say(f"note: whether the source has it was not asked: {error}")
+        return
+    for table, columns in found.items():
+        if column.name not in columns:
+            raise BuildError(
+                f"{column.source} has no column {column.name} in its table {table}: it has {', '.join(columns)}; with "
+                "it in the contract, nothing of the source could be loaded"
+            )
 
 
 def _contract_file(source: str) -> Path:

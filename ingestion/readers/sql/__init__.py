@@ -4,6 +4,6 @@ A source whose contract says `reader: sql` is read by this. README.md says how i
 see.
 """
 
-from ingestion.readers.sql.reader import extracts, is_configured, kept_log
+from ingestion.readers.sql.reader import columns_of, extracts, is_configured, kept_log
 
-__all__ = ["extracts", "is_configured", "kept_log"]
+__all__ = ["columns_of", "extracts", "is_configured", "kept_log"]

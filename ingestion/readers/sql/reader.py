@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import duckdb
 import psycopg2
 
-from ingestion.contract.contracts import Table, contract_file
+from ingestion.contract.contracts import Source, Table, contract_file
+from ingestion.destination.target import Target
+from ingestion.duck import connect
 from ingestion.load.extracts import Extract, Reader, SourceError, first_line
 from ingestion.readers.settings import setting, variable
 from ingestion.readers.sql import changes, polling, replication
@@ -65,6 +69,23 @@ def kept_log(source: str) -> int | None:
     with suppress(psycopg2.Error):
         return kept_bytes(chosen.credentials, chosen.slot)
     return None
+
+
+def columns_of(contract: Source, table: str) -> dict[str, list[str]]:
+    """The columns that a table has at the source, and its change table where it is followed by one, by their names.
+
+    Raises:
+        SourceError: the database refuses.
+    """
+    chosen, known = settings(contract.name), contract.table(table)
+    with closing(connect()) as connection, tempfile.TemporaryDirectory() as workspace:
+        here = Path(workspace)
+        target = Target("dev", "duckdb", here)
+        reader = Reader(connection, contract, datetime.now(UTC), target, {}, {}, here, lambda line: None)
+        database = attach(reader, chosen.credentials, chosen.schema)
+        names = [table, *([changes.change_table(known)] if chosen.follow in ("auto", "changes") else [])]
+        found = {name: list(database.columns(name)) for name in names}
+    return {name: columns for name, columns in found.items() if columns}
 
 
 def extracts(reader: Reader) -> Generator[Extract, None, None]:

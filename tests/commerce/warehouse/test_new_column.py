@@ -84,6 +84,8 @@ def promote(shop: Path) -> str:
 def test_a_new_column_is_taken_over(copy: Copy, tmp_path: Path) -> None:
     shop = tmp_path / "company" / "shop.sqlite"
     grow(shop)
+    with pytest.raises(AssertionError, match="shop has no column teir in its table users: it has id, email, "):
+        copy.run("take-column", "shop.users.teir", "--type", "bigint", "--description", "How dear.")
     note = "note: shop: users has a new column tier, which its contract doesn't know"
     assert note in copy.run("build", "--select", HISTORY)
     before = copy.ask("select count(*) from snapshots.snap_shop__users")
