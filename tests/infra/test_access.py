@@ -290,6 +290,14 @@ def test_a_relation_that_somebody_adds_is_closed(warehouse: Warehouse) -> None:
             ask(builder, "drop table tiny.by_hand")
 
 
+def test_who_reads_makes_no_large_objects(warehouse: Warehouse) -> None:
+    for login in ("t_reporter", "t_few", "t_auditor", "t_monitor"):
+        with closing(connected(warehouse.admin, login)) as reader:
+            for made in ("lo_create(0)", "lo_creat(-1)", "lo_from_bytea(0, 'x')", "lo_put(1, 0, 'x')"):
+                with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                    ask(reader, f"select {made}")
+
+
 def test_events_are_written_once(warehouse: Warehouse) -> None:
     with closing(connected(warehouse.admin, "t_auditor")) as auditor:
         events = ask(auditor, "select event_name, login_name, details from audit.events order by event_number")
