@@ -203,6 +203,10 @@ def _index(
     )  # fmt: skip
 
 
+# The first part of a name that has three.
+_DATABASE = re.compile(r'"[^"]+"\.(?="[^"]+"\."[^"]+")')
+
+
 def _catalogue(site: Site, project: Project, measures: Measures) -> None:
     listed = []
     for metric in project.metrics.values():
@@ -214,7 +218,8 @@ def _catalogue(site: Site, project: Project, measures: Measures) -> None:
         monthly = Question((metric.name,), ("metric_time__month",))
         listed.append({
             "metric": metric, "dimensions": ["day, week, month, quarter, year", *sorted(names)], "value": whole,
-            "sql": measures.metrics.sql(monthly),
+            # Without the database: readers open it under names of their own.
+            "sql": _DATABASE.sub("", measures.metrics.sql(monthly)),
         })  # fmt: skip
     site.write("metrics.html", "metrics.html", "Metrics", metrics=listed, tables=project.tables)
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+import duckdb
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page
@@ -189,6 +191,10 @@ def test_search_finds_tables_columns_and_metrics(browser: Browser, site: Path) -
     ):
         opened_page.fill("#search", asked)
         assert found in opened_page.inner_text("#found li:first-child"), asked
+        for width in (390, 900, 1280, 1920):
+            opened_page.set_viewport_size({"width": width, "height": 720})
+            box = opened_page.locator("#found").bounding_box()
+            assert box and box["x"] >= 0 and box["x"] + box["width"] <= width, (width, box)
     opened_page.fill("#search", "lifetime value")
     opened_page.keyboard.press("ArrowDown")
     assert opened_page.get_attribute("#search", "aria-activedescendant") == "found-0"
@@ -198,6 +204,15 @@ def test_search_finds_tables_columns_and_metrics(browser: Browser, site: Path) -
     assert opened_page.is_hidden("#found")
     opened_page.context.close()
     assert wrong == []
+
+
+def test_the_sql_of_each_metric_runs_on_the_published_file(site: Path, built: Path) -> None:
+    page = (site / "metrics.html").read_text(encoding="utf-8")
+    statements = re.findall(r"<pre tabindex=\"0\"><code>(.*?)</code></pre>", page, re.DOTALL)
+    assert len(statements) == len(re.findall(r'<li><a href="#', page)) > 20
+    with duckdb.connect(str(built / "warehouse.duckdb"), read_only=True) as connection:
+        for statement in statements:
+            assert connection.execute(unescape(statement)).fetchall()
 
 
 def test_the_keyboard_reaches_everything(browser: Browser, site: Path) -> None:
