@@ -15,7 +15,8 @@
 ) }}
 
 with unrated as (
-    select * from {{ ref('fct_sales') }}
+    select *
+    from {{ ref('fct_sales') }}
     where
         net_reporting_amount is null
         {%- if is_incremental() %}
