@@ -14,14 +14,11 @@
     indexes=[{'columns': ['business_date']}],
 ) }}
 
-with unrated as (
-    select *
-    from {{ ref('fct_sales') }}
-    where
-        net_reporting_amount is null
-        {%- if is_incremental() %}
-        and business_date in (select touched.business_date from {{ touched_table() }} as touched)
-        {%- endif %}
+with sales as (
+    select * from {{ ref('fct_sales') }}
+    {%- if is_incremental() %}
+    where business_date in (select touched.business_date from {{ touched_table() }} as touched)
+    {%- endif %}
 ),
 
 documents as (
@@ -33,7 +30,8 @@ documents as (
         sales_document_key,
         count(*) as line_count,
         sum(net_amount) as net_amount
-    from unrated
+    from sales
+    where net_reporting_amount is null
     group by business_date, source_key, currency_key, currency_code, sales_document_key
 )
 
