@@ -115,9 +115,14 @@ def _database_lock(target: Target) -> Iterator[None]:
         if target.name == "prod" and has_roles(connection):
             options += f" {AS_TRANSFORMER}"
         with connection.cursor() as cursor:
-            if AS_TRANSFORMER in options:
-                cursor.execute("set role granary_transformer")
-            _take(cursor, target)
+            try:
+                if AS_TRANSFORMER in options:
+                    cursor.execute("set role granary_transformer")
+                _take(cursor, target)
+            except psycopg2.errors.InsufficientPrivilege as error:
+                raise LockError(
+                    f"this login may not build: {str(error).strip().splitlines()[0]}; see docs/access.md, who writes"
+                ) from error
             _end_orphans(cursor, session_name(target))
         with variables({"PGOPTIONS": options}):
             yield
@@ -156,10 +161,6 @@ def _take(cursor: psycopg2.extensions.cursor, target: Target) -> None:
             return
         except psycopg2.errors.LockNotAvailable:
             cursor.execute("rollback")
-        except psycopg2.errors.InsufficientPrivilege as error:
-            raise LockError(
-                f"this login may not build: {str(error).strip().splitlines()[0]}; see docs/access.md, who writes"
-            ) from error
         if time.monotonic() > until:
             who = _database_holder(cursor, schema) or "elsewhere"
             raise LockError(f"another build of this warehouse is running ({who}): wait for it to end, then build again")

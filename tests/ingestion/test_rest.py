@@ -114,12 +114,12 @@ ODD_RECORDS = {
 def test_a_record_that_can_not_be_read_is_one_reject(serve: Callable[[Answer], None], warehouse: Target) -> None:
     good = {"id": 'a "quoted" ]}, [{ \\ id', "updated_at": "2025-06-01T00:00:00Z", "data": [1]}
     exact = b'{"id": 12345678901234567890.10, "updated_at": "2025-06-01T00:00:00Z"}'
-    records = [good, *ODD_RECORDS.values(), exact, record("last")]
+    records = [good, *ODD_RECORDS.values(), exact, record('"}, {"'), record("last")]
     serve(lambda path, number: [page_of(records if path == "/v1/users" else [])])
     users, _ = load(DIRECTORY, extracts, warehouse, NOON)
-    assert (users.source_count, users.loaded, users.rejected) == (7, 3, 4)
+    assert (users.source_count, users.loaded, users.rejected) == (8, 4, 4)
     rows = ask(warehouse, "select id from raw_directory.users order by id")
-    assert rows == [("12345678901234567890.10",), (good["id"],), ("last",)]
+    assert rows == [('"}, {"',), ("12345678901234567890.10",), (good["id"],), ("last",)]
     kept = ask(warehouse, "select record ->> '$', reasons from raw_directory.rejects")
     assert {reasons for _, reasons in kept} == {'["record:no object"]'}
     assert {len(text) for text, _ in kept} == {
@@ -127,7 +127,7 @@ def test_a_record_that_can_not_be_read_is_one_reject(serve: Callable[[Answer], N
         len(ODD_RECORDS["bytes that are no text"]) + 3, len("no object ]}, [{"),
     }  # fmt: skip
     users, _ = load(DIRECTORY, extracts, warehouse, NOON)
-    assert (users.loaded, users.rejected, users.known) == (0, 0, 7)
+    assert (users.loaded, users.rejected, users.known) == (0, 0, 8)
 
 
 def test_a_reply_that_is_no_json_is_refused_whole(serve: Callable[[Answer], None], warehouse: Target) -> None:

@@ -31,6 +31,9 @@ def test_who_may_only_log_in_holds_up_no_build(
     postgres_database: dict[str, str], outsider: dict[str, str], tmp_path: Path
 ) -> None:
     target = Target("prod", "postgres", tmp_path / "warehouse")
+    refused = pytest.raises(LockError, match="this login may not build: permission denied for database")
+    with settings(outsider), refused, build_lock(Target("prod", "postgres", tmp_path / "first")):
+        pass
     with settings(postgres_database), build_lock(target):
         pass
     with closing(connected({**outsider, "PGAPPNAME": "granary"})) as other:

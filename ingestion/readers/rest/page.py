@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 # What JSON is made of, as far as its nesting goes.
-_TOKEN = re.compile(r'"(?:[^"\\\\]|\\\\.)*"|[][{}:,]', re.DOTALL)
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]', re.DOTALL)
 
 
 @dataclass(frozen=True)
