@@ -24,21 +24,18 @@
 
 {# A code of a system, such as a status or a user's id, that somebody may write in capitals: trimmed, in small letters. #}
 {% macro folded(column) -%}
-    case
-        when {{ column }} ~ '^[a-z0-9_.-]+$' then {{ column }}
-        else translate(
-            nullif(trim({{ column }}, {{ blanks() }}), ''), 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'
-        )
-    end
+    {{ _in_letters(column, 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'a-z') }}
 {%- endmacro %}
 
 {# The same for what is written in capitals, such as a currency or a product's code. #}
 {% macro folded_up(column) -%}
+    {{ _in_letters(column, 'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz', 'A-Z') }}
+{%- endmacro %}
+
+{% macro _in_letters(column, letters, others, plain) -%}
     case
-        when {{ column }} ~ '^[A-Z0-9_.-]+$' then {{ column }}
-        else translate(
-            nullif(trim({{ column }}, {{ blanks() }}), ''), 'abcdefghijklmnopqrstuvwxyz', 'ABCDEFGHIJKLMNOPQRSTUVWXYZ'
-        )
+        when {{ column }} ~ '^[{{ plain }}0-9_.-]+$' then {{ column }}
+        else translate(nullif(trim({{ column }}, {{ blanks() }}), ''), '{{ others }}', '{{ letters }}')
     end
 {%- endmacro %}
 

@@ -122,7 +122,7 @@ def _list_local(folder: Folder, pattern: str) -> tuple[list[Delivered], list[str
             dangling.append(shown)
             continue
         if path.is_file():
-            modified_at = _utc(datetime.fromtimestamp(info.st_mtime, UTC))
+            modified_at = datetime.fromtimestamp(info.st_mtime, UTC)
             found.append(Delivered(shown, str(path), info.st_size, modified_at))
     return found, dangling
 
