@@ -24,7 +24,8 @@ from warehouse.build.build import Request, publish_held_build
 from warehouse.errors import BuildError
 from warehouse.people.forgetting import forget
 from warehouse.people.retention import retain
-from warehouse.publish.access import Declared, declared_access
+from warehouse.publish.access import REPORTER, Declared, declared_access
+from warehouse.reading.query import query
 
 pytestmark = pytest.mark.postgres
 
@@ -276,6 +277,16 @@ def test_what_is_not_declared_is_not_published(warehouse: Warehouse) -> None:
             copied.config.meta = meta
             with pytest.raises(BuildError, match=message):
                 declared_access(changed, target)
+
+
+def test_a_question_is_asked_as_a_reporter(warehouse: Warehouse) -> None:
+    lines: list[str] = []
+    with settings({**warehouse.admin, "TARGET": "prod"}):
+        target = current_target()
+        query(target, "select current_user as who", lines.append)
+        with pytest.raises(BuildError, match="permission denied for schema raw_club"):
+            query(target, "select * from raw_club.members", lines.append)
+    assert lines[2:] == [REPORTER]
 
 
 def test_a_relation_that_somebody_adds_is_closed(warehouse: Warehouse) -> None:

@@ -14,6 +14,7 @@ import sqlparse
 from ingestion.destination.target import Target
 from ingestion.sql import literal
 from warehouse.errors import BuildError
+from warehouse.publish.access import REPORTER
 
 LIMIT = 1000
 _QUESTIONS = (
@@ -113,9 +114,15 @@ def _seal(connection: Any) -> None:
         return
     connection.autocommit = False
     with connection.cursor() as cursor:
-        cursor.execute("select pg_has_role(oid, 'member') from pg_roles where rolname = 'granary_reporter'")
-        if cursor.fetchone() == (True,):
-            cursor.execute("set local role granary_reporter")
+        # Roles are the server's: another warehouse may have made them, and this one's readers not let in.
+        cursor.execute(
+            """select 1 from pg_roles as r, pg_namespace as n
+            where r.rolname = %s and n.nspname = 'ops'
+                and has_schema_privilege(r.oid, n.oid, 'usage') and pg_has_role(r.oid, 'member')""",
+            [REPORTER],
+        )
+        if cursor.fetchone():
+            cursor.execute(f"set local role {REPORTER}")
         cursor.execute(f"set local statement_timeout = '{TIMEOUT}'")
 
 
