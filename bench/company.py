@@ -260,7 +260,8 @@ class Company:
         lines = sizes["retail_lines"] // RETAIL_DAYS
         day = f"date '{FIRST_DAY}' + cast({DAYS - RETAIL_DAYS} + number as integer)"
         return f"""
-            select {day} as trading_date, cast(500000 + number * 1000 + line // 20 as varchar) as invoice_no,
+            select {day} as trading_date, 'sales' as file_series,
+                cast(500000 + number * 1000 + line // 20 as varchar) as invoice_no,
                 line % 20 + 1 as line_number, 'P' || {_code} as stock_code,
                 'product ' || {_code} || case when number > 150 and {_code} % 20 = 0 then ', new' else '' end
                     as description,
@@ -346,7 +347,7 @@ def _accounts(numbers: str, users: int, day: str, version: int = 1) -> str:
 def _files(first: int, last: int, lines: int) -> str:
     day = f"date '{FIRST_DAY}' + cast({DAYS - RETAIL_DAYS} + number as integer)"
     return f"""
-        select {day} as trading_date, 'sales_' || ({day}) || '.csv' as file_name,
+        select {day} as trading_date, 'sales' as file_series, 'sales_' || ({day}) || '.csv' as file_name,
             {day} + interval 20 hours as modified_at,
             1000::bigint as size_bytes, md5(cast(number as varchar)) as checksum, {lines}::bigint as record_count,
             {day} + interval 20 hours as _at

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +32,7 @@ import dlt
 from dlt.common.storages.load_package import load_package_state
 from dlt.destinations.sql_client import SqlClientBase
 
-from ingestion.contract.contracts import Source
+from ingestion.contract.contracts import Source, Table
 from ingestion.destination.target import Target, dlt_destination
 from ingestion.duck import connect
 from ingestion.load.extracts import ExtractFunction, Loaded, LoadError, Reader, SourceError, all_columns, no_rows
@@ -87,6 +87,9 @@ def load(
     incomplete = {name for name, columns in all_columns(contract).items() if set(columns) - set(existing.get(name, ()))}
     if extracts is None and not incomplete:
         return []
+    with pipeline.sql_client() as client:
+        for table in contract.tables:
+            _check_key(client, table, existing)
     # Always the same folder: what a killed load left there goes with the next one.
     workspace = target.folder / "loading" / pipeline.pipeline_name
     shutil.rmtree(workspace, ignore_errors=True)
@@ -234,6 +237,17 @@ def _existing_tables(client: SqlClientBase[Any], schema: str) -> dict[str, list[
     for table, column in rows or ():
         found.setdefault(str(table), []).append(str(column))
     return found
+
+
+def _check_key(client: SqlClientBase[Any], table: Table, existing: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a key that has a column which the records that are there lack: none of them would be known again."""
+    new = [name for name in table.key if name not in existing.get(table.name, table.key)]
+    if new and client.execute_sql(f"select 1 from {quoted(table.name)} limit 1"):
+        raise LoadError(
+            f"{table.source}.{table.name}: the contract's key has {', '.join(new)}, which the records that were loaded "
+            "lack, so that none of them would be known again: load this source into a new warehouse, or give the "
+            "contract the key that it had"
+        )
 
 
 def _cursors(client: SqlClientBase[Any]) -> dict[str, str]:

@@ -10,7 +10,8 @@
 {# Keys that several models make. #}
 {% macro order_key(column) -%}{{ surrogate_key(["'order'", column]) }}{%- endmacro %}
 
-{% macro invoice_key(column) -%}{{ surrogate_key(["'invoice'", column]) }}{%- endmacro %}
+{# Each series of files has invoice numbers of its own. #}
+{% macro invoice_key(series, column) -%}{{ surrogate_key(["'invoice'", series, column]) }}{%- endmacro %}
 
 {# A relation that lists order_id, with the facts' order_key beside it. #}
 {% macro order_keys_of(model_name) -%}

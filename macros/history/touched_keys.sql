@@ -66,11 +66,13 @@
     {{ return({'sql': 'begin; {{ record_in_ledger(none, true) }}; commit', 'transaction': false}) }}
 {%- endmacro %}
 
-{# A condition for latest_versions(): `column` is one of the touched keys. None where the fact is built in full. #}
-{% macro among_touched(column, touched_column=none) -%}
+{#  A condition for latest_versions(): the columns are those of one of the touched keys. None where the fact is built in
+    full. #}
+{% macro among_touched() -%}
     {%- if is_incremental() -%}
-        {{ return('exists (select 1 from ' ~ touched_table() ~ ' as touched where touched.'
-            ~ (touched_column or column) ~ ' = log.' ~ column ~ ')') }}
+        {%- set same = [] -%}
+        {%- for column in varargs %}{% do same.append('touched.' ~ column ~ ' = log.' ~ column) %}{% endfor -%}
+        {{ return('exists (select 1 from ' ~ touched_table() ~ ' as touched where ' ~ same | join(' and ') ~ ')') }}
     {%- endif -%}
     {{ return(none) }}
 {%- endmacro %}

@@ -12,7 +12,8 @@
             {%- set meta = node.config.meta -%}
             {%- set keys = [] -%}
             {%- for column in meta.get('reject_key', meta.key) -%}
-                {%- do keys.append("'\"' || cast(versions." ~ column ~ " as " ~ dbt.type_string() ~ ") || '\"'") -%}
+                {%- set text = 'cast(versions.' ~ column ~ ' as ' ~ dbt.type_string() ~ ')' -%}
+                {%- do keys.append('cast(to_json(' ~ text ~ ') as ' ~ dbt.type_string() ~ ')') -%}
             {%- endfor -%}
             {%- do parts.append(
                 "select '" ~ source_id ~ "' as source_id, rejects.reject_id, min(versions._observed_at) as mended_at\n"

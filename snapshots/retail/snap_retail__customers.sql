@@ -5,7 +5,7 @@
         check_cols=['country_name'],
         meta={
             'touched_by': 'stg_retail__sales_lines',
-            'touched_records': ['trading_date', 'invoice_no', 'line_number'],
+            'touched_records': ['trading_date', 'file_series', 'invoice_no', 'line_number'],
         },
     ) }}
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from ingestion.load.extracts import Reader
-from ingestion.readers.files.layout import Layout
+from ingestion.readers.files.layout import SERIES, Layout
 from ingestion.sql import folded, quoted
 
 
 def deletes(reader: Reader, layout: Layout) -> str:
-    """What vanishes between two versions of a period's file that follow each other, where one of the two is new.
+    """What vanishes between two versions of a file that follow each other, where one of the two is new.
 
-    To look at both sides of a new version, at the version before it and at the one after, makes the order of arrival
-    irrelevant: a version that arrives after its successor still ends where the successor lacks a record. A record
-    holds in a version where it keeps the contract; one that came back broken is gone, as the rejects say.
+    A file is that of a period and series. To look at both sides of a new version, at the version before it and at the
+    one after, makes the order of arrival irrelevant: a version that arrives after its successor still ends where the
+    successor lacks a record. A record holds in a version where it keeps the contract; one that came back broken is
+    gone, as the rejects say.
     """
     table = reader.contract.table(layout.records)
     columns = ", ".join(quoted(name) for name in table.column_names)
@@ -21,40 +22,40 @@ def deletes(reader: Reader, layout: Layout) -> str:
     parts = {name: folded(quoted(name)) if name in texts else quoted(name) for name in table.key}
     as_folded = ", ".join(f"{part} as {quoted('_folded_' + name)}" for name, part in parts.items())
     folded_key = ", ".join(quoted(f"_folded_{name}") for name in parts)
-    period = quoted(layout.period)
+    file = f"{quoted(layout.period)}, {SERIES}"
     return f"""
         with all_versions as (
-            select {period}, _revision as revision, _effective_at as effective_at, false as is_new
+            select {file}, _revision as revision, _effective_at as effective_at, false as is_new
             from {reader.complete(layout.files)}
             union all
-            select {period}, revision, modified_at, true from versions where fault is null
+            select {file}, revision, modified_at, true from versions where fault is null
         ),
         neighbours as (
-            select {period}, revision as earlier, is_new,
+            select {file}, revision as earlier, is_new,
                 lead(revision) over successors as later,
                 lead(effective_at) over successors as later_at,
                 lead(is_new) over successors as later_is_new
             from all_versions
-            window successors as (partition by {period} order by revision)
+            window successors as (partition by {file} order by revision)
         ),
         pairs as (select * from neighbours where later is not null and (is_new or later_is_new)),
         known_records as (
             select {columns}, _revision from {reader.complete(layout.records)}
-            where _operation = 'U' and {period} in (select {period} from pairs)
+            where _operation = 'U' and ({file}) in (select {file} from pairs)
         ),
         all_records as (
             select *, {as_folded} from (select * from known_records union all select {columns}, _revision from good)
         ),
         before as (
             select all_records.*, later, later_at from all_records
-            inner join pairs on pairs.{period} = all_records.{period} and earlier = _revision
+            inner join pairs using ({file}) where earlier = _revision
         ),
         after as (
             select {folded_key}, later from all_records
-            inner join pairs using ({period}) where later = _revision
+            inner join pairs using ({file}) where later = _revision
         )
         select {columns}, 'D' as _operation, later as _revision, later_at as _effective_at
         from before anti join after using ({folded_key}, later)
         except all
         select {columns}, _operation, _revision, _effective_at from {reader.complete(layout.records)}
-        where _operation = 'D' and {period} in (select {period} from pairs)"""
+        where _operation = 'D' and ({file}) in (select {file} from pairs)"""

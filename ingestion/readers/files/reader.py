@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from ingestion.load.extracts import Extract, Reader
 from ingestion.readers.files.deletes import deletes
 from ingestion.readers.files.folder import list_files, open_folder
-from ingestion.readers.files.layout import Layout, bare
+from ingestion.readers.files.layout import SERIES, Layout, bare
 from ingestion.readers.files.parsing import parsed
 from ingestion.readers.files.versions import Found, Version, find
 from ingestion.readers.settings import setting
@@ -68,6 +68,7 @@ def _files(reader: Reader, layout: Layout, found: Found, notes: Sequence[str]) -
         (
             str(version.path),
             version.period,
+            version.series,
             version.file.name,
             version.file.modified_at.replace(tzinfo=None),
             version.file.size_bytes,
@@ -81,18 +82,18 @@ def _files(reader: Reader, layout: Layout, found: Found, notes: Sequence[str]) -
     period = quoted(layout.period)
     reader.connection.execute(f"""
         create or replace temp table versions (
-            path varchar, {period} date, file_name varchar, modified_at timestamp, size_bytes bigint,
+            path varchar, {period} date, {SERIES} varchar, file_name varchar, modified_at timestamp, size_bytes bigint,
             checksum varchar, record_count bigint, fault varchar, revision bigint
         )""")
     if rows:
-        reader.connection.executemany("insert into versions values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        reader.connection.executemany("insert into versions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
     table = reader.contract.table(layout.files)
     columns = ", ".join(quoted(name) for name in table.column_names)
     relation = f"""(
         select {columns}, 'U' as _operation, revision as _revision, modified_at as _effective_at
         from versions where fault is null)"""
     rejects = f"""
-        select to_json([cast({period} as varchar)]) as record_key,
+        select to_json([cast({period} as varchar), {SERIES}]) as record_key,
             json_object('file_name', file_name, 'size_bytes', size_bytes, 'checksum', checksum) as record,
             to_json(['file: ' || fault]) as reasons, revision as _revision, modified_at as _effective_at
         from versions where fault is not null"""
@@ -117,11 +118,11 @@ def _records(reader: Reader, layout: Layout, added: Sequence[str], found: Found)
     renamed = [f"p.{quoted(name)} as {quoted(raw)}" for name, raw in names.items()]
     computed = [f"{expression} as {quoted(name)}" for name, expression in layout.computed.items()]
     relation = f"""(
-        select v.{period}, {", ".join([*renamed, *computed])},
+        select v.{period}, v.{SERIES}, {", ".join([*renamed, *computed])},
             'U' as _operation, v.revision as _revision, v.modified_at as _effective_at
         from parsed as p inner join versions as v on v.path = p.path)"""
     rejects = f"""
-        select to_json([cast(v.{period} as varchar)]) as record_key,
+        select to_json([cast(v.{period} as varchar), v.{SERIES}]) as record_key,
             json_object(
                 {literal(layout.period)}, v.{period}, 'file_name', v.file_name, 'line', u.line, 'text', u.text
             ) as record,

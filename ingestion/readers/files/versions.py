@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingestion.load.extracts import Reader
 from ingestion.readers.files.folder import Delivered, Folder, copies_folder, copy_file, copy_name
-from ingestion.readers.files.layout import Layout
+from ingestion.readers.files.layout import SERIES, Layout
 from ingestion.readers.files.verification import BadFileError, Content, verify
 from ingestion.sql import literal, quoted
 
@@ -22,6 +22,7 @@ class Version:
     file: Delivered
     path: Path
     period: date | None
+    series: str
     checksum: str
     content: Content | None = None
     fault: str | None = None
@@ -42,8 +43,17 @@ class Known:
 
     seen: set[tuple[str, int, int]] = field(default_factory=set)  # name, size, revision: not looked at again
     bad: set[tuple[str, str]] = field(default_factory=set)  # name, checksum
-    versions: dict[date, dict[int, tuple[str, int]]] = field(default_factory=dict)  # revision → checksum, records
-    names: dict[date, set[str]] = field(default_factory=dict)
+    # Of a date and series: revision → checksum, records.
+    versions: dict[tuple[date, str], dict[int, tuple[str, int]]] = field(default_factory=dict)
+    names: dict[date, dict[str, list[str]]] = field(default_factory=dict)  # of a date, by series
+    together: set[str] = field(default_factory=set)  # series that shared a date with another
+
+    def add(self, period: date, series: str, name: str) -> None:
+        """Take a file's name in."""
+        day = self.names.setdefault(period, {})
+        day.setdefault(series, []).append(name)
+        if len(day) > 1:
+            self.together |= day.keys()
 
 
 @dataclass
@@ -79,30 +89,33 @@ def find(reader: Reader, layout: Layout, folder: Folder, listed: Sequence[Delive
         else:
             version = _version(layout, file, path, checksum)
             _sort_in(version, known, found)
-            found.notes += _other_series(folder.source, layout, version, known)
+            found.notes += _named_otherwise(folder.source, version, known)
     return found
 
 
-def _other_series(source: str, layout: Layout, version: Version, known: Known) -> list[str]:
-    """A note where a sound file's name begins otherwise than that of another of its date: two things, it seems."""
+def _named_otherwise(source: str, version: Version, known: Known) -> list[str]:
+    """Notes where a sound file is the first of its series beside those of others, or takes another's place."""
     if version.period is None or version.content is None:
         return []
-    names = known.names.setdefault(version.period, set())
-    series = layout.series_of(version.file.name)
-    others = sorted(name for name in names if layout.series_of(name) != series)
-    new = version.file.name not in names
-    names.add(version.file.name)
-    if not others or not new:
-        return []
-    return [
-        f"{source}: {version.file.name} and {others[0]} are both of {version.period}: a date has one file, the later "
-        "one holds, and what only the earlier one has counts as deleted. If they are of two stores, deliver them as one"
-    ]
+    name, day, notes = version.file.name, known.names.get(version.period, {}), []
+    others = [names[-1] for series, names in day.items() if series != version.series]
+    if others and version.series not in known.together:
+        notes.append(
+            f"{source}: {name} is of the day of {others[0]}, and named otherwise: both count, now and in future. If one "
+            "corrects the other, deliver it under the other's name"
+        )
+    names = day.get(version.series, [])
+    if names and name not in names:
+        notes.append(
+            f"{source}: {name} takes the place of {names[-1]}: their names begin alike, and the later one holds"
+        )
+    known.add(version.period, version.series, name)
+    return notes
 
 
 def _sort_in(version: Version, known: Known, found: Found) -> None:
     """Tell a new version from a file that was only touched."""
-    versions = known.versions.setdefault(version.period, {}) if version.period else {}
+    versions = known.versions.setdefault((version.period, version.series), {}) if version.period else {}
     revision = version.file.revision
     if (version.file.name, version.checksum) in known.bad:
         found.touched_bad += 1
@@ -111,7 +124,7 @@ def _sort_in(version: Version, known: Known, found: Found) -> None:
         found.touched.append(versions[max(versions)][1])
         return
     if version.content and revision in versions:
-        version = version.faulty("written at the very time of another file of its day: give it a later time")
+        version = version.faulty("written at the very time of another file of its day and series: give it a later time")
     if version.content:
         versions[revision] = (version.checksum, version.content.record_count)
     found.fresh.append(version)
@@ -120,11 +133,12 @@ def _sort_in(version: Version, known: Known, found: Found) -> None:
 def _known(reader: Reader, layout: Layout) -> Known:
     known = Known()
     for row in reader.connection.execute(f"""
-            select {quoted(layout.period)}, file_name, size_bytes, checksum, record_count, _revision
-            from {reader.complete(layout.files)}""").fetchall():
-        known.seen.add((row[1], row[2], row[5]))
-        known.versions.setdefault(row[0], {})[row[5]] = (row[3], row[4])
-        known.names.setdefault(row[0], set()).add(row[1])
+            select {quoted(layout.period)}, {SERIES}, file_name, size_bytes, checksum, record_count, _revision
+            from {reader.complete(layout.files)} order by _revision""").fetchall():
+        period, series, name, size, checksum, records, revision = row
+        known.seen.add((name, size, revision))
+        known.versions.setdefault((period, series), {})[revision] = (checksum, records)
+        known.add(period, series, name)
     for row in reader.connection.execute(f"""
             select record ->> '$.file_name', cast(record ->> '$.size_bytes' as bigint), record ->> '$.checksum',
                 _revision
@@ -135,7 +149,7 @@ def _known(reader: Reader, layout: Layout) -> Known:
 
 
 def _version(layout: Layout, file: Delivered, path: Path, checksum: str) -> Version:
-    version = Version(file, path, layout.period_of(file.name), checksum)
+    version = Version(file, path, layout.period_of(file.name), layout.series_of(file.name), checksum)
     if not file.name.lower().endswith((".csv", ".csv.gz")):
         return version.faulty("its name ends in neither .csv nor .csv.gz")
     if version.period is None:

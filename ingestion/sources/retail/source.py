@@ -42,6 +42,16 @@ def _trading_date(name: str) -> date | None:
         return None
 
 
+def _series(name: str) -> str:
+    """What the name says before its date, with its folder but for the dates in that; `-` where it says nothing.
+
+    `leeds_2024-05-01.csv` is of the series `leeds`.
+    """
+    path = Path(name)
+    before = str(path.parent / _DATE.split(path.name)[0])
+    return re.sub(r"^[\W_]+|[\W_]+$", "", _DATE.sub("", before).lower()) or "-"
+
+
 # As the macro `retail_invoice_no` has it, but for the case.
 _INVOICE = folded('p."InvoiceNo"')
 
@@ -51,7 +61,7 @@ DAILY_SALES = files.Layout(
     columns=COLUMNS,
     period="trading_date",
     period_of=_trading_date,
-    series_of=lambda name: _DATE.split(name)[0],
+    series_of=_series,
     no_period="no trading date (YYYY-MM-DD) in its name",
     # A line has no number of its own: it is named by its place within its invoice, as the file has it.
     computed={"line_number": f"row_number() over (partition by p.path, {_INVOICE} order by p.rowid)"},

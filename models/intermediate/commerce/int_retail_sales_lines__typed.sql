@@ -13,6 +13,7 @@ country_names as (
 
 select
     sales_lines.trading_date,
+    sales_lines.file_series,
     sales_lines.invoice_no,
     sales_lines.line_number,
     sales_lines.stock_code,

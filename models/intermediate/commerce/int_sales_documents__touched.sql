@@ -7,6 +7,7 @@ with new_loads as (
 -- Every version counts: a line may have been of another product or customer before.
 new_lines as (
     select
+        lines.file_series,
         lines.invoice_no,
         lines.product_code,
         lines.customer_id,
@@ -18,6 +19,7 @@ new_lines as (
             where
                 fresh.load_id in (select new_loads.load_id from new_loads)
                 and fresh.trading_date = lines.trading_date
+                and fresh.file_series = lines.file_series
                 and fresh.invoice_no = lines.invoice_no
                 and fresh.line_number = lines.line_number
         )
@@ -41,20 +43,30 @@ changed_customers as (
 ),
 
 touched_invoices as (
-    select invoice_no from new_lines
+    select
+        file_series,
+        invoice_no
+    from new_lines
     union
-    select lines.invoice_no
+    select
+        lines.file_series,
+        lines.invoice_no
     from {{ ref('stg_retail__sales_lines') }} as lines
     inner join changed_products on lines.product_code = changed_products.product_code
     where cast(lines.invoiced_at as date) >= changed_products.changed_from - 1
     union
-    select lines.invoice_no
+    select
+        lines.file_series,
+        lines.invoice_no
     from {{ ref('stg_retail__sales_lines') }} as lines
     inner join changed_customers on lines.customer_id = changed_customers.customer_id
     where cast(lines.invoiced_at as date) >= changed_customers.changed_from - 1
     {%- if within_backfill('trading_date') %}
     union
-    select invoice_no from {{ ref('stg_retail__sales_lines') }}
+    select
+        file_series,
+        invoice_no
+    from {{ ref('stg_retail__sales_lines') }}
     where {{ within_backfill('trading_date') }}
     {%- endif %}
 )
@@ -62,11 +74,13 @@ touched_invoices as (
 select
     {{ order_key('order_id') }} as sales_document_key,
     order_id,
+    cast(null as {{ dbt.type_string() }}) as file_series,
     cast(null as {{ dbt.type_string() }}) as invoice_no
 from {{ ref('int_orders__touched') }}
 union all
 select
-    {{ invoice_key('invoice_no') }} as sales_document_key,
+    {{ invoice_key('file_series', 'invoice_no') }} as sales_document_key,
     null as order_id,
+    file_series,
     invoice_no
 from touched_invoices

@@ -30,9 +30,10 @@ inferred_shop as (
 present_files as (
     select
         trading_date,
+        file_series,
         max(source_revision) as source_revision
     from {{ ref('stg_retail__files') }}
-    group by trading_date
+    group by trading_date, file_series
 ),
 
 -- Only the present version of a day's file names products: a code that a corrected file has no more was never sold.
@@ -40,7 +41,10 @@ inferred_retail as (
     select lines.product_code
     from {{ ref('stg_retail__sales_lines') }} as lines
     inner join present_files
-        on lines.trading_date = present_files.trading_date and lines.source_revision = present_files.source_revision
+        on
+            lines.trading_date = present_files.trading_date
+            and lines.file_series = present_files.file_series
+            and lines.source_revision = present_files.source_revision
     where lines.product_code is not null and not lines.is_deleted
     except
     select product_code from retail

@@ -26,7 +26,8 @@ items as (
 invoice_lines as (
     select *
     from {{ latest_versions(
-        ref('int_retail_sales_lines__typed'), ['trading_date', 'invoice_no', 'line_number'], among_touched('invoice_no')
+        ref('int_retail_sales_lines__typed'), ['trading_date', 'file_series', 'invoice_no', 'line_number'],
+        among_touched('file_series', 'invoice_no')
     ) }} as latest
 ),
 
@@ -66,8 +67,9 @@ lines as (
             and orders.placed_at < addresses.valid_to
     union all
     select
-        {{ surrogate_key(["'retail'", 'lines.trading_date', 'lines.invoice_no', 'lines.line_number']) }},
-        {{ invoice_key('lines.invoice_no') }},
+        {{ surrogate_key(["'retail'", 'lines.trading_date', 'lines.file_series', 'lines.invoice_no',
+            'lines.line_number']) }},
+        {{ invoice_key('lines.file_series', 'lines.invoice_no') }},
         'retail',
         lines.invoice_no,
         lines.line_number,

@@ -14,9 +14,10 @@ renamed as (
         _revision as source_revision,
         _observed_at as observed_at,
         _load_id as load_id,
-        {{ retail_invoice_no('invoice_no') }} || ' ' || cast(line_number as {{ dbt.type_string() }}) as line_id,
+        file_series || ' ' || {{ retail_invoice_no('invoice_no') }} || ' '
+        || cast(line_number as {{ dbt.type_string() }}) as line_id,
         row_number() over (
-            partition by trading_date, {{ retail_invoice_no('invoice_no') }}, line_number
+            partition by trading_date, file_series, {{ retail_invoice_no('invoice_no') }}, line_number
             order by _revision desc, _operation desc
         ) as version_rank
     from source

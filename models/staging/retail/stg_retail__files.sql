@@ -6,6 +6,7 @@ with source as (
 renamed as (
     select
         trading_date,
+        file_series,
         file_name,
         modified_at,
         size_bytes,

@@ -6,6 +6,7 @@ with source as (
 renamed as (
     select
         trading_date,
+        file_series,
         {{ retail_invoice_no('invoice_no') }} as invoice_no,
         line_number,
         stock_code,

@@ -8,19 +8,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from ingestion.contract.contracts import Column, read_contract
 from ingestion.destination.target import Target
-from ingestion.load.extracts import Loaded, SourceError
+from ingestion.load.extracts import Loaded, LoadError, SourceError
 from ingestion.load.loading import load
 from ingestion.project import PROJECT_ROOT
 from ingestion.sources import retail
+from ingestion.sources.retail.source import DAILY_SALES
 from tests.absent import absent
 from tests.commerce.real_days import REAL_DAYS
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects
@@ -207,7 +210,7 @@ def test_bad_files_are_rejected_and_the_others_go_on(deliver: Deliver, warehouse
     query = "select record ->> '$.file_name', record_key, reasons from raw_retail.rejects"
     found = {name: (json.loads(key), json.loads(reasons)) for name, key, reasons in ask(warehouse, query)}
     for name, _, reason in BAD_FILES:
-        assert found[name][0] == [name[:10] if name.startswith("2024-04") else None]
+        assert found[name][0] == [name[:10] if name.startswith("2024-04") else None, DAILY_SALES.series_of(name)]
         assert len(found[name][1]) == 1
         assert found[name][1][0].startswith(reason)
     assert result["files"].notes[0].startswith("retail: 2024-02-30.csv was not loaded: no trading date")
@@ -222,7 +225,7 @@ def test_mended_file_is_loaded(deliver: Deliver, warehouse: Target) -> None:
     assert load_source("retail", warehouse)["files"].rejected == 1
     deliver(whole, hour=2, name=f"{DAY}.csv.gz")
     assert load_source("retail", warehouse)["sales_lines"].loaded == 3
-    assert rejects(warehouse, "retail")[0][1] == [DAY]
+    assert rejects(warehouse, "retail")[0][1] == [DAY, "-"]
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,7 @@ def test_line_that_is_no_record_is_rejected(bad: str, reason: str, deliver: Deli
     deliver(HEADER + line("1", "A") + line("1", "B") + bad + bad + line("1", "C"))
     result = load_source("retail", warehouse)["sales_lines"]
     assert (result.source_count, result.loaded, result.rejected) == (5, 3, 2)
-    assert rejects(warehouse, "retail") == [("sales_lines", [DAY], [reason])] * 2
+    assert rejects(warehouse, "retail") == [("sales_lines", [DAY, "-"], [reason])] * 2
     assert ask(warehouse, "select line_number, stock_code from raw_retail.sales_lines order by 1") == [
         (1, "A"), (2, "B"), (3, "C")
     ]  # fmt: skip
@@ -247,7 +250,7 @@ def test_file_cut_in_a_line(deliver: Deliver, warehouse: Target) -> None:
     deliver((HEADER + line() * 3)[:-30])
     result = load_source("retail", warehouse)["sales_lines"]
     assert (result.source_count, result.loaded, result.rejected) == (3, 2, 1)
-    assert rejects(warehouse, "retail") == [("sales_lines", [DAY], ["columns:too few"])]
+    assert rejects(warehouse, "retail") == [("sales_lines", [DAY, "-"], ["columns:too few"])]
 
 
 def test_lines_that_break_the_contract(deliver: Deliver, warehouse: Target) -> None:
@@ -424,16 +427,50 @@ def test_a_folder_of_an_odd_name(
     assert load_source("retail", warehouse)["sales_lines"].loaded == 1
 
 
-def test_two_stores_of_one_day_are_said(deliver: Deliver, warehouse: Target) -> None:
+def test_two_stores_of_one_day_both_count(deliver: Deliver, warehouse: Target) -> None:
+    present = """
+        select file_series, invoice_no from raw_retail.sales_lines group by all
+        having arg_max(_operation, _revision) = 'U' order by all"""
     deliver(HEADER + line("1") + line("2"), name=f"leeds_{DAY}.csv")
     load_source("retail", warehouse)
-    deliver(HEADER + line("3"), hour=2, name=f"york_{DAY}.csv")
+    deliver(HEADER + line("1"), hour=2, name=f"york_{DAY}.csv")
     found = load_source("retail", warehouse)
     (note,) = found["files"].notes
-    assert note.startswith(f"retail: york_{DAY}.csv and leeds_{DAY}.csv are both of {DAY}: a date has one file")
-    assert found["sales_lines"].deleted == 2
+    assert note.startswith(f"retail: york_{DAY}.csv is of the day of leeds_{DAY}.csv, and named otherwise: both count")
+    assert found["sales_lines"].deleted == 0
+    assert ask(warehouse, present) == [("leeds", "1"), ("leeds", "2"), ("york", "1")]
     # A correction is delivered under the same name, or with something behind it.
     deliver(HEADER + line("4"), hour=3, name=f"york_{DAY}_corrected.csv")
-    assert load_source("retail", warehouse)["files"].notes[0].startswith(f"retail: york_{DAY}_corrected.csv and leeds")
+    (note,) = load_source("retail", warehouse)["files"].notes
+    assert note.startswith(f"retail: york_{DAY}_corrected.csv takes the place of york_{DAY}.csv")
     deliver(HEADER + line("5"), hour=4, name=f"york_{DAY}.csv")
     assert load_source("retail", warehouse)["files"].notes == ()
+    assert ask(warehouse, present) == [("leeds", "1"), ("leeds", "2"), ("york", "5")]
+    # It is said once, not each day.
+    for shop in ("leeds", "york"):
+        deliver(HEADER + line("1"), hour=24, name=f"{shop}_2024-03-02.csv")
+    assert load_source("retail", warehouse)["files"].notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "series"),
+    [
+        ("2024-05-01.csv", "-"),
+        ("sales_2024-05-01.csv", "sales"),
+        ("SALES-2024-05-01.CSV", "sales"),
+        ("2024-05-01/leeds 2024-05-01.csv", "leeds"),
+        ("leeds/2024-05-01.csv", "leeds"),
+        ("leeds/till 2_2024-05-01_corrected.csv.gz", "leeds/till 2"),
+    ],
+)
+def test_a_series_is_what_a_name_says_before_its_day(name: str, series: str) -> None:
+    assert DAILY_SALES.series_of(name) == series
+
+
+def test_a_key_that_grew_is_refused(deliver: Deliver, warehouse: Target) -> None:
+    deliver(HEADER + line())
+    load_source("retail", warehouse)
+    with closing(duckdb.connect(str(warehouse.build_file))) as connection:
+        connection.execute("alter table raw_retail.sales_lines drop column file_series")
+    with pytest.raises(LoadError, match=r"retail\.sales_lines: the contract's key has file_series, which the records"):
+        load_source("retail", warehouse)

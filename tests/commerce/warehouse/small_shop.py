@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +54,16 @@ def account(number: int, at: str, **values: object) -> dict[str, object]:
 
 
 class SmallShop:
-    """The shop's database, the accounts, and the warehouse that is built from both. Addresses are polled; everything
-    else has a change table, and what is written down is a version of it, late ones too. Times are of 2025."""
+    """The shop's database, the accounts, files of other shops, and the warehouse that is built from all of them.
+
+    Addresses are polled; everything else has a change table, and what is written down is a version of it, late ones
+    too. Times are of 2025.
+    """
 
     def __init__(self, folder: Path, engine: Mapping[str, str]):
         self.file, self.warehouse, self.engine = folder / "shop.sqlite", folder / "warehouse", dict(engine)
+        self.retail = folder / "retail"
+        self.retail.mkdir()
         self.accounts: list[dict[str, object]] = []
         self._run(
             *(table_ddl(table, "sqlite") for table in TABLES),
@@ -90,6 +97,15 @@ class SmallShop:
         """Delete an address."""
         self._run("delete from addresses where id = ?", values=(address,))
 
+    def trade(self, at: str, name: str, *sold: tuple[str, int]) -> None:
+        """A day's file of a shop, written at a time: invoices, and the units of their one line."""
+        header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country"
+        day = name.removesuffix(".csv")[-10:]
+        lines = [f"{invoice},M1,MUG,{units},{day} 09:30:00,2.50,,United Kingdom" for invoice, units in sold]
+        (self.retail / name).write_text("\n".join([header, *lines, ""]), encoding="utf-8")
+        moment = datetime.fromisoformat(f"2025-{at}+00:00").timestamp()
+        os.utime(self.retail / name, (moment, moment))
+
     @contextmanager
     def systems(self, observed_at: str) -> Iterator[dict[str, str]]:
         """The environment in which a warehouse loads from the shop and the accounts at a time."""
@@ -104,6 +120,7 @@ class SmallShop:
                 "SOURCES__SHOP__CREDENTIALS": f"sqlite:///{self.file}",
                 "SOURCES__ACCOUNTS__BASE_URL": "http://accounts.test",
                 "SOURCES__ACCOUNTS__TOKEN": "t",
+                "SOURCES__RETAIL__BUCKET_URL": str(self.retail),
                 "GRANARY_OBSERVED_AT": f"2025-{observed_at}",
                 **self.engine,
             }

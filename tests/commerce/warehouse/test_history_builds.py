@@ -82,6 +82,7 @@ def until_end_of_june(shop: SmallShop) -> None:
             stock_after=stock, moved_at=at,
         )  # fmt: skip
     shop.log("users", "06-12 10:00:00", id=user_id(6), email="eve@example.com", first_name="Eve", last_name="Roe")
+    shop.trade("06-10 20:00:00", "leeds_2025-06-10.csv", ("R1", 1), ("R2", 2))
     shop.put("06-15 00:00:00", id=5, user_id=user_id(5), city="Leeds")
     shop.accounts = [
         account(4, "06-10T00:00:00", created_at="06-02T00:00:00", email="dot@one.example", status="suspended"),
@@ -104,6 +105,9 @@ def late_ones(shop: SmallShop) -> None:
     shop.log("users", "06-25 00:00:00", id=user_id(4), email="dot@one.example")
     shop.put("06-05 00:00:00", id=2, user_id=user_id(6), city="Lille", country_code="FR", is_default=0)
     shop.drop(5)
+    # Another store's file of the day, with an invoice number that the first has too, and a correction of the first.
+    shop.trade("06-10 21:00:00", "york_2025-06-10.csv", ("R1", 4), ("R3", 8))
+    shop.trade("06-11 20:00:00", "leeds_2025-06-10.csv", ("R1", 16))
     shop.accounts = [account(9, "06-28T00:00:00", created_at="06-10T00:00:00", profile={"avatar": "new.png"})]
 
 
@@ -130,13 +134,13 @@ def versions_of_facts(shop: SmallShop) -> dict[str, str]:
             where {where}"""
 
     def query(database: Database) -> str:
-        line = "document_number || '.' || line_number"
+        line, ordered = "document_number || '.' || line_number", "document_number not like 'R%'"
         return " union all ".join([
             of(database, "fct_orders", "'order ' || order_id", "customer"),
             of(database, "fct_payments", "'payment ' || payment_id", "customer"),
             of(database, "fct_refunds", "'refund ' || refund_id", "customer"),
-            of(database, "fct_sales", f"'customer of line ' || {line}", "customer"),
-            of(database, "fct_sales", f"'product of line ' || {line}", "product"),
+            of(database, "fct_sales", f"'customer of line ' || {line}", "customer", ordered),
+            of(database, "fct_sales", f"'product of line ' || {line}", "product", ordered),
             of(database, "fct_inventory_movements", "'movement ' || inventory_movement_id", "product"),
             of(
                 database, "fct_inventory_daily", "'stock of ' || versions.product_id || ' on ' || business_date",
@@ -144,7 +148,7 @@ def versions_of_facts(shop: SmallShop) -> dict[str, str]:
             ),
             f"select 'country of line ' || {line}, country_code from {database.next('commerce', 'fct_sales')} as facts "
             f"inner join {database.next('core', 'dim_countries')} as countries "
-            "on facts.country_key = countries.country_key",
+            f"on facts.country_key = countries.country_key where {ordered}",
         ])  # fmt: skip
 
     return {what: value[5:10] if value[:4] == "2025" else value for what, value in shop.ask(query)}
@@ -208,6 +212,16 @@ def test_every_fact_follows_late_versions(story: Story) -> None:
 
 def test_only_what_late_versions_concern_is_computed_again(story: Story) -> None:
     assert story.touched == [1, 2, 4, 5, 6, 7, 8]
+
+
+def test_two_stores_of_one_day_have_invoices_of_their_own(story: Story) -> None:
+    sold = story.shop.ask(
+        lambda database: (
+            "select document_number, quantity, count(*) over (partition by sales_document_key) "
+            f"from {database.next('commerce', 'fct_sales')} where document_number like 'R%' order by 1, 2"
+        )
+    )
+    assert sold == [("R1", 4, 1), ("R1", 16, 1), ("R3", 8, 1)]
 
 
 def test_polled_states_become_versions(story: Story) -> None:

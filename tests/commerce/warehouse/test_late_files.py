@@ -18,7 +18,7 @@ def test_a_late_original_does_not_win(tmp_path: Path) -> None:
     """The corrected file of a day is there first, what it corrects comes two builds later."""
     world = Company(tmp_path)
     corrected = next(file for file in reversed(world.withheld()) if file.suffix == ".csv")
-    original = world.written / f"1_{corrected.name}"
+    original = world.written / f"{corrected.stem}_at_first.csv"
     lines = corrected.read_bytes().splitlines(keepends=True)
     assert len(lines) > 2 and b"United Kingdom" in lines[1]
     original.write_bytes(b"".join([lines[0], *lines[2:], lines[1].replace(b"United Kingdom", b"France")]))

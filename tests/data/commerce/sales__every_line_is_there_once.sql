@@ -8,7 +8,7 @@ with items as (
 
 invoice_lines as (
     select * from {{ latest_versions(
-        ref('stg_retail__sales_lines'), ['trading_date', 'invoice_no', 'line_number']
+        ref('stg_retail__sales_lines'), ['trading_date', 'file_series', 'invoice_no', 'line_number']
     ) }} as latest
 ),
 
