@@ -6,6 +6,7 @@ may bring any version at any time and in any order.
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Generator
 from pathlib import Path
@@ -37,7 +38,7 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
             yield Extract(table=table, relation=f"({nothing})", source_count=0)
             continue
         columns = [*GIVEN, *table.column_names]
-        count = sum(len(file.read_text(encoding="utf-8").splitlines()) - 1 for file in files)
+        count = sum(_records(file) for file in files)
         types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
         listed = ", ".join(literal(str(file)) for file in files)
         relation = f"""(
@@ -52,3 +53,8 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
             cursor=json.dumps(sorted(read | {file.name for file in files})),
             compare_since=first[0] if first else None,
         )
+
+
+def _records(path: Path) -> int:
+    with path.open(encoding="utf-8", newline="") as file:
+        return sum(1 for _ in csv.reader(file)) - 1

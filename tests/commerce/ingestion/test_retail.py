@@ -7,15 +7,18 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import duckdb
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from ingestion.contract.contracts import Column, read_contract
 from ingestion.destination.target import Target
@@ -416,6 +419,23 @@ def test_files_of_odd_names_are_files(deliver: Deliver, folder: Path, warehouse:
     assert found["files"].notes == ("retail: 2024-06-03.csv is a link that leads nowhere",)
     again = load_source("retail", warehouse)
     assert (again["files"].source_count, again["sales_lines"].source_count) == (0, 0)
+
+
+# Each example is a load of many files: to shrink one takes longer than to read it.
+@settings(max_examples=3, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), max_size=40), min_size=20))
+def test_files_of_any_names_are_files(names: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as given, pytest.MonkeyPatch.context() as patch:
+        folder, warehouse = Path(given, "retail"), Target("dev", "duckdb", Path(given, "warehouse"))
+        folder.mkdir()
+        patch.setenv("SOURCES__RETAIL__BUCKET_URL", str(folder))
+        files = [f"{name}_{date(2024, 1, 1) + timedelta(number)}.csv" for number, name in enumerate(names)]
+        for number, name in enumerate(files):
+            (folder / name).write_text(HEADER + line(str(number)), encoding="utf-8")
+        found = load_source("retail", warehouse)
+        assert (found["files"].loaded, found["sales_lines"].loaded) == (len(names), len(names))
+        assert {name for (name,) in ask(warehouse, "select file_name from raw_retail.files")} == set(files)
+        assert [each.source_count for each in load_source("retail", warehouse).values()] == [0, 0]
 
 
 def test_a_folder_of_an_odd_name(
