@@ -14,10 +14,8 @@ def literal(value: str) -> str:
 
 
 # What trimming takes away, as macros/portable/text.sql has it: white space of any kind.
-BLANKS = "' ' || " + " || ".join(
-    f"chr({code})"
-    for code in [9, 10, 11, 12, 13, 133, 160, 5760, *range(8192, 8204), 8232, 8233, 8239, 8287, 12288, 65279]
-)
+_BLANK_CODES = [9, 10, 11, 12, 13, 133, 160, 5760, *range(8192, 8204), 8232, 8233, 8239, 8287, 12288, 65279]
+BLANKS = "' ' || " + " || ".join(f"chr({code})" for code in _BLANK_CODES)
 
 
 def folded(text: str) -> str:
@@ -25,6 +23,13 @@ def folded(text: str) -> str:
     letters = "'ABCDEFGHIJKLMNOPQRSTUVWXYZ', 'abcdefghijklmnopqrstuvwxyz'"
     careful = f"translate(nullif(trim({text}, {BLANKS}), ''), {letters})"
     return f"case when regexp_full_match({text}, '[a-z0-9_.-]+') then {text} else {careful} end"
+
+
+def collapsed(text: str) -> str:
+    """Outer blanks gone, runs of blanks inside made one, nothing left made null, as the macro `collapsed` has it."""
+    spaced = f"translate({text}, {BLANKS}, repeat(' ', {len(_BLANK_CODES) + 1}))"
+    careful = f"nullif(trim(regexp_replace({spaced}, ' +', ' ', 'g')), '')"
+    return f"case when regexp_full_match({text}, '[!-~]+( [!-~]+)*') then {text} else {careful} end"
 
 
 def tells_a_day(text: str) -> str:

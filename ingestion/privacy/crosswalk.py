@@ -139,7 +139,7 @@ def _exchange_in_postgres(schema: str, asked: Path, answered: Path) -> None:
 def find_tokens(target: Target, kind: str, value: str) -> set[str]:
     """The tokens, one or none, that stand for a value of this kind."""
     with closing(connect()) as connection:
-        row = connection.execute(f"select {normal_form('?', kind)}", [value]).fetchone()
+        row = connection.execute(f"select {normal_form('$1', kind)}", [value]).fetchone()
     known = str(row[0]) if row and row[0] else ""
     return {token for token, _ in _rows(target, "kind = %s and value = %s", [kind, known])}
 

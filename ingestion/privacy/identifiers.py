@@ -10,7 +10,7 @@ all values of a kind; what else tells of a person is null, unless the contract r
 from __future__ import annotations
 
 from ingestion.contract.contracts import Column, Table
-from ingestion.sql import literal, quoted
+from ingestion.sql import collapsed, literal, quoted
 
 # The kind of a record that can't be told into columns: all of it is one identifier.
 RECORD = "record"
@@ -30,9 +30,8 @@ def normal_form(expression: str, kind: str) -> str:
         expression: the value, of any type.
         kind: see `kind_of`.
     """
-    text = f"replace(replace(cast({expression} as varchar), chr(0), ''), chr(160), ' ')"
-    collapsed = f"nullif(trim(regexp_replace({text}, '[ \\t\\n\\r\\f\\v]+', ' ', 'g')), '')"
-    return f"lower({collapsed})" if kind == "email" else collapsed
+    text = collapsed(f"replace(cast({expression} as varchar), chr(0), '')")
+    return f"lower({text})" if kind == "email" else text
 
 
 def kept_and_rest(column: Column, expression: str) -> tuple[str, str]:

@@ -84,7 +84,7 @@ def crosswalk_rows(target: Target) -> list[tuple[str, str]]:
 
 def test_equal_values_have_one_token_whenever_they_come(target: Target, tmp_path: Path) -> None:
     first = tokens_for(target, tmp_path / "one", [
-        {"id": "1", "email": "Ada@Example.com ", "first_name": "Ada  Mary"},
+        {"id": "1", "email": "\ufeffAda@Example.com\u2003", "first_name": "Ada \u00a0\u3000Mary"},
         {"id": "2", "email": "ada@example.com", "first_name": "ada mary"},
         {"id": "3", "email": None, "first_name": " \t"},
     ])  # fmt: skip

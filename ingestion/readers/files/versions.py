@@ -101,8 +101,8 @@ def _named_otherwise(source: str, version: Version, known: Known) -> list[str]:
     others = [names[-1] for series, names in day.items() if series != version.series]
     if others and version.series not in known.together:
         notes.append(
-            f"{source}: {name} is of the day of {others[0]}, and named otherwise: both count, now and in future. If one "
-            "corrects the other, deliver it under the other's name"
+            f"{source}: {name} is of the day of {others[0]}, and named otherwise: both count, now and in future. "
+            "If one corrects the other, deliver it under the other's name"
         )
     names = day.get(version.series, [])
     if names and name not in names:
