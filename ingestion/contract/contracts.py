@@ -28,6 +28,9 @@ META_COLUMNS = {
 # What a column tells of a person, from nothing to everything. Ingestion puts tokens in the place of direct identifiers.
 PRIVACY = ("none", "quasi_identifier", "sensitive", "direct_identifier")
 
+# Names of raw, as dlt makes them of any other: a table named otherwise would never be found again.
+LONGEST_NAME = 63
+_NAME = re.compile(rf"^(?=.{{1,{LONGEST_NAME}}}$)[a-z_]([a-z0-9_]*[a-z0-9])?$")
 _TYPE = re.compile(r"^(text|bigint|numeric\((\d+),\s*(\d+)\)|boolean|date|timestamp)$")
 
 
@@ -45,6 +48,7 @@ class Column:
     """One column of a contract.
 
     data_type: a type name that every engine knows.
+    source_name: what the source calls it, where that is no name for raw.
     plausible: the first and the last day of dates and times, from the project's calendar or the contract; no type else.
     largest: how large a number may be, with either sign.
     keeps: the fields of a document that are no identifiers, though the column is one.
@@ -52,6 +56,7 @@ class Column:
 
     name: str
     data_type: str
+    source_name: str = ""
     required: bool = False
     accepted_values: tuple[str, ...] = ()
     format: str | None = None
@@ -61,6 +66,11 @@ class Column:
     timestamp_formats: tuple[str, ...] = ()
     privacy: str = "none"
     keeps: tuple[str, ...] = ()
+
+    @property
+    def at_source(self) -> str:
+        """What the source calls it."""
+        return self.source_name or self.name
 
     @property
     def identifies(self) -> bool:
@@ -92,9 +102,20 @@ class Table:
     meta: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
+    def at_source(self) -> str:
+        """What the source calls it."""
+        return str(self.meta.get("source_name") or self.name)
+
+    @property
     def identifiers(self) -> list[Column]:
         """The columns that name a person."""
         return [column for column in self.columns if column.identifies]
+
+    @property
+    def modified_at(self) -> str | None:
+        """The column that says when a record changed last; None where the source doesn't say."""
+        name = str(self.meta.get("modified_at", "updated_at"))
+        return name if name in self.column_names else None
 
     @property
     def column_names(self) -> list[str]:
@@ -156,6 +177,16 @@ def _plausible(
     return bounds if all(bounds) else None
 
 
+def _name(where: str, raw: dict[str, Any]) -> str:
+    name = str(raw["name"])
+    if not _NAME.match(name):
+        raise ContractError(
+            f"{where}: '{name}' is no name for raw, which has small letters, digits and _, {LONGEST_NAME} at most, and "
+            f"no _ at the end: name it so, and give it config.meta.source_name: '{name}'"
+        )
+    return name
+
+
 def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -> Column:
     meta = raw.get("config", {}).get("meta", {})
     data_type = str(raw.get("data_type", ""))
@@ -181,8 +212,9 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -
             "make it text, or say quasi_identifier"
         )
     return Column(
-        name=raw["name"],
+        name=_name(where, raw),
         data_type=data_type.replace(" ", ""),
+        source_name=str(meta.get("source_name", "")),
         required=bool(rules.get("required", False)),
         accepted_values=tuple(str(value).lower() for value in rules.get("accepted_values", ())),
         format=rules.get("format"),
@@ -203,9 +235,13 @@ def _table(source: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -
     key = tuple(meta.get("key", ()))
     if not key or not set(key) <= names:
         raise ContractError(f"{where}: config.meta.key must name one or more of its columns, it says {list(key)}")
+    if meta.get("modified_at", next(iter(names))) not in names:
+        raise ContractError(
+            f"{where}: config.meta.modified_at names {meta['modified_at']}, which is none of its columns"
+        )
     return Table(
         source=source,
-        name=raw["name"],
+        name=_name(source, raw),
         columns=columns,
         key=key,
         reject_key=tuple(meta.get("reject_key", key)),
@@ -237,6 +273,12 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
     document = parsed_yaml(path.read_text(encoding="utf-8"))
     raw = next(entry for entry in document["sources"] if entry["name"] == source)
     calendar = _calendar(project)
+    for table in raw["tables"]:
+        if table["name"] in AUDIT_TABLES and "key" in table.get("config", {}).get("meta", {}):
+            raise ContractError(
+                f"{source}: ingestion itself writes a table {table['name']}: give the source's another name, and "
+                f"config.meta.source_name: {table['name']}"
+            )
     tables = tuple(_table(source, table, calendar) for table in raw["tables"] if table["name"] not in AUDIT_TABLES)
     config = raw.get("config", {})
     meta = config.get("meta", {})

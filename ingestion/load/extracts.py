@@ -61,12 +61,14 @@ class Extract:
     relation: a DuckDB select with the contract's columns, `_operation`, `_revision` and `_effective_at`.
     source_count: the records that the source itself counts in what was read.
     cursor: how far this extract reads, for the next one; kept with the load.
-    conclude: where only the rows can tell: called once they can be read as `judged`, before anything is written.
-        It gives the cursor, and may raise SourceError.
+    conclude: where only the rows can tell: called once they can be read as `judged` and the good ones as `good`, before
+        anything is written. It gives the cursor, and may raise SourceError.
     known: records in source_count that were not read again, since they are known as they are.
     compare_since: where versions may come that raw already has: the earliest `_effective_at` to compare with.
     rejects: a DuckDB select of records that could not even be read as rows:
         record_key, record, reasons (all JSON text), _revision, _effective_at.
+    compared: the records are the whole table as it is now. One that is as its latest version in raw is known; another
+        has a version that holds from now, or from when that version does, where it is later.
     deletes: a DuckDB select of versions with operation 'D' that are concluded, not read, with the columns of raw in
         raw's types. It may read `good`: the rows of `relation` that keep the contract, typed.
     notes: what a person should know of it (a new column at the source, a file that can't be read).
@@ -80,6 +82,7 @@ class Extract:
     known: int = 0
     compare_since: datetime | None = None
     rejects: str | None = None
+    compared: bool = False
     deletes: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -95,6 +98,7 @@ class Loaded:
     known: int
     rejected: int
     deleted: int = 0
+    compared: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -142,6 +146,20 @@ class Reader:
             for name, kind in columns.items()
         )
         return f"(select {listed} from {raw} where _load_id in (select load_id from {loads} where status = 0))"
+
+    def latest(self, table: Table) -> str:
+        """A select over a table of raw of the latest version of every record, deleted ones too.
+
+        It has the contract's columns, `_operation`, `_revision` and `_effective_at`. The order is that of
+        macros/portable/latest_versions.sql.
+        """
+        key = ", ".join(quoted(column) for column in table.key)
+        content = ", ".join(f"{quoted(column)} desc nulls last" for column in table.column_names)
+        return f"""
+            select * exclude (_observed_at, _load_id) from {self.complete(table.name)}
+            qualify row_number() over (
+                partition by {key} order by _effective_at desc, _revision desc, _observed_at desc, {content}
+            ) = 1"""
 
     def in_order(self, table: str, columns: Iterable[str]) -> list[str]:
         """A table's columns as raw has them, new ones last. Files in another order dlt would write once more."""

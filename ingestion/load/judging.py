@@ -109,14 +109,21 @@ class ContractPass:
                 f"{where}: the source could not be read to its end: {first_line(error)}; nothing of it was loaded: "
                 "check the source, then load again"
             ) from error
-        cursor = extract.conclude() if extract.conclude else extract.cursor
         tokens = self._tokens(extract)
         forgotten = forgotten_of(self.reader.target, table)
         good = as_known(
             table, [*table.column_names, *GIVEN], "(select * from judged where _is_good)", tokens, forgotten
         )
         connection.execute(f"create or replace temp view good as {good}")
+        if extract.compared:
+            # A record that broke the contract is there all the same.
+            keys = as_known(table, list(table.key), "judged", tokens, forgotten)
+            connection.execute(f"create or replace temp table read_keys as {keys}")
+        cursor = extract.conclude() if extract.conclude else extract.cursor
         rows, known = "good", extract.known
+        if extract.compared:
+            rows, repeated = self._different(table)
+            known += repeated
         if extract.compare_since is not None and read:
             rows, repeated = self._unknown(table, extract.compare_since, listed)
             known += repeated
@@ -142,9 +149,8 @@ class ContractPass:
                 f"+ {new_rejects:,} rejected were read; nothing of this source was loaded. If the source is written to "
                 "while it is read, load again; else its reader has a fault"
             )
-        self.results.append(
-            Loaded(table.source, table.name, extract.source_count, loaded, known, new_rejects, deleted, extract.notes)
-        )
+        counts = (extract.source_count, loaded, known, new_rejects, deleted)
+        self.results.append(Loaded(table.source, table.name, *counts, extract.compared, extract.notes))
         self.cursors[table.name] = cursor
         return files, written
 
@@ -185,6 +191,21 @@ class ContractPass:
                 row_count, row_count - unnest(value_counts) as null_count,
                 case when column_name = '_effective_at' then newest end as newest_at, {self._stamp()}
             from counted""")
+
+    def _different(self, table: Table) -> tuple[str, int]:
+        """Leave out records that are as their latest version in raw, which is in `living`; says how many these were."""
+        same = " and ".join(f"old.{quoted(c)} is not distinct from new.{quoted(c)}" for c in table.column_names)
+        key = ", ".join(quoted(c) for c in table.key)
+        row = self.reader.connection.execute(f"""
+            create or replace temp table different as
+            select new.* replace (
+                coalesce(old._revision + 1, new._revision) as _revision,
+                greatest(new._effective_at, old._effective_at) as _effective_at
+            )
+            from good as new left join living as old using ({key})
+            where (old._operation = 'U' and {same}) is not true""").fetchone()
+        assert row is not None
+        return "different", self._number("select count(*) from good") - int(row[0])
 
     def _unknown(self, table: Table, since: datetime, listed: str) -> tuple[str, int]:
         """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were.

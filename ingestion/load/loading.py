@@ -20,6 +20,7 @@ that counts, and is simply done again.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ import dlt
 from dlt.common.storages.load_package import load_package_state
 from dlt.destinations.sql_client import SqlClientBase
 
-from ingestion.contract.contracts import Source, Table
+from ingestion.contract.contracts import LONGEST_NAME, Source, Table
 from ingestion.destination.target import Target, dlt_destination
 from ingestion.duck import connect
 from ingestion.load.extracts import ExtractFunction, Loaded, LoadError, Reader, SourceError, all_columns, no_rows
@@ -172,6 +173,7 @@ def _run(
 
 def _line(result: Loaded) -> str:
     deleted = f"; {result.deleted:,} found deleted" if result.deleted else ""
+    deleted += "; compared as a whole" if result.compared else ""
     return (
         f"  {result.source}.{result.resource}: {result.source_count:,} read, {result.loaded:,} loaded, "
         f"{result.known:,} known, {result.rejected:,} rejected{deleted}"
@@ -222,7 +224,7 @@ def _discard_unfinished(pipeline: dlt.Pipeline, contract: Source, target: Target
         existing = _existing_tables(client, target.schema(contract.schema))
         for name in sorted(existing.keys() & all_columns(contract).keys()):
             client.execute_sql(
-                f"delete from {name} where _load_id not in (select load_id from _dlt_loads where status = 0)"
+                f"delete from {quoted(name)} where _load_id not in (select load_id from _dlt_loads where status = 0)"
             )
 
 
@@ -264,8 +266,13 @@ def _create_indexes(pipeline: dlt.Pipeline, contract: Source) -> None:
     with pipeline.sql_client() as client:
         for table in contract.tables:
             for columns in (table.key, ("_load_id",), *table.indexes):
-                name = f"{table.name}_{'_'.join(columns)}".replace("__", "_")[:60]
+                name = f"{table.name}_{'_'.join(columns)}".replace("__", "_")
+                if len(name) > LONGEST_NAME:  # Postgres would cut it off
+                    digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+                    name = f"{name[: LONGEST_NAME - 9]}_{digest[:8]}"
                 listed = ", ".join(quoted(column) for column in columns)
                 # A load's rows lie together, so an index of blocks finds them, and costs next to nothing to keep.
                 kind = "brin" if columns == ("_load_id",) else "btree"
-                client.execute_sql(f"create index if not exists {name} on {table.name} using {kind} ({listed})")
+                client.execute_sql(
+                    f"create index if not exists {quoted(name)} on {quoted(table.name)} using {kind} ({listed})"
+                )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -21,7 +22,9 @@ from ingestion.contract.rules import judged, rejected
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Extract, LoadError, Reader
 from ingestion.load.loading import load
+from ingestion.sql import quoted
 from tests.ingestion.loads import NOON, ask, rejects
+from tests.warehouses import as_environment
 
 THINGS = Table(
     "things",
@@ -220,3 +223,24 @@ def test_a_signal_reaches_whom_the_command_gave_it(
         signal.signal(signal.SIGTERM, before)
     assert received == [signal.SIGTERM]
     assert ask(warehouse, "select count(*) from raw_things.things") == [(0,)]
+
+
+@pytest.mark.parametrize("engine", ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_words_of_sql_are_names(
+    engine: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine == "postgres":
+        for name, value in as_environment(request.getfixturevalue("postgres")).items():
+            monkeypatch.setenv(name, value)
+    words = [str(word) for (word,) in duckdb.sql("select keyword_name from duckdb_keywords()").fetchall()]
+    columns = (*(Column(word, "text") for word in words), Column("id", "bigint", required=True))
+    table = Table("words", "order", columns, ("id",), ("id",), indexes=(("group", "at"),))
+    listed = ", ".join(f"{word!r} as {quoted(word)}" for word in words)
+
+    def extracts(reader: Reader) -> Generator[Extract, None, None]:
+        relation = f"(select 1 as id, {listed}, 'U' as _operation, 1 as _revision, {reader.observed} as _effective_at)"
+        yield Extract(table, relation, 1, compare_since=datetime(2025, 1, 1))  # noqa: DTZ001
+
+    target = Target("prod" if engine == "postgres" else "dev", engine, tmp_path / "warehouse")
+    found = [load(Source("words", "raw_words", (table,)), extracts, target, NOON)[0] for _ in range(2)]
+    assert [(each.loaded, each.known) for each in found] == [(1, 0), (0, 1)]

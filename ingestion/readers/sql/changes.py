@@ -110,7 +110,7 @@ def _before_the_log(database: Database, reader: Reader, table: Table, log: str) 
     count = int(row[0]) if row else 0
     if not count:
         return "", 0
-    modified = database.moment(str(table.meta.get("modified_at", "updated_at")))
+    modified = database.moment(table.modified_at) if table.modified_at else "null"
     columns = ", ".join(quoted(c) for c in table.column_names)
     select = (
         f" union all select {columns}, 'U' as _operation, 0 as _revision, "

@@ -34,8 +34,9 @@ def extract(
             "is a direct "
             "identifier, of which raw has tokens; nothing was loaded. Give it a change table, or another key"
         )
-    modified = str(table.meta.get("modified_at", "updated_at"))
-    if table.name not in reader.cursors and modified in table.column_names:
+    modified = table.modified_at
+    assert modified is not None
+    if table.name not in reader.cursors:
         return _everything(database, reader, table, modified, notes)
     cursor = json.loads(reader.cursors.get(table.name) or "{}").get("modified_at")
     since = datetime.fromisoformat(cursor) - lag if cursor else _BEGINNING
@@ -76,7 +77,7 @@ def _everything(database: Database, reader: Reader, table: Table, modified: str,
         row = reader.connection.execute(f"""
             select count(*) from (select {keys} from judged where _is_good group by all having count(*) > 1)
             """).fetchone()
-        _refuse_repeated_keys(table, row[0] if row else 0)
+        refuse_repeated_keys(table, row[0] if row else 0)
         newest = reader.connection.execute(
             f"select max({quoted(modified)}) from judged where {quoted(modified)} <= {reader.observed}"
         ).fetchone()
@@ -89,7 +90,8 @@ def _version(table: Table) -> str:
     return "coalesce(try_cast(s.version as bigint), 0)" if "version" in table.column_names else "0"
 
 
-def _refuse_repeated_keys(table: Table, repeated: int) -> None:
+def refuse_repeated_keys(table: Table, repeated: int) -> None:
+    """Raise SourceError where keys stand in more than one record."""
     if repeated:
         raise SourceError(
             f"{table.source}: {repeated:,} keys ({', '.join(table.key)}) of {table.name} stand in more than one "
@@ -103,17 +105,10 @@ def key_of(table: Table, prefix: str = "") -> str:
 
 
 def living(reader: Reader, table: Table) -> None:
-    """The latest version of every record in raw, as the temporary table `living`; deleted ones are in it.
-
-    The order is that of macros/portable/latest_versions.sql.
-    """
-    content = ", ".join(f"{quoted(column)} desc nulls last" for column in table.column_names)
-    reader.connection.execute(f"""
-        create or replace temp table living as
-        select {key_of(table)} as key, * exclude (_observed_at, _load_id) from {reader.complete(table.name)}
-        qualify row_number() over (
-            partition by key order by _effective_at desc, _revision desc, _observed_at desc, {content}
-        ) = 1""")
+    """The latest version of every record in raw, as the temporary table `living`; deleted ones are in it."""
+    reader.connection.execute(
+        f"create or replace temp table living as select {key_of(table)} as key, * from ({reader.latest(table)})"
+    )
 
 
 def _source_keys(database: Database, reader: Reader, table: Table, modified: str) -> None:
@@ -125,7 +120,7 @@ def _source_keys(database: Database, reader: Reader, table: Table, modified: str
         from {database.rows(table.name, columns)}""")
     row = reader.connection.execute("select count(*), count(distinct key) from source_keys").fetchone()
     read, different = row if row else (0, 0)
-    _refuse_repeated_keys(table, read - different)
+    refuse_repeated_keys(table, read - different)
     counted = database.count(table.name)
     if counted != read:
         raise SourceError(
@@ -139,19 +134,24 @@ def _deletes(reader: Reader, table: Table, max_delete_share: float) -> str:
     row = reader.connection.execute("""
         select count(*) filter (key not in (select key from source_keys)), count(*)
         from living where _operation <> 'D'""").fetchone()
-    gone, known = row if row else (0, 0)
-    if gone > max(1, max_delete_share * known):
-        raise SourceError(
-            f"{table.source}: {gone:,} of {known:,} known {table.name} are gone from the source, more than the "
-            f"plausible share of {max_delete_share:.0%}; nothing was loaded. If they were really deleted, set "
-            f"{variable(table.source, 'max_delete_share')}={min(1.0, gone / known + 0.005):.2f} for one run"
-        )
+    gone, known = row or (0, 0)
+    require_plausible(table, gone, known, max_delete_share)
     columns = ", ".join(quoted(c) for c in table.column_names)
     # A delete has no time of its own: it happened when it was observed, and after the version that it ends.
     return f"""
         select {columns}, 'D' as _operation, _revision + 1 as _revision,
             greatest({reader.observed}, _effective_at) as _effective_at
         from living where _operation <> 'D' and key not in (select key from source_keys)"""
+
+
+def require_plausible(table: Table, gone: int, known: int, max_delete_share: float) -> None:
+    """Raise SourceError where more of the known records are gone than can be believed."""
+    if gone > max(1, max_delete_share * known):
+        raise SourceError(
+            f"{table.source}: {gone:,} of {known:,} known {table.name} are gone from the source, more than the "
+            f"plausible share of {max_delete_share:.0%}; nothing was loaded. If they were really deleted, set "
+            f"{variable(table.source, 'max_delete_share')}={min(1.0, gone / known + 0.005):.2f} for one run"
+        )
 
 
 def _wanted(reader: Reader, since: datetime) -> tuple[int, int]:

@@ -17,11 +17,11 @@ from ingestion.destination.target import Target
 from ingestion.duck import connect
 from ingestion.load.extracts import Extract, Reader, SourceError, first_line
 from ingestion.readers.settings import setting, variable
-from ingestion.readers.sql import changes, polling, replication
+from ingestion.readers.sql import changes, compare, polling, replication
 from ingestion.readers.sql.database import Database, attach
 from ingestion.readers.sql.slot import kept_bytes
 
-FOLLOW = ("auto", "changes", "polling", "replication")
+FOLLOW = ("auto", "changes", "polling", "compare", "replication")
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,8 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
             notes = _drift(database, table)
             if by_changes[table.name]:
                 yield changes.extract(database, reader, table, bounds[table.name], chosen.lag, notes)
+            elif chosen.follow == "compare" or table.modified_at is None:
+                yield compare.extract(database, reader, table, chosen.max_delete_share, notes)
             else:
                 yield polling.extract(database, reader, table, chosen.lag, chosen.max_delete_share, notes)
     except duckdb.Error as error:
@@ -147,7 +149,7 @@ def _end_transaction(reader: Reader) -> None:
 
 def _by_changes(database: Database, reader: Reader, chosen: Settings) -> dict[str, bool]:
     """Which tables are followed by a change table."""
-    if chosen.follow == "polling":
+    if chosen.follow in ("polling", "compare"):
         return {table.name: False for table in reader.contract.tables}
     found = {table.name: bool(database.columns(changes.change_table(table))) for table in reader.contract.tables}
     if chosen.follow == "changes" and not all(found.values()):

@@ -123,10 +123,10 @@ def _snapshot(
             query = sql.SQL("select {} from {}").format(columns, named)
             file = to_file(connection, query, reader.workspace / f"snapshot.{table.name}.csv")
             seen = _as_text(file, table.column_names)
-            modified = quoted(str(table.meta.get("modified_at", "updated_at")))
+            modified = utc_time(quoted(table.modified_at)) if table.modified_at else "null"
             relation = (
                 f"(select *, 'U' as _operation, {position}::bigint as _revision, "
-                f"coalesce({utc_time(modified)}, {reader.observed}) as _effective_at "
+                f"coalesce({modified}, {reader.observed}) as _effective_at "
                 f"from {seen})"
             )
             yield Extract(

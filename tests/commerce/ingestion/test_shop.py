@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,12 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ingestion.contract.contracts import read_contract
+from ingestion.contract.contracts import Column, Source, Table, read_contract
 from ingestion.demo.commerce import simulate
 from ingestion.demo.commerce.shop_schema import copy_shop
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded, SourceError
 from ingestion.load.loading import load
+from ingestion.load.run import reader_of
 from ingestion.readers import sql
 from tests.commerce.ingestion.shops import (
     DIALECTS,
@@ -103,6 +105,54 @@ def test_polling_brings_updates_deletes_and_restores(database: Shop, filled: Sho
         ("U", "active", "06-04 12:00"),
     ]
     assert history(warehouse, 6) == [("U", "active", "05-01 00:00")]
+
+
+@each(DIALECTS)
+def test_comparing_brings_what_no_time_tells(database: Shop, filled: Shop, warehouse: Target) -> None:
+    def counts(day: int) -> tuple[int, ...]:
+        found = load_shop(warehouse, at(day))["users"]
+        assert found.compared
+        return found.source_count, found.loaded, found.known, found.rejected, found.deleted
+
+    def status(number: int, said: str) -> str:
+        return f"update users set status = '{said}' where id = '{user_id(number)}'"
+
+    filled.follow("compare")
+    assert counts(1) == (5, 5, 0, 0, 0)
+    filled.run(status(1, "inactive"), f"delete from users where id = '{user_id(2)}'", status(3, "frozen"))
+    assert counts(2) == (4, 1, 2, 1, 1)
+    assert counts(3) == (4, 0, 4, 0, 0)
+    # 2 comes back and 3 is mended, both as they were; 4 gets another address, of which raw has a token.
+    filled.run(insert_user(2), status(3, "active"), f"update users set email = 'new@x.org' where id = '{user_id(4)}'")
+    assert counts(4) == (5, 2, 3, 0, 0)
+    assert counts(5) == (5, 0, 5, 0, 0)
+    assert history(warehouse, 1) == [("U", "active", "06-01 12:00"), ("U", "inactive", "06-02 12:00")]
+    assert history(warehouse, 2) == [
+        ("U", "active", "06-01 12:00"),
+        ("D", "active", "06-02 12:00"),
+        ("U", "active", "06-04 12:00"),
+    ]
+    assert history(warehouse, 3) == [("U", "active", "06-01 12:00")]
+    assert history(warehouse, 4) == [("U", "active", "06-01 12:00"), ("U", "active", "06-04 12:00")]
+    filled.run("delete from users where email < 'u4'")
+    with pytest.raises(SourceError, match=r"shop: 4 of 5 known users are gone"):
+        load_shop(warehouse, at(6))
+
+
+def test_a_table_without_times_is_compared_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "plain.sqlite"
+    columns = (Column("code", "text", required=True, privacy="direct_identifier"), Column("size", "bigint"))
+    contract = Source("plain", "raw_plain", (Table("plain", "things", columns, ("code",), ("code",)),), reader="sql")
+    target, lines = Target("dev", "duckdb", tmp_path / "warehouse"), list[str]()
+    monkeypatch.setenv("SOURCES__PLAIN__CREDENTIALS", f"sqlite:///{file}")
+    with closing(sqlite3.connect(file)) as plain, plain:
+        plain.executescript("create table things (code text, size int); insert into things values ('a', 1), ('b', 2)")
+    load(contract, reader_of(contract).extracts, target, at(1))
+    with closing(sqlite3.connect(file)) as plain, plain:
+        plain.executescript("update things set size = 3 where code = 'b'; delete from things where code = 'a'")
+    load(contract, reader_of(contract).extracts, target, at(2), lines.append)
+    assert lines == ["  plain.things: 1 read, 1 loaded, 0 known, 0 rejected; 1 found deleted; compared as a whole"]
+    assert ask(target, "select count(distinct code), count(*) from raw_plain.things") == [(2, 4)]
 
 
 @each(DIALECTS)
