@@ -13,15 +13,15 @@ from typing import Any
 from ingestion.contract.contracts import Table
 from ingestion.load.extracts import Extract, Reader, SourceError
 from ingestion.readers.settings import variable
-from ingestion.readers.sql.database import Database
+from ingestion.readers.sql.database import Database, Relation
 from ingestion.sql import quoted
 
 POSITION = "position"
 
 
-def change_table(table: Table) -> str:
-    """The name of a table's change table: `<table>_changes`, or what its contract's meta says."""
-    return str(table.meta.get("change_table", f"{table.name}_changes"))
+def change_table(database: Database, table: Table) -> Relation:
+    """A table's change table: `<table>_changes`, or what its contract's meta says."""
+    return database.relation(table, str(table.meta.get("change_table", f"{table.at_source}_changes")))
 
 
 def extract(
@@ -35,21 +35,21 @@ def extract(
     Raises:
         SourceError: the change table lacks a column, or was set back.
     """
-    log = change_table(table)
+    log = change_table(database, table)
     columns = database.columns(log)
     listed = [POSITION, "operation", "changed_at", *table.column_names]
     gone = [name for name in listed if name not in columns]
     if gone:
         raise SourceError(
-            f"{table.source}: table {log} has no column {', '.join(gone)} (it has {', '.join(columns)}); nothing was "
-            f"loaded. Add it at the source, or set {variable(table.source, 'follow')}=polling"
+            f"{table.source}: table {log.name} has no column {', '.join(gone)} (it has {', '.join(columns)}); nothing "
+            f"was loaded. Add it at the source, or set {variable(table.source, 'follow')}=polling"
         )
     cursor = json.loads(reader.cursors.get(table.name) or "{}")
     last = int(cursor.get(POSITION, 0))
     if bound is not None and bound < last:
         raise SourceError(
-            f"{table.source}: {log} ends at position {bound:,}, but was read up to {last:,} before: it was emptied "
-            "and begins anew; nothing was loaded. Let its positions go on after the last, or set "
+            f"{table.source}: {log.name} ends at position {bound:,}, but was read up to {last:,} before: it was "
+            "emptied and begins anew; nothing was loaded. Let its positions go on after the last, or set "
             f"{variable(table.source, 'follow')}=polling"
         )
     bound = last if bound is None else bound
@@ -84,7 +84,7 @@ def extract(
     )
 
 
-def _newest(database: Database, reader: Reader, log: str, where: str, cursor: dict[str, Any]) -> str | None:
+def _newest(database: Database, reader: Reader, log: Relation, where: str, cursor: dict[str, Any]) -> str | None:
     """The time of the newest change read, in UTC; a time in the future would leave the lag nothing to read again."""
     row = reader.connection.execute(f"""
         select max(moment) from (
@@ -95,16 +95,16 @@ def _newest(database: Database, reader: Reader, log: str, where: str, cursor: di
     return max(times, default=None)
 
 
-def _before_the_log(database: Database, reader: Reader, table: Table, log: str) -> tuple[str, int]:
+def _before_the_log(database: Database, reader: Reader, table: Table, log: Relation) -> tuple[str, int]:
     """First load only: records that the change table doesn't mention, because it began after them.
 
     Returns:
         What to append to the select over the change table, and the number of these records.
     """
-    keys = ", ".join(quoted(k) for k in table.key)
+    keys, everything = ", ".join(quoted(k) for k in table.key), database.relation(table)
     reader.connection.execute(f"""
         create or replace temp table unlogged as
-        select {keys} from {database.rows(table.name, table.key)}
+        select {keys} from {database.rows(everything, table.key)}
         where ({keys}) not in (select ({keys}) from {database.rows(log, table.key)})""")
     row = reader.connection.execute("select count(*) from unlogged").fetchone()
     count = int(row[0]) if row else 0
@@ -115,6 +115,6 @@ def _before_the_log(database: Database, reader: Reader, table: Table, log: str) 
     select = (
         f" union all select {columns}, 'U' as _operation, 0 as _revision, "
         f"coalesce({modified}, {reader.observed}) as _effective_at "
-        f"from {database.rows(table.name, table.column_names)} where ({keys}) in (from unlogged)"
+        f"from {database.rows(everything, table.column_names)} where ({keys}) in (from unlogged)"
     )
     return select, count

@@ -23,7 +23,7 @@ def extract(
     Raises:
         SourceError: once the records are read: an implausible share of what raw has is gone, or a key stands twice.
     """
-    keys = ", ".join(quoted(name) for name in table.key)
+    keys, everything = ", ".join(quoted(name) for name in table.key), database.relation(table)
 
     def conclude() -> None:
         connection = reader.connection
@@ -40,7 +40,7 @@ def extract(
 
     relation = f"""(
         select *, 'U' as _operation, 0 as _revision, {reader.observed} as _effective_at
-        from {database.rows(table.name, table.column_names)})"""
+        from {database.rows(everything, table.column_names)})"""
     deletes = f"""
         select {", ".join(quoted(name) for name in table.column_names)}, 'D' as _operation,
             _revision + 1 as _revision, greatest({reader.observed}, _effective_at) as _effective_at
@@ -49,7 +49,7 @@ def extract(
     return Extract(
         table,
         relation,
-        database.count(table.name),
+        database.count(everything),
         conclude=conclude,
         compared=True,
         deletes=deletes,

@@ -1,7 +1,7 @@
 """A source's database as DuckDB sees it: attach, list columns, read rows, count them.
 
 What differs between SQLite, Postgres and MySQL is here and nowhere else in the package. Conditions (`where`) are
-written in the SQL that all of them understand, with names in double quotes.
+written in the SQL that all of them understand, with the database's own names in double quotes.
 
 How each is read in one state:
 
@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import duckdb
 
+from ingestion.contract.contracts import Table
 from ingestion.duck import load_extension
 from ingestion.load.extracts import Reader, SourceError, first_line
 from ingestion.readers.settings import variable
@@ -40,6 +41,26 @@ _PORTS = {"postgres": "5432", "mysql": "3306"}
 
 
 @dataclass(frozen=True)
+class Relation:
+    """A table of a source's database.
+
+    columns: what the database calls the columns that raw names otherwise, by raw's names.
+    """
+
+    name: str
+    schema: str
+    columns: Mapping[str, str] = field(hash=False)
+
+    def own(self, column: str) -> str:
+        """The database's own name of a column, in double quotes."""
+        return quoted(self.columns.get(column, column))
+
+    def own_as(self, column: str) -> str:
+        """The column under raw's name, in a select."""
+        return quoted(column) if column not in self.columns else f"{self.own(column)} as {quoted(column)}"
+
+
+@dataclass(frozen=True)
 class Database:
     """A source's database, attached under the DuckDB alias `source`.
 
@@ -53,26 +74,35 @@ class Database:
     path: Path | None = None
     scales: Mapping[str, int] = field(default_factory=dict)
 
-    def columns(self, table: str) -> dict[str, str]:
+    def relation(self, table: Table, name: str | None = None) -> Relation:
+        """Where a table of the contract lies, or another of its columns that is called `name`."""
+        columns = {column.name: column.source_name for column in table.columns if column.source_name}
+        return Relation(name or table.at_source, str(table.meta.get("source_schema", self.schema)), columns)
+
+    def columns(self, table: Relation) -> dict[str, str]:
         """The table's columns and the source's own names of their types, in order; empty where there is no such table.
 
+        Columns of the contract have raw's names, others the database's own.
         The type of a Postgres numeric that no decimal of DuckDB's holds is given as `numeric()`: it has no precision,
         or more than 38 digits.
         """
         if self.dialect == "sqlite":
-            query = f"select name, lower(type) as type from pragma_table_info({literal(table)}) order by cid"
+            query = f"select name, lower(type) as type from pragma_table_info({literal(table.name)}) order by cid"
         else:
             query = (
                 "select column_name as name, case when data_type = 'numeric' and coalesce(numeric_precision, 39) > 38 "
                 "then 'numeric()' else lower(data_type) end as type from information_schema.columns "
-                f"where table_schema = {literal(self.schema)} and table_name = {literal(table)} "
+                f"where table_schema = {literal(table.schema)} and table_name = {literal(table.name)} "
                 "order by ordinal_position"
             )
         rows = self.connection.execute(f"select * from {self._remote(query)}").fetchall()
-        return {str(name): str(kind) for name, kind in rows}
+        known = {own: name for name, own in table.columns.items()}
+        return {known.get(str(name), str(name)): str(kind) for name, kind in rows}
 
-    def rows(self, table: str, columns: Sequence[str], where: str | None = None) -> str:
+    def rows(self, table: Relation, columns: Sequence[str], where: str | None = None) -> str:
         """A DuckDB relation with these columns, and no others, of the table's rows for which `where` is true.
+
+        The columns have raw's names; in `where` they have the database's own.
 
         SQLite lets any value stand in any column and gives decimals as doubles, so its values are read as the
         text that they are written as; the contract then judges them like a file's. For the same reason Postgres
@@ -83,9 +113,11 @@ class Database:
         as_text += self._with_nan(table, [c for c in columns if kinds.get(c) == "numeric"], where)
         condition = f" where {where}" if where else ""
         if self.dialect == "mysql" or (self.dialect == "postgres" and not where and not as_text):
-            listed = ", ".join(quoted(c) for c in columns)
+            listed = ", ".join(table.own_as(c) for c in columns)
             return f"(select {listed} from {self._scanned(table)}{condition})"
-        listed = ", ".join(f"{self._text(c)} as {quoted(c)}" if c in as_text else quoted(c) for c in columns)
+        listed = ", ".join(
+            f"{self._text(table, c)} as {quoted(c)}" if c in as_text else table.own_as(c) for c in columns
+        )
         # Whether a text is one at all, SQLite doesn't ask. What is none goes to the contract, which takes no zero byte.
         sound = ", ".join(
             f"coalesce(try(decode(encode({quoted(c)}))), chr(0) || cast(encode({quoted(c)}) as varchar)) as {quoted(c)}"
@@ -97,7 +129,7 @@ class Database:
         """A DuckDB expression for a column of `rows` that holds times: the time in UTC, null where it is none."""
         return (utc_time if self.dialect == "sqlite" else utc_moment)(quoted(column))
 
-    def count(self, table: str, where: str | None = None) -> int:
+    def count(self, table: Relation, where: str | None = None) -> int:
         """The table's rows for which `where` is true, as the source itself counts them."""
         condition = f" where {where}" if where else ""
         if self.dialect == "mysql":
@@ -106,31 +138,31 @@ class Database:
             f"select * from {self._remote(f'select count(*) as n from {self._named(table)}{condition}')}"
         )
 
-    def _text(self, column: str) -> str:
+    def _text(self, table: Relation, column: str) -> str:
         """A column's value as the text that the source writes, in the source's own SQL.
 
         SQLite writes 15 digits of a real. A decimal that has more is written in full, so that the contract sees it.
         """
-        name = quoted(column)
+        name = table.own(column)
         text = f"cast({name} as text)"
         if self.dialect != "sqlite" or column not in self.scales:
             return text
         is_longer = f"abs({name}) >= 1e{15 - self.scales[column]} and cast({text} as real) <> {name}"
         return f"case when typeof({name}) = 'real' and {is_longer} then printf('%!.26g', {name}) else {text} end"
 
-    def _with_nan(self, table: str, numerics: Sequence[str], where: str | None) -> list[str]:
+    def _with_nan(self, table: Relation, numerics: Sequence[str], where: str | None) -> list[str]:
         """Those of a Postgres table's numerics in which NaN stands, which DuckDB would read as zero."""
         if not numerics:
             return []
-        asked = ", ".join(f"coalesce(bool_or({quoted(c)} = 'NaN'), false) as {quoted(c)}" for c in numerics)
+        asked = ", ".join(f"coalesce(bool_or({table.own(c)} = 'NaN'), false) as {quoted(c)}" for c in numerics)
         condition = f" where {where}" if where else ""
         query = f"select {asked} from {self._named(table)}{condition}"
         row = self.connection.execute(f"select * from {self._remote(query)}").fetchone() or ()
         return [name for name, found in zip(numerics, row, strict=True) if found]
 
-    def highest(self, table: str, column: str) -> int | None:
+    def highest(self, table: Relation, column: str) -> int | None:
         """The highest whole number in a column; None where the table is empty."""
-        expression = f"select max({quoted(column)}) as n from"
+        expression = f"select max({table.own(column)}) as n from"
         if self.dialect == "mysql":
             query = f"{expression} {self._scanned(table)}"
         else:
@@ -146,13 +178,13 @@ class Database:
         """A DuckDB relation that runs `query` in the source database itself."""
         return f"{self.dialect}_query('source', {literal(query)})"
 
-    def _named(self, table: str) -> str:
+    def _named(self, table: Relation) -> str:
         """A table's name in the source database."""
-        return quoted(table) if self.dialect == "sqlite" else f"{quoted(self.schema)}.{quoted(table)}"
+        return quoted(table.name) if self.dialect == "sqlite" else f"{quoted(table.schema)}.{quoted(table.name)}"
 
-    def _scanned(self, table: str) -> str:
+    def _scanned(self, table: Relation) -> str:
         """A table's name in DuckDB."""
-        return f"source.{quoted(self.schema)}.{quoted(table)}"
+        return f"source.{quoted(table.schema)}.{quoted(table.name)}"
 
 
 def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> Database:

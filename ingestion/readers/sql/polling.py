@@ -44,19 +44,20 @@ def extract(
     _source_keys(database, reader, table, modified)
     deletes = _deletes(reader, table, max_delete_share)
     wanted, outside = _wanted(reader, since)
+    relation = database.relation(table)
     # The source itself leaves out what hasn't changed, unless records are wanted whose time says that they haven't,
     # or the time is kept as text, which doesn't compare as a time.
     where = None
-    if cursor and not outside and database.columns(table.name)[modified].startswith(("timestamp", "datetime")):
-        where = f"{quoted(modified)} >= '{since.isoformat(sep=' ')}+00'"
-    relation = f"""(
+    if cursor and not outside and database.columns(relation)[modified].startswith(("timestamp", "datetime")):
+        where = f"{relation.own(modified)} >= '{since.isoformat(sep=' ')}+00'"
+    records = f"""(
         select {", ".join("s." + quoted(c) for c in table.column_names)}, 'U' as _operation,
             {_version(table)} as _revision, w._effective_at
-        from {database.rows(table.name, table.column_names, where)} as s
+        from {database.rows(relation, table.column_names, where)} as s
         inner join wanted as w on w.key = {key_of(table, "s.")})"""
     return Extract(
         table=table,
-        relation=relation,
+        relation=records,
         source_count=wanted,
         cursor=json.dumps({"modified_at": _newest(reader) or cursor}),
         compare_since=since,
@@ -67,10 +68,11 @@ def extract(
 
 def _everything(database: Database, reader: Reader, table: Table, modified: str, notes: tuple[str, ...]) -> Extract:
     """The first load: all records, in one reading. There is nothing yet to compare with, and nothing to delete."""
+    everything = database.relation(table)
     relation = f"""(
         select *, 'U' as _operation, {_version(table)} as _revision,
             coalesce({database.moment(modified)}, {reader.observed}) as _effective_at
-        from {database.rows(table.name, table.column_names)} as s)"""
+        from {database.rows(everything, table.column_names)} as s)"""
     keys = ", ".join(quoted(k) for k in table.key)
 
     def conclude() -> str:
@@ -83,7 +85,7 @@ def _everything(database: Database, reader: Reader, table: Table, modified: str,
         ).fetchone()
         return json.dumps({"modified_at": newest[0].isoformat(sep=" ") if newest and newest[0] else None})
 
-    return Extract(table, relation, database.count(table.name), conclude=conclude, notes=notes)
+    return Extract(table, relation, database.count(everything), conclude=conclude, notes=notes)
 
 
 def _version(table: Table) -> str:
@@ -117,11 +119,11 @@ def _source_keys(database: Database, reader: Reader, table: Table, modified: str
     reader.connection.execute(f"""
         create or replace temp table source_keys as
         select {key_of(table)} as key, {database.moment(modified)} as modified_at
-        from {database.rows(table.name, columns)}""")
+        from {database.rows(database.relation(table), columns)}""")
     row = reader.connection.execute("select count(*), count(distinct key) from source_keys").fetchone()
     read, different = row if row else (0, 0)
     refuse_repeated_keys(table, read - different)
-    counted = database.count(table.name)
+    counted = database.count(database.relation(table))
     if counted != read:
         raise SourceError(
             f"{table.source}: {table.name} counts {counted:,} records, but {read:,} keys were read: it is written to "

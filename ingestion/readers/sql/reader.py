@@ -83,8 +83,10 @@ def columns_of(contract: Source, table: str) -> dict[str, list[str]]:
         target = Target("dev", "duckdb", here)
         reader = Reader(connection, contract, datetime.now(UTC), target, {}, {}, here, lambda line: None)
         database = attach(reader, chosen.credentials, chosen.schema)
-        names = [table, *([changes.change_table(known)] if chosen.follow in ("auto", "changes") else [])]
-        found = {name: list(database.columns(name)) for name in names}
+        relations = [database.relation(known)]
+        if chosen.follow in ("auto", "changes"):
+            relations.append(changes.change_table(database, known))
+        found = {relation.name: list(database.columns(relation)) for relation in relations}
     return {name: columns for name, columns in found.items() if columns}
 
 
@@ -116,7 +118,7 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
     reader.connection.execute("begin transaction")
     try:
         bounds = {
-            table.name: database.highest(changes.change_table(table), changes.POSITION)
+            table.name: database.highest(changes.change_table(database, table), changes.POSITION)
             for table in reader.contract.tables
             if by_changes[table.name]
         }
@@ -151,10 +153,11 @@ def _by_changes(database: Database, reader: Reader, chosen: Settings) -> dict[st
     """Which tables are followed by a change table."""
     if chosen.follow in ("polling", "compare"):
         return {table.name: False for table in reader.contract.tables}
-    found = {table.name: bool(database.columns(changes.change_table(table))) for table in reader.contract.tables}
+    logs = {table.name: changes.change_table(database, table) for table in reader.contract.tables}
+    found = {name: bool(database.columns(log)) for name, log in logs.items()}
     if chosen.follow == "changes" and not all(found.values()):
         source = reader.contract.name
-        lacking = ", ".join(changes.change_table(t) for t in reader.contract.tables if not found[t.name])
+        lacking = ", ".join(log.name for name, log in logs.items() if not found[name])
         raise SourceError(
             f"{source}: {variable(source, 'follow')}=changes, but the database has no table {lacking} that may be "
             f"read: make it, or set {variable(source, 'follow')}=auto"
@@ -164,23 +167,24 @@ def _by_changes(database: Database, reader: Reader, chosen: Settings) -> dict[st
 
 def _drift(database: Database, table: Table) -> tuple[str, ...]:
     """Compare the table with its contract. A column that is gone stops the load, a new one is reported."""
-    columns = database.columns(table.name)
+    relation = database.relation(table)
+    columns = database.columns(relation)
     if not columns:
         raise SourceError(
-            f"{table.source}: the database has no table {table.name} in {database.schema} that may be read; nothing "
+            f"{table.source}: the database has no table {relation.name} in {relation.schema} that may be read; nothing "
             f"was loaded. Check {variable(table.source, 'schema')} and the user's rights"
         )
-    gone = [name for name in table.column_names if name not in columns]
+    gone = [column.at_source for column in table.columns if column.name not in columns]
     if gone:
         raise SourceError(
-            f"{table.source}: table {table.name} has lost the column {', '.join(gone)} (it has "
-            f"{', '.join(columns)}); nothing "
+            f"{table.source}: table {relation.name} has lost the column {', '.join(gone)} (it has "
+            f"{', '.join(relation.columns.get(name, name) for name in columns)}); nothing "
             f"was loaded. Restore it at the source, or take it out of {contract_file(table.source)} and staging"
         )
     never = set(table.meta.get("never_extracted", ()))
     new = [name for name in columns if name not in table.column_names and name not in never]
     return (
-        (f"{table.source}: {table.name} has a new column {', '.join(new)}, which its contract doesn't know",)
+        (f"{table.source}: {relation.name} has a new column {', '.join(new)}, which its contract doesn't know",)
         if new
         else ()
     )

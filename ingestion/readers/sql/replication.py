@@ -25,12 +25,13 @@ from ingestion.contract.contracts import Table
 from ingestion.duck import copied_csv
 from ingestion.load.extracts import Extract, Reader, SourceError, first_line
 from ingestion.readers.settings import variable
-from ingestion.readers.sql.database import Database
+from ingestion.readers.sql.database import Database, Relation
 from ingestion.readers.sql.polling import key_of, living
 from ingestion.readers.sql.slot import (
     DECODED,
     decoded,
     dsn,
+    log_name,
     move_on,
     patiently,
     require_whole_log,
@@ -71,7 +72,7 @@ def extracts(following: Following) -> Generator[Extract, None, None]:
     try:
         with closing(psycopg2.connect(dsn(following.url))) as connection:
             connection.autocommit = True
-            require_whole_log(connection, source, following.database.schema, tables)
+            require_whole_log(connection, source, [following.database.relation(table) for table in tables])
             status = slot_status(connection, following.slot)
             if len(unseen) == len(tables):
                 if status is not None:
@@ -117,9 +118,10 @@ def _snapshot(
             cursor.execute("set local timezone = 'UTC'")
         position = int(rows(connection, "select %s::pg_lsn - '0/0'::pg_lsn", [start])[0][0])
         for table in tables:
-            named = sql.Identifier(database.schema, table.name)
+            there = database.relation(table)
+            named = sql.Identifier(there.schema, there.name)
             count = int(rows(connection, sql.SQL("select count(*) from {}").format(named))[0][0])  # type: ignore[arg-type]
-            columns = sql.SQL(", ").join(map(sql.Identifier, table.column_names))
+            columns = sql.SQL(", ").join(sql.Identifier(column.at_source) for column in table.columns)
             query = sql.SQL("select {} from {}").format(columns, named)
             file = to_file(connection, query, reader.workspace / f"snapshot.{table.name}.csv")
             seen = _as_text(file, table.column_names)
@@ -159,7 +161,9 @@ def _changes(following: Following, connection: Any, since: Mapping[str, int]) ->
     tables = tuple(table for table in reader.contract.tables if table.name in since)
     bound = int(rows(connection, "select pg_current_wal_flush_lsn() - '0/0'::pg_lsn")[0][0])
     file = reader.workspace / "log.csv"
-    query = decoded(following.slot, following.batch, following.database.schema, tables, bound)
+    relations = {table.name: following.database.relation(table) for table in tables}
+    wanted = {relations[table.name]: [column.at_source for column in table.columns] for table in tables}
+    query = decoded(following.slot, following.batch, wanted, bound)
     rows(connection, "set timezone = 'UTC'")
     patiently(lambda: to_file(connection, query, file))
     # A transaction is read where it was committed: the position of its commit, not of its changes, says whether it is
@@ -177,31 +181,36 @@ def _changes(following: Following, connection: Any, since: Mapping[str, int]) ->
     end = max(min(since.values()), int(last) if lines >= following.batch else bound)
     for table in tables:
         reader.connection.execute(
-            f"delete from log where table_name = {literal(table.name)} and committed <= {since[table.name]}"
+            f"delete from log where table_name = {literal(log_name(relations[table.name]))} "
+            f"and committed <= {since[table.name]}"
         )
-        yield _extract(reader, table, max(end, since[table.name]), following.notes[table.name])
+        yield _extract(reader, table, relations[table.name], max(end, since[table.name]), following.notes[table.name])
     reader.on_complete.append(lambda: move_on(following.url, following.slot, end))
 
 
-def _extract(reader: Reader, table: Table, end: int, notes: tuple[str, ...]) -> Extract:
+def _extract(reader: Reader, table: Table, relation: Relation, end: int, notes: tuple[str, ...]) -> Extract:
+    def at(name: str) -> str:
+        own = relation.columns.get(name, name).replace('"', '\\"')
+        return literal(f'$."{own}"')
+
     def values(operation: str) -> str:
         # An update doesn't repeat long values that it leaves alone: they stand in the old row.
         return ", ".join(
-            f"old ->> {literal('$.' + name)} as {quoted(name)}"
+            f"old ->> {at(name)} as {quoted(name)}"
             if operation == "D"
-            else f"case when json_exists(new, {literal('$.' + name)}) then new ->> {literal('$.' + name)} "
-            f"else old ->> {literal('$.' + name)} end as {quoted(name)}"
+            else f"case when json_exists(new, {at(name)}) then new ->> {at(name)} "
+            f"else old ->> {at(name)} end as {quoted(name)}"
             for name in table.column_names
         )
 
     def key(row: str) -> str:
-        return "[" + ", ".join(f"{row} ->> {literal('$.' + name)}" for name in table.key) + "]"
+        return "[" + ", ".join(f"{row} ->> {at(name)}" for name in table.key) + "]"
 
     told = "position as _revision, timezone('UTC', cast(committed_at as timestamptz)) as _effective_at"
-    mine = f"from log where table_name = {literal(table.name)}"
+    mine = f"from log where table_name = {literal(log_name(relation))}"
     # A record that gets another key is gone under the old one.
     moved = f"action = 'U' and {key('old')} <> {key('new')}"
-    relation = f"""(
+    changed = f"""(
         select {values("U")}, 'U' as _operation, {told} {mine} and action in ('I', 'U')
         union all select {values("D")}, 'D' as _operation, {told} {mine} and (action = 'D' or ({moved})))"""
     row = reader.connection.execute(
@@ -211,22 +220,22 @@ def _extract(reader: Reader, table: Table, end: int, notes: tuple[str, ...]) -> 
     count, truncated = row if row else (0, 0)
     return Extract(
         table,
-        relation,
+        changed,
         int(count),
         cursor=json.dumps({"lsn": end}),
-        deletes=_truncated(reader, table) if truncated else None,
+        deletes=_truncated(reader, table, relation) if truncated else None,
         notes=notes,
     )
 
 
-def _truncated(reader: Reader, table: Table) -> str:
+def _truncated(reader: Reader, table: Table, relation: Relation) -> str:
     """A truncate deletes whatever was living before it: in raw, and among the changes before it in this load."""
     columns = ", ".join(quoted(column) for column in table.column_names)
     names = f"{columns}, _operation, _revision, _effective_at"
     return f"""
         with truncates as (
             select position, timezone('UTC', cast(committed_at as timestamptz)) as moment
-            from log where table_name = {literal(table.name)} and action = 'T'
+            from log where table_name = {literal(log_name(relation))} and action = 'T'
         ),
         known as (select {names} from {reader.complete(table.name)} union all select {names} from good),
         before as (

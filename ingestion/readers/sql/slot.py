@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
-from ingestion.contract.contracts import Table
 from ingestion.load.extracts import SourceError
+from ingestion.readers.sql.database import Relation
 
 # What the server is asked of each line of the log.
 DECODED = ("position", "xid", "action", "table_name", "committed_at", "new", "old")
@@ -33,7 +34,7 @@ def rows(connection: Any, query: str, values: list[Any] | None = None) -> list[t
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def require_whole_log(connection: Any, source: str, schema: str, tables: tuple[Table, ...]) -> None:
+def require_whole_log(connection: Any, source: str, tables: Sequence[Relation]) -> None:
     """Raise SourceError where the server doesn't write what following takes; the message says what to set."""
     level = rows(connection, "select current_setting('wal_level')")[0][0]
     if level != "logical":
@@ -42,12 +43,13 @@ def require_whole_log(connection: Any, source: str, schema: str, tables: tuple[T
         )
     partly = rows(
         connection,
-        "select relname from pg_class where relnamespace = %s::regnamespace and relname = any(%s) "
-        "and relreplident <> 'f' order by relname",
-        [schema, [table.name for table in tables]],
+        "select format('%%I.%%I', n.nspname, c.relname) from pg_class as c join pg_namespace as n "
+        "on n.oid = c.relnamespace join unnest(%s, %s) as wanted (schema_name, table_name) "
+        "on n.nspname = wanted.schema_name and c.relname = wanted.table_name where c.relreplident <> 'f' order by 1",
+        [[table.schema for table in tables], [table.name for table in tables]],
     )
     if partly:
-        statements = "; ".join(f'alter table {schema}."{name}" replica identity full' for (name,) in partly)
+        statements = "; ".join(f"alter table {name} replica identity full" for (name,) in partly)
         raise SourceError(
             f"{source}: the log has not all values of {len(partly)} tables; nothing was loaded: {statements}"
         )
@@ -77,19 +79,31 @@ def to_file(connection: Any, query: sql.Composable, file: Path) -> Path:
     return file
 
 
-def decoded(slot: str, batch: int, schema: str, tables: tuple[Table, ...], bound: int) -> sql.Composable:
+def log_name(table: Relation) -> str:
+    """What a table is called in the log: `table_name` of `decoded`."""
+    return f"{table.schema}.{table.name}"
+
+
+def decoded(slot: str, batch: int, tables: Mapping[Relation, Sequence[str]], bound: int) -> sql.Composable:
     """A query of what a slot holds up to a position, with the columns `DECODED`; nothing is taken from it.
 
     The server itself leaves out the columns that no contract has, so they never leave it.
+
+    Args:
+        slot: the slot's name.
+        batch: about how many lines to give at most.
+        tables: the tables, and the database's own names of the columns that the contract has of each.
+        bound: the position.
     """
-    wanted = sorted({column for table in tables for column in table.column_names})
+    wanted = sorted({column for columns in tables.values() for column in columns})
     values = (
         "(select jsonb_object_agg(c ->> 'name', c -> 'value') from jsonb_array_elements(d.data -> {part}) as c "
         "where c ->> 'name' = any({wanted}))"
     )
     query = (
-        "select d.lsn - '0/0'::pg_lsn as position, d.xid, d.data ->> 'action' as action, d.data ->> 'table' as "
-        f"table_name, d.data ->> 'timestamp' as committed_at, {values.replace('{part}', '{new}')} as new, "
+        "select d.lsn - '0/0'::pg_lsn as position, d.xid, d.data ->> 'action' as action, "
+        "(d.data ->> 'schema') || '.' || (d.data ->> 'table') as table_name, "
+        f"d.data ->> 'timestamp' as committed_at, {values.replace('{part}', '{new}')} as new, "
         f"{values.replace('{part}', '{old}')} as old from (select lsn, xid::text as xid, data::jsonb as data from "
         "pg_logical_slot_peek_changes({slot}, '0/0'::pg_lsn + {bound}, {batch}, 'format-version', '2', "
         "'include-timestamp', 'true', 'add-tables', {tables})) as d"
@@ -101,8 +115,13 @@ def decoded(slot: str, batch: int, schema: str, tables: tuple[Table, ...], bound
         slot=sql.Literal(slot),
         bound=sql.Literal(bound),
         batch=sql.Literal(batch),
-        tables=sql.Literal(",".join(f"{schema}.{table.name}" for table in tables)),
+        tables=sql.Literal(",".join(f"{_escaped(table.schema)}.{_escaped(table.name)}" for table in tables)),
     )
+
+
+def _escaped(name: str) -> str:
+    """A name as wal2json takes it in a list."""
+    return re.sub(r"([\s,'.*\\])", r"\\\1", name)
 
 
 def move_on(url: str, slot: str, end: int) -> None:

@@ -15,6 +15,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -36,6 +37,8 @@ from ingestion.readers import sql
 from orchestration.alerts import conditions
 from tests.absent import absent
 from tests.commerce.ingestion.shops import FEW, insert_address, insert_user, load_shop, update_user, user_id
+from tests.commerce.ingestion.test_names import LINES, create, named, sold
+from tests.commerce.ingestion.test_names import loaded as loaded_odd
 from tests.crosswalks import VARIABLE, identifiers
 from tests.ingestion.loads import NOON, ask, contract_of, load_source
 from tests.ports import free_port
@@ -167,6 +170,27 @@ def test_snapshot_then_every_change(followed: Shop, warehouse: Target) -> None:
     assert not ask(warehouse, "select 1 from raw_shop.users where first_name = 'secret'"), "what no contract has stays"
 
 
+def test_odd_names_are_found_in_the_log(followed: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = SimpleNamespace(dialect="postgres", url=followed.url)
+    table, key = named("postgres", LINES.at_source), named("postgres", "Order ID", "")
+    for name in ("FOLLOW", "SLOT"):
+        monkeypatch.setenv(f"SOURCES__ODD__{name}", followed.environment[f"SOURCES__SHOP__{name}"])
+    followed.run(*create(database), sold(database, 1, 1, "1.50"), sold(database, 2, 1, "1.50"))
+    with pytest.raises(SourceError, match=r'alter table "Back Office"\."Order Lines, 2\.0" replica identity full'):
+        loaded_odd(database, warehouse, 1, monkeypatch)
+    followed.run(f"alter table {table} replica identity full")
+    assert loaded_odd(database, warehouse, 1, monkeypatch).loaded == 2
+    followed.run(f"update {table} set \"group\" = 'b' where {key} = 1", f"delete from {table} where {key} = 2")
+    followed.run("insert into order_lines values (3)", f"update {table} set {key} = 4")
+    found = loaded_odd(database, warehouse, 2, monkeypatch)
+    assert (found.source_count, found.loaded) == (4, 4)
+    rows = 'select order_id, "group", price_amount, _operation from raw_odd.order_lines order by _revision, _operation'
+    assert [(*row[:2], float(row[2]), row[3]) for row in ask(warehouse, rows)] == [
+        (1, "a", 1.5, "U"), (2, "a", 1.5, "U"), (1, "b", 1.5, "U"), (2, "a", 1.5, "D"), (1, "b", 1.5, "D"),
+        (4, "b", 1.5, "U"),
+    ]  # fmt: skip
+
+
 def test_the_time_of_a_version_is_its_commit(followed: Shop, warehouse: Target) -> None:
     complete_rows(followed)
     load_shop(warehouse)
@@ -235,7 +259,7 @@ def test_what_keeps_a_log_from_being_followed(
     followed: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(
-        SourceError, match=r'not all values of 2 tables.*alter table public."users" replica identity full'
+        SourceError, match=r"not all values of 2 tables.*alter table public.users replica identity full"
     ):
         load_shop(warehouse)
     complete_rows(followed)
