@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,7 +25,7 @@ endif
 
 # What people type goes to the commands as it is, by the environment: in a recipe make would take `$HOME` for a variable of
 # its own, and the shell backticks for a command.
-TYPED := Q WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT
+TYPED := Q SCHEMAS TABLES WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT
 $(foreach name,$(TYPED),$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 # Telemetry of every tool is off.
@@ -104,6 +104,15 @@ publish: setup ## Publish what `make build HOLD=1` held back
 
 rollback: setup ## Give readers the generation before, while no later build has begun
 	@$(BIN)/python -m warehouse rollback
+
+preview: setup ## What a database has, and what a scaffold would make of it: SOURCE=<source> (SCHEMAS=, TABLES=)
+	@$(BIN)/python -m warehouse preview "$(SOURCE)" --schemas="$$SCHEMAS" --tables="$$TABLES"
+
+scaffold: setup ## A source of a database, with contract, staging, history, tests, docs: SOURCE=<source> (DOMAIN=, SCHEMAS=, TABLES=)
+	@$(BIN)/python -m warehouse scaffold "$(SOURCE)" --domain "$(DOMAIN)" --schemas="$$SCHEMAS" --tables="$$TABLES"
+
+decide: setup ## Say what an undecided column tells of a person: COLUMN=<source>.<table>.<column> PRIVACY=none
+	@$(BIN)/python -m warehouse decide "$$COLUMN" "$(PRIVACY)"
 
 new-domain: setup ## Lay out a domain that builds, with nothing in it yet: NAME=<domain>
 	@$(BIN)/python -m warehouse new-domain "$(NAME)"

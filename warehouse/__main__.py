@@ -25,6 +25,8 @@ from warehouse.people.forgetting import forget
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
 from warehouse.project.new_domain import lay_out
+from warehouse.project.scaffold.decide import decide
+from warehouse.project.scaffold.scaffold import preview, scaffold
 from warehouse.reading.docs import check_freshness, write_docs
 from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query
@@ -75,6 +77,22 @@ def main() -> int:
         "--model", nargs="+", default=[], help="the staging models that get it, where there are several"
     )
     taking.add_argument("--track", action="store_true", help="history follows it: a new value begins a new version")
+    for name, text in (
+        ("preview", "what a source's database has, and what a scaffold would make of it; writes nothing"),
+        ("scaffold", "make a source of a database: contract, staging, history, tests, docs"),
+    ):
+        scaffolding = commands.add_parser(name, help=text)
+        scaffolding.add_argument("source", help="its name; SOURCES__<SOURCE>__CREDENTIALS says where it lies")
+        scaffolding.add_argument(
+            "--domain", default="", help="the domain that reads it; the source's name unless given"
+        )
+        scaffolding.add_argument(
+            "--schemas", default="", help="which, with commas between; the reader's own unless given"
+        )
+        scaffolding.add_argument("--tables", default="", help="which, with commas between; all unless given")
+    deciding = commands.add_parser("decide", help="say what an undecided column tells of a person")
+    deciding.add_argument("column", metavar="source.table.column", help="`*` stands for any letters")
+    deciding.add_argument("privacy", help="none, quasi_identifier, sensitive or direct_identifier")
     asking = commands.add_parser("query", help="ask the published marts something, in SQL")
     asking.add_argument("sql")
     exporting = commands.add_parser("export", help="a published mart as a file")
@@ -111,6 +129,19 @@ def main() -> int:
             return 0
         if arguments.command == "new-domain":
             lay_out(PROJECT_ROOT, arguments.name, _say)
+            return 0
+        if arguments.command in ("preview", "scaffold"):
+            schemas, tables = (
+                [each for each in text.split(",") if each] for text in (arguments.schemas, arguments.tables)
+            )
+            if arguments.command == "preview":
+                preview(arguments.source, schemas, tables, _say)
+            else:
+                domain = arguments.domain or arguments.source
+                scaffold(PROJECT_ROOT, arguments.source, domain, schemas, tables, _say)
+            return 0
+        if arguments.command == "decide":
+            decide(PROJECT_ROOT, arguments.column, arguments.privacy, _say)
             return 0
         target = current_target()
         if arguments.command == "build":

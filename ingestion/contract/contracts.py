@@ -27,6 +27,8 @@ META_COLUMNS = {
 
 # What a column tells of a person, from nothing to everything. Ingestion puts tokens in the place of direct identifiers.
 PRIVACY = ("none", "quasi_identifier", "sensitive", "direct_identifier")
+# Nobody has said yet which of them a column is: its source isn't loaded until somebody does.
+UNDECIDED = "undecided"
 
 # Names of raw, as dlt makes them of any other: a table named otherwise would never be found again.
 LONGEST_NAME = 63
@@ -202,7 +204,7 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -
     if unknown:
         raise ContractError(f"{where}.{raw['name']}: unknown contract rule {', '.join(sorted(unknown))}")
     privacy = str(meta.get("privacy", ""))
-    if privacy not in PRIVACY:
+    if privacy not in (*PRIVACY, UNDECIDED):
         raise ContractError(
             f"{where}.{raw['name']}: config.meta.privacy is '{privacy}': say which it is of {', '.join(PRIVACY)}"
         )

@@ -236,9 +236,10 @@ def as_rejects(table: Table, relation: str, types: Mapping[str, str]) -> str:
 
     Its columns: `record_key` and `record` (JSON text), `reasons`, `_revision`, `_effective_at`.
     """
+    tokens = {column.name for column in table.identifiers}
 
     def value(name: str) -> str:
-        if types[name] not in _DIGITS:
+        if types[name] not in _DIGITS or name in tokens:
             return quoted(name)
         # NaN is no JSON.
         return f"case when isfinite({quoted(name)}) then to_json({quoted(name)}) else to_json({quoted(name)}::text) end"

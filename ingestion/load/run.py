@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from ingestion.contract.contracts import ContractError, Source, contract_file, read_contract, source_names
+from ingestion.contract.contracts import UNDECIDED, ContractError, Source, contract_file, read_contract, source_names
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError
@@ -59,6 +59,22 @@ def kept_logs(project: Path) -> dict[str, int]:
     return {name: kept for name, kept in asked.items() if kept is not None}
 
 
+def _require_decided(contract: Source) -> None:
+    """Raise SourceError where nobody has said yet what a column tells of a person: it may be what raw must not have."""
+    open_ones = [
+        f"{contract.name}.{table.name}.{column.name}"
+        for table in contract.tables
+        for column in table.columns
+        if column.privacy == UNDECIDED
+    ]
+    if open_ones:
+        more = f" and {len(open_ones) - 1} more" if len(open_ones) > 1 else ""
+        raise SourceError(
+            f"{contract.name}: what {open_ones[0]}{more} tells of a person is undecided; nothing was loaded: "
+            f"make decide COLUMN={open_ones[0]} PRIVACY=none, or what it is (docs/privacy.md)"
+        )
+
+
 def observation_time() -> datetime:
     """When the sources are looked at: now, or what GRANARY_OBSERVED_AT says (ISO 8601, UTC), for tests and replays."""
     given = os.environ.get("GRANARY_OBSERVED_AT")
@@ -98,6 +114,8 @@ def load_all(
         if wanted:
             say(f"source {name}" if reader else f"source {name}: not configured, nothing to load")
         try:
+            if reader:
+                _require_decided(contract)
             with acting_as_loader():
                 loaded += load(contract, reader, target, observed_at, say, seconds)
         except (SourceError, LoadError) as error:

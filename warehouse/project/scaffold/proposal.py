@@ -1,0 +1,194 @@
+"""What a database's tables should be in the project: their names, types and privacy, and what has a history."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from ingestion.contract.contracts import AUDIT_TABLES, LONGEST_NAME, UNDECIDED
+from warehouse.project.edits import is_reserved
+from warehouse.project.scaffold.survey import FoundColumn, FoundTable
+
+# By a column's name, in raw's spelling. Who a person is, where to be reached, what stands for them.
+_IDENTIFIES = re.compile(
+    r"(^|_)(e?mail|phone|fax|mobile|tel|telephone|iban|bic|ssn|passport|tax_id|vat_id|username|login|password|"
+    r"(first|last|middle|given|family|full|sur|maiden|contact|customer|person|user|employee|patient|holder)_?name|"
+    r"street|address(_?line)?(_?\d)?|line_?\d|ip(_?address)?|account_(no|number)|card_(no|number)|license(_plate)?)($|_)"
+)
+_NARROWS_DOWN = re.compile(
+    r"(^|_)(born|birth(_?(date|day))?|date_of_birth|dob|age|gender|sex|zip|postal_?code|postcode|city|town|region|county|"
+    r"nationality|job_?title|ip|latitude|longitude)($|_)"
+)
+# By what stands in it.
+_VALUES = re.compile(r"^([^@\s]+@[^@\s]+\.[^@\s]+|\+?[0-9][0-9 ()/.-]{8,}[0-9]|[A-Z]{2}[0-9]{2}[A-Z0-9 ]{11,30})$")
+_FRACTIONS = ("numeric", "decimal", "real", "double", "float")
+_INTEGERS = re.compile(r"(tiny|small|medium|big)?int(eger|[248])?\b|year")
+_CODES = re.compile(r"(^|_)(id|code|sku|status|state|type|kind|currency|country|unit|locale|language|uuid|guid)$")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the contract.
+
+    alias: its name in staging.
+    privacy: as the contract has it, or UNDECIDED.
+    """
+
+    found: FoundColumn
+    name: str
+    alias: str
+    data_type: str
+    privacy: str
+    is_key: bool
+    description: str
+
+    @property
+    def is_required(self) -> bool:
+        """Whether a record without it is none."""
+        return self.is_key or not self.found.is_nullable
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the contract.
+
+    references: columns, by raw's names, that point at the key of another table of the source, by that one's name.
+    has_history: whether it gets a snapshot.
+    """
+
+    found: FoundTable
+    name: str
+    columns: tuple[Column, ...]
+    references: dict[str, str] = field(default_factory=dict)
+    has_history: bool = True
+
+    @property
+    def key(self) -> list[Column]:
+        """The columns of its key."""
+        return [column for column in self.columns if column.is_key]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What to write, and what to tell a person: tables that can't be followed, and why."""
+
+    tables: list[Table]
+    left_out: list[str]
+
+
+def propose(source: str, found: Sequence[FoundTable]) -> Proposal:
+    """Decide what can be decided. What may tell of a person and can't be told for sure stays undecided."""
+    left_out = [
+        f"{each.name} has neither a primary nor a unique key: name one in its contract"
+        for each in found
+        if not each.key
+    ]
+    kept = [each for each in found if each.key]
+    names: dict[tuple[str, str], str] = {}
+    for each in kept:
+        names[each.schema, each.name] = _clean(
+            each.name, {*names.values(), *AUDIT_TABLES}, f"{each.schema}_{each.name}"
+        )
+    referred = {(schema, name) for each in kept for schema, name, _ in each.references.values()}
+    tables = []
+    for each in kept:
+        columns = _columns(each, names[each.schema, each.name])
+        clean = {column.found.name: column.name for column in columns}
+        keys = {(other.schema, other.name): other.key for other in kept}
+        references = {
+            clean[own]: names[schema, name]
+            for own, (schema, name, column) in each.references.items()
+            if keys[schema, name] == (column,)
+        }
+        is_event = bool(each.references) and (each.schema, each.name) not in referred
+        tables.append(Table(each, names[each.schema, each.name], columns, references, not is_event))
+    return Proposal(tables, left_out)
+
+
+def _columns(table: FoundTable, table_name: str) -> tuple[Column, ...]:
+    columns: list[Column] = []
+    singular = _singular(table_name)
+    for found in table.columns:
+        name = _clean(found.name, {column.name for column in columns}, f"{table_name}_{found.name}")
+        is_key, kind = found.name in table.key, _data_type(found)
+        privacy = _privacy(name, kind, found, is_key or found.name in table.references)
+        alias = f"{singular}_id" if name == "id" else name
+        if is_reserved(alias) or alias in ("is_deleted", "valid_at", "source_revision", "observed_at", "load_id"):
+            alias = f"{singular}_{alias}"
+        if privacy == "direct_identifier":
+            kind, alias = "text", f"{alias}_token"
+        words = found.comment or f"{name.replace('_', ' ').capitalize()}, as the source's {table.name} has it"
+        columns.append(Column(found, name, alias, kind, privacy, is_key, words.strip().rstrip(".") + "."))
+    return tuple(columns)
+
+
+def _clean(name: str, taken: Collection[str], longer: str) -> str:
+    """A name for raw: the longer one where it is taken, and a number behind it where that is, too."""
+    convention = NamingConvention(LONGEST_NAME - 3)
+    plain = convention.normalize_identifier(name)
+    clean = plain if plain not in taken else convention.normalize_identifier(longer)
+    number = 2
+    while clean in taken:
+        clean, number = f"{convention.normalize_identifier(longer)}_{number}", number + 1
+    return clean
+
+
+def _singular(name: str) -> str:
+    last = name.rsplit("_", 1)[-1]
+    if last.endswith("ies") and len(last) > 4:
+        return name[:-3] + "y"
+    if last.endswith(("sses", "xes", "ches", "shes")):
+        return name[:-2]
+    return name[:-1] if last.endswith("s") and not last.endswith(("ss", "us", "is")) else name
+
+
+def _data_type(column: FoundColumn) -> str:
+    """The contract's type. What it has none for is text, as the source writes it."""
+    kind = column.kind
+    if match := re.match(r"(?:numeric|decimal)\((\d+)(?:,\s*(\d+))?\)", kind):
+        precision, scale = int(match[1]), int(match[2] or 0)
+        return f"numeric({precision},{scale})" if precision <= 38 else "text"
+    if kind.startswith(_FRACTIONS):
+        return _fitting(column.sample, not kind.startswith(("numeric", "decimal")))
+    if kind == "tinyint(1)" or kind.startswith("bool"):
+        return "boolean"
+    if _INTEGERS.match(kind):
+        return "numeric(20,0)" if kind.startswith("bigint") and "unsigned" in kind else "bigint"
+    if kind.endswith("serial"):
+        return "bigint"
+    if kind == "date":
+        return "date"
+    return "timestamp" if kind.startswith(("timestamp", "datetime")) else "text"
+
+
+def _fitting(sample: Sequence[str], is_float: bool) -> str:
+    """A decimal that holds what the sample has, with room for larger ones; text where none does."""
+    digits = [re.fullmatch(r"-?(\d+)(?:\.(\d+))?", value) for value in sample]
+    if not all(digits):
+        return "text"
+    scale = max((len((match[2] or "").rstrip("0")) for match in digits if match), default=0)
+    whole = max((len(match[1]) for match in digits if match), default=1)
+    scale = max(scale, 2)
+    # A binary float keeps 15 digits of a decimal: one with more is none, and its text is all that can be had.
+    longest = max((len((match[1] + (match[2] or "")).strip("0")) for match in digits if match), default=0)
+    fits = whole + scale <= 34 and (not is_float or longest <= 15)
+    return f"numeric({min(38, max(18, whole + 4 + scale))},{scale})" if fits else "text"
+
+
+def _privacy(name: str, kind: str, column: FoundColumn, is_reference: bool) -> str:
+    values = column.sample
+    if _IDENTIFIES.search(name):
+        return "direct_identifier"
+    if _NARROWS_DOWN.search(name):
+        return "quasi_identifier"
+    if kind != "text" or column.kind.startswith(_FRACTIONS):
+        return "none"
+    if values and sum(bool(_VALUES.match(value)) for value in values) * 5 > len(values):
+        return UNDECIDED if is_reference else "direct_identifier"
+    few = len(values) >= 20 and len(set(values)) * 10 <= len(values)
+    if column.values or is_reference or _CODES.search(name) or few or column.kind in ("uuid", "time", "interval"):
+        return "none"
+    return UNDECIDED
