@@ -35,7 +35,7 @@ DRAWN = PROJECT_ROOT / "target" / "diagrams"
 NAVIGATION = (
     ("Pipeline", "pipeline.html"), ("Quality", "quality.html"), ("Storage and speed", "storage.html"),
     ("Metrics", "metrics.html"), ("Rules", "rules.html"), ("Diagrams", "diagrams.html"),
-    ("Glossary", "glossary.html"), ("Lineage", "lineage/index.html"), ("dbt docs", "docs/index.html"),
+    ("Glossary", "glossary.html"),
 )  # fmt: skip
 
 
@@ -57,10 +57,13 @@ class Results(dict[str, Result]):
 class Site:
     """The folder that is being written, and what all its pages share."""
 
-    def __init__(self, folder: Path, generation: tuple[Any, ...], reports: list[pages.Page]):
+    def __init__(self, folder: Path, generation: tuple[Any, ...], reports: list[pages.Page], first: Table):
         self.folder = folder
         number, published_at = generation
-        navigation = [*((page.title, f"{page.name}.html") for page in reports), *NAVIGATION]
+        navigation = [
+            *((page.title, f"{page.name}.html") for page in reports), *NAVIGATION,
+            ("Lineage", f"lineage/index.html?model={first.unique_id}"), ("dbt docs", "docs/index.html"),
+        ]  # fmt: skip
         self.shared = {"generation": number, "published_at": shown(published_at), "navigation": navigation}
         self.templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
@@ -92,12 +95,14 @@ def build_site(target: Target, folder: Path, say: Callable[[str], None]) -> int:
         measures = Measures(target, connection, metrics)
         say("asking the published marts")
         reports = pages.of_domains(measures, project)
-        site = Site(folder.with_name(folder.name + "__next"), measures.generation(), [page for _, page in reports])
+        site = Site(
+            folder.with_name(folder.name + "__next"), measures.generation(), [page for _, page in reports], project.first
+        )  # fmt: skip
         shutil.rmtree(site.folder, ignore_errors=True)
         _pages(site, project, measures, artifacts, reports)
     say("writing the lineage and dbt's pages")
     _assets(site, project)
-    _tools(site, artifacts)
+    _tools(site, artifacts, project.first)
     # The new site takes the old one's place whole.
     shutil.rmtree(folder, ignore_errors=True)
     site.folder.rename(folder)
@@ -124,12 +129,15 @@ def _pages(
         reads = [project.tables[each] for each in dashboard.tables]
         site.write(f"{page.name}.html", "report.html", page.title, page=page, charts=True, tables=reads,
                    metrics=dashboard.metrics)  # fmt: skip
+    stars: dict[str, str] = {}
     for table in project.tables.values():
         star = [edge for edge in edges if edge[0] == table.name]
+        if star:
+            stars[table.name] = draw(star, DRAWN)
         site.write(
             table.url, "table.html", table.full_name, table=table, tables=project.tables, results=results,
             rows=shown(row_counts[table.name]), newest=_newest(table, newest),
-            description=site.markdown.render(table.description), star=draw(star, DRAWN) if star else "",
+            description=site.markdown.render(table.description), star=stars.get(table.name, ""),
             dashboards=[project.dashboards[name] for name in table.dashboards],
         )  # fmt: skip
     _index(site, project, measures, results, row_counts, newest)
@@ -142,11 +150,9 @@ def _pages(
     glossary = (PROJECT_ROOT / "docs" / "glossary.md").read_text(encoding="utf-8").split("\n", 1)[1]
     html = site.markdown.render(glossary.replace("](metrics.md)", "](metrics.html)"))
     site.write("glossary.html", "text.html", "Glossary", html=html)
-    facts = {table.name: table.schema for table in project.tables.values() if table.kind == "fact"}
-    drawn = [
-        (domain, draw([edge for edge in edges if facts.get(edge[0]) == domain], DRAWN))
-        for domain in sorted({*facts.values()})
-    ]
+    facts = sorted((t for t in project.tables.values() if t.kind == "fact"), key=lambda t: t.full_name)
+    drawn = [(domain, [(t, stars[t.name]) for t in facts if t.schema == domain and t.name in stars])
+             for domain in dict.fromkeys(fact.schema for fact in facts)]  # fmt: skip
     site.write("diagrams.html", "diagrams.html", "Diagrams", diagrams=drawn)
 
 
@@ -246,7 +252,7 @@ def _assets(site: Site, project: Project) -> None:
     (assets / "index.js").write_text(f"window.INDEX = {json.dumps(entries)};\n", encoding="utf-8")
 
 
-def _tools(site: Site, artifacts: Path) -> None:
+def _tools(site: Site, artifacts: Path, first: Table) -> None:
     docs, lineage = site.folder / "docs", site.folder / "lineage"
     docs.mkdir()
     # What browsers would ask for in vain: icons whose names Angular has yet to fill in, and one that isn't there.
@@ -263,3 +269,8 @@ def _tools(site: Site, artifacts: Path) -> None:
     if done.returncode or not (lineage / "index.html").exists():
         raise BuildError(f"colibri could not write the lineage: {(done.stderr or done.stdout).strip()[-300:]}")
     (lineage / "colibri-manifest.json").unlink(missing_ok=True)
+    # Where no model is named it opens whichever comes first in its manifest.
+    page = (lineage / "index.html").read_text(encoding="utf-8")
+    opened = f"?model={first.unique_id}"
+    script = f'<script>if (!/[?&]model=/.test(location.search)) history.replaceState(null, "", "{opened}");</script>'
+    (lineage / "index.html").write_text(page.replace("<head>", f"<head>{script}", 1), encoding="utf-8")

@@ -14,6 +14,8 @@ from pathlib import Path
 import mermaidx
 from dbterd.api import DbtErd
 
+# Mermaid puts as much between two tables as a third would take.
+_CLOSE = '%%{init: {"er": {"nodeSpacing": 24, "rankSpacing": 60}}}%%'
 _EDGE = re.compile(r'^\s*"(\w+)"\s+(\S+)\s+"(\w+)":\s*(\S+)', re.MULTILINE)
 
 
@@ -54,12 +56,14 @@ def draw(edges: list[tuple[str, str, str]], kept: Path) -> str:
     for source, target, column in edges:
         between.setdefault((source, target), []).append(column)
     lines = [f'  {source} }}|--|| {target} : "{", ".join(columns)}"' for (source, target), columns in between.items()]
-    text = "\n".join(["erDiagram", *lines])
+    text = "\n".join([_CLOSE, "erDiagram", "  direction LR", *lines])
     drawn = hashlib.sha256(f"{version('mermaidx')} {text}".encode()).hexdigest()
     file = kept / f"{drawn[:32]}.svg"
     if not file.exists():
         kept.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}")
-        part.write_text(str(mermaidx.render(text).svg()), encoding="utf-8")
+        # Several on a page each have their own ids.
+        svg = str(mermaidx.render(text).svg()).replace("my-svg", f"er-{drawn[:8]}")
+        part.write_text(svg, encoding="utf-8")
         part.replace(file)
     return file.read_text(encoding="utf-8")

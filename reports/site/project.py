@@ -110,6 +110,18 @@ class Project:
             {t.schema for t in self.tables.values()}, key=lambda s: ({"core": 1, "ops": 2, "runs": 3}.get(s, 0), s)
         )
 
+    @property
+    def first(self) -> Table:
+        """What to open for somebody who has named nothing: the first domain's fact that most metrics are of.
+
+        A domain without facts has its dimensions or aggregates opened; where no domain is on, `core` has.
+        """
+        schemas, kinds = self.domains, (*KINDS.values(), "table")
+        return min(
+            self.tables.values(),
+            key=lambda t: (schemas.index(t.schema), kinds.index(t.kind), -len(t.metrics), t.name),
+        )
+
     def bus_matrix(self, domain: str) -> tuple[list[Table], dict[str, dict[str, list[str]]]]:
         """A domain's facts and the dimensions that they share.
 

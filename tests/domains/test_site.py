@@ -26,5 +26,7 @@ def test_the_first_generation_has_a_site(
     assert {"index.html", "pipeline.html", "quality.html", "storage.html", "metrics.html", "tables/core.dim_dates.html",
             "docs/index.html", "lineage/index.html"} <= pages.keys()  # fmt: skip
     assert "core.dim_dates" in pages["index.html"]
+    # There is no fact to open.
+    assert 'history.replaceState(null, "", "?model=model.granary.dim_' in pages["lineage/index.html"]
     # The generation in the making is nobody's business.
     assert [name for name, text in pages.items() if "core__next" in text or "ops__next" in text] == []

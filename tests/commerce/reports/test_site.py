@@ -108,6 +108,29 @@ def test_a_page_of_another_tool_shows_no_error_and_asks_nobody_else(browser: Bro
     assert wrong == []
 
 
+def test_lineage_opens_on_a_fact(browser: Browser, site: Path) -> None:
+    opened_page, wrong = visit(browser, site, "lineage/index.html")
+    opened_page.wait_for_url("**/lineage/index.html?model=model.granary.fct_sales*")
+    assert "fct_sales" in opened_page.inner_text("body")
+    opened_page.context.close()
+    assert wrong == []
+
+
+def test_each_fact_has_a_diagram_of_its_own(browser: Browser, site: Path) -> None:
+    opened_page, _ = visit(browser, site, "diagrams.html")
+    listed = opened_page.locator(".jump a").all_inner_texts()
+    drawn = {
+        section.get_attribute("id"): section.locator(".diagram").text_content() or ""
+        for section in opened_page.locator("main section").all()
+    }
+    smallest = opened_page.evaluate("""() => Math.min(...[...document.querySelectorAll(".diagram svg")].map(
+        (svg) => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width))""")
+    opened_page.context.close()
+    assert listed == [*drawn] and len(listed) == len(list((site / "tables").glob("commerce.fct_*.html")))
+    assert all(fact.split(".")[1] in text and "dim_dates" in text for fact, text in drawn.items())
+    assert smallest > 0.9, "drawn smaller than it can be read"
+
+
 def test_every_link_leads_somewhere(site: Path) -> None:
     pages = {path: read(path) for path in site.rglob("*.html") if path.parent.name not in ("lineage", "docs")}
     assert len(pages) > 30
