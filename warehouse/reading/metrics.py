@@ -32,6 +32,7 @@ from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifest
 from ingestion.destination.target import Target
 from warehouse import dbt
 from warehouse.errors import BuildError
+from warehouse.reading.money import REPORTING_CURRENCY, reporting_currency, rounded
 from warehouse.reading.query import ask, open_published, print_table
 
 GRAINS = ("day", "week", "month", "quarter", "year")
@@ -84,10 +85,16 @@ class Metrics:
         manifest = parse_manifest_from_dbt_generated_manifest(_semantic_manifest(target, artifacts))
         self.engine = MetricFlowEngine(SemanticManifestLookup(manifest), cast("SqlClient", _DIALECTS[target.engine]))
         self.saved_queries = {each.name: each for each in manifest.saved_queries}
+        self.definitions = {each.name: each for each in manifest.metrics}
 
     def all(self) -> list[Metric]:
         """Every metric, by name."""
         return sorted(self.engine.list_metrics(include_dimensions=False), key=lambda each: each.name)
+
+    def unit(self, name: str) -> str:
+        """What a metric says that it is measured in; nothing of what is none."""
+        config = self.definitions[name].config if name in self.definitions else None
+        return str(config.meta.get("unit", "")) if config else ""
 
     def group_bys(self, metrics: tuple[str, ...]) -> dict[str, str]:
         """What these metrics can be grouped by: MetricFlow's full name of each dimension, and the dimension's own."""
@@ -133,10 +140,9 @@ class Metrics:
         """
         if text.lstrip().startswith(("-", "query ")):
             return self._in_words_of_mf(text)
-        parts = _CLAUSES.split(text.strip())
-        clauses = {
-            "of": parts[0],
-            **{" ".join(k.lower().split()): v for k, v in zip(parts[1::2], parts[2::2], strict=True)},
+        first, *parts = _CLAUSES.split(text.strip())
+        clauses = {"of": first} | {
+            " ".join(word.lower().split()): clause for word, clause in zip(parts[::2], parts[1::2], strict=True)
         }
         metrics = _listed(clauses["of"])
         known = {each.name for each in self.all()}
@@ -191,8 +197,7 @@ def _semantic_manifest(target: Target, artifacts: Path | None) -> str:
 
 def _reason(error: Exception) -> str:
     """The first paragraph of MetricFlow's long explanations that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join(lines[:6])[:600]
+    return " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:6])[:600]
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -261,7 +266,10 @@ def answer_question(target: Target, text: str, say: Callable[[str], None]) -> No
     question = metrics.read(text)
     with open_published(target) as connection:
         names, rows = metrics.answer(connection, question)
-    print_table(names, [tuple(_shown(value) for value in row) for row in rows], say)
+        money = any(metrics.unit(name) == REPORTING_CURRENCY for name in names)
+        digits = reporting_currency(target, connection).digits if money else None
+    of = [digits if metrics.unit(name) == REPORTING_CURRENCY else None for name in names]
+    print_table(names, [tuple(map(_shown, row, of)) for row in rows], say)
 
 
 def _as_day(value: Any) -> Any:
@@ -272,8 +280,10 @@ def _as_day(value: Any) -> Any:
     return value.date() if value.time() == time() else value
 
 
-def _shown(value: Any) -> Any:
-    """A number without the zeros that its type has at the end."""
+def _shown(value: Any, digits: int | None) -> Any:
+    """Money with its currency's digits; another number without the zeros that its type has at the end."""
+    if digits is not None and value is not None:
+        return rounded(value, digits)
     return round(float(value), 4) if isinstance(value, Decimal | float) else value
 
 

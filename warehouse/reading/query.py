@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any
 
 import duckdb
@@ -133,7 +134,8 @@ def print_table(names: list[str], rows: list[tuple[Any, ...]], say: Callable[[st
         max(len(name), *(len(row[i]) for row in cells), 1) if cells else len(name) for i, name in enumerate(names)
     ]
     numeric = [
-        bool(rows) and all(isinstance(row[i], int | float) or row[i] is None for row in rows) for i in range(len(names))
+        bool(rows) and all(isinstance(row[i], int | float | Decimal) or row[i] is None for row in rows)
+        for i in range(len(names))
     ]
     say(
         "  ".join(

@@ -20,7 +20,8 @@ import pytest
 from ingestion.destination.target import current_target
 from tests.warehouses import connected, settings
 from warehouse.errors import BuildError
-from warehouse.reading.metrics import Metrics, Question
+from warehouse.reading import money
+from warehouse.reading.metrics import Metrics, Question, answer_question
 from warehouse.reading.query import ask, open_published
 
 pytestmark = pytest.mark.slow
@@ -263,6 +264,22 @@ def test_a_question_with_a_condition_is_answered(marts: Opened) -> None:
         where sales.is_net_sales and channels.channel_name = 'Web'
         group by countries.country_name order by net_sales desc limit 2""")
     assert marts.rows(question) == [*expected.items()] and len(expected) == 2
+
+
+@pytest.mark.parametrize(("code", "digits"), [("JPY", 0), ("GBP", 2), ("KWD", 3), ("XXX", 2)])
+def test_money_has_the_digits_of_its_currency(
+    built: Path, monkeypatch: pytest.MonkeyPatch, code: str, digits: int
+) -> None:
+    """The amounts are the same: only the project's word for what they are in is another."""
+    monkeypatch.setattr(money, "variables", lambda project: {money.REPORTING_CURRENCY: code})
+    said: list[str] = []
+    with settings({"TARGET": "dev", "WAREHOUSE_DIR": str(built)}):
+        answer_question(current_target(), "net_sales, orders, return_rate", said.append)
+    with closing(duckdb.connect(str(built / "warehouse.duckdb"), read_only=True)) as connection:
+        row = connection.execute(f"select round({NET}, {digits}), {DOCUMENTS} from {SALES}").fetchone()
+    assert row is not None
+    assert said[-1].split()[:2] == [f"{row[0]:.{digits}f}", str(row[1])]
+    assert said[-1][len(said[1].split()[0]) - 1].isdigit(), "numbers stand to the right"
 
 
 @pytest.mark.parametrize(
