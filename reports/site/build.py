@@ -22,6 +22,7 @@ from ingestion.project import PROJECT_ROOT
 from reports.site import operations, pages
 from reports.site.charts import shown
 from reports.site.diagrams import draw, relationships
+from reports.site.filters import numbers
 from reports.site.measures import Measures
 from reports.site.project import Project, Table, read_project
 from warehouse.errors import BuildError
@@ -69,6 +70,7 @@ class Site:
             loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, undefined=jinja2.StrictUndefined,
             trim_blocks=True, lstrip_blocks=True,
         )  # fmt: skip
+        self.templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
         self.markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
         self.templates.filters["inline"] = lambda text: markupsafe.Markup(self.markdown.renderInline(text))
 
@@ -95,9 +97,8 @@ def build_site(target: Target, folder: Path, say: Callable[[str], None]) -> int:
         measures = Measures(target, connection, metrics)
         say("asking the published marts")
         reports = pages.of_domains(measures, project)
-        site = Site(
-            folder.with_name(folder.name + "__next"), measures.generation(), [page for _, page in reports], project.first
-        )  # fmt: skip
+        beside = folder.with_name(folder.name + "__next")
+        site = Site(beside, measures.generation(), [page for _, page in reports], project.first)
         shutil.rmtree(site.folder, ignore_errors=True)
         _pages(site, project, measures, artifacts, reports)
     say("writing the lineage and dbt's pages")
@@ -128,7 +129,7 @@ def _pages(
         dashboard = project.dashboards[name]
         reads = [project.tables[each] for each in dashboard.tables]
         site.write(f"{page.name}.html", "report.html", page.title, page=page, charts=True, tables=reads,
-                   metrics=dashboard.metrics)  # fmt: skip
+                   metrics=dashboard.metrics, numbers=numbers(measures, project, dashboard.filters, page))  # fmt: skip
     stars: dict[str, str] = {}
     for table in project.tables.values():
         star = [edge for edge in edges if edge[0] == table.name]
@@ -220,7 +221,8 @@ def _catalogue(site: Site, project: Project, measures: Measures) -> None:
         # Windows and years before have no whole.
         whole = "by period only"
         if metric.kind not in ("cumulative", "derived"):
-            whole = shown(measures.metrics.answer(measures.connection, Question((metric.name,)))[1][0][0])
+            (value,) = measures.metrics.answer(measures.connection, Question((metric.name,)))[1][0]
+            whole = shown(value, measures.unit(metric.name))
         monthly = Question((metric.name,), ("metric_time__month",))
         listed.append({
             "metric": metric, "dimensions": ["day, week, month, quarter, year", *sorted(names)], "value": whole,
@@ -233,7 +235,7 @@ def _catalogue(site: Site, project: Project, measures: Measures) -> None:
 def _assets(site: Site, project: Project) -> None:
     assets = site.folder / "assets"
     assets.mkdir(parents=True)
-    for name in ("style.css", "site.js"):
+    for name in ("style.css", "site.js", "filters.js"):
         shutil.copyfile(HERE / "assets" / name, assets / name)
     (assets / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
     entries: list[dict[str, Any]] = []

@@ -10,9 +10,26 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from warehouse.reading.money import Currency, rounded
+
 # Told apart by people with any colour vision, readable on light and on dark: Okabe and Ito's colours, without yellow.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7f7f7f")
 SHARE, COUNT, SECONDS, BYTES = "share", "count", "seconds", "bytes"
+Unit = str | Currency
+
+
+@dataclass(frozen=True)
+class Follows:
+    """A saved query's metrics that are shown, to be shown again for what a reader picks.
+
+    first: the number of bars, the largest; 0 for all.
+    last: the number of days, the newest, while no period is picked; 0 for all.
+    """
+
+    query: str
+    metrics: tuple[str, ...]
+    first: int = 0
+    last: int = 0
 
 
 @dataclass(frozen=True)
@@ -25,10 +42,12 @@ class Chart:
     html: str
     names: list[str]
     rows: list[list[str]]
+    kind: str
+    follows: Follows | None
 
 
-def shown(value: Any, unit: str = "") -> str:
-    """A value as people read it. `unit` is share, seconds, bytes, count or a currency's code."""
+def shown(value: Any, unit: Unit = "") -> str:
+    """A value as people read it. `unit` is share, seconds, bytes, count or a currency."""
     if value is None:
         return "–"
     if isinstance(value, datetime):
@@ -39,6 +58,8 @@ def shown(value: Any, unit: str = "") -> str:
         return "yes" if value else "no"
     if not isinstance(value, int | float | Decimal):
         return str(value)
+    if isinstance(unit, Currency):
+        return f"{rounded(value, unit.digits):,}"
     number = float(value)
     if unit == SHARE:
         return f"{number:.1%}"
@@ -64,9 +85,10 @@ def chart(
     rows: Sequence[Sequence[Any]],
     *,
     kind: str = "line",
-    unit: str = COUNT,
+    unit: Unit = COUNT,
     axis: str = "",
     note: str = "",
+    follows: Follows | None = None,
 ) -> Chart:
     """A chart of rows whose first column is what they are about and whose others are the series.
 
@@ -76,9 +98,10 @@ def chart(
         names: the columns' names; the first is the title of its axis.
         rows: the numbers.
         kind: `line`, `bar`, `stacked` or `across`, which has its bars from left to right.
-        unit: of the numbers: share, count, seconds, bytes, or a currency's code.
+        unit: of the numbers: share, count, seconds, bytes, or a currency.
         axis: the title of the axis of the numbers.
         note: what else is to be known, such as the day of the data.
+        follows: what it shows, where it follows the page's filters.
     """
     labels = [shown(row[0]) if not isinstance(row[0], date) else row[0] for row in rows]
     figure = go.Figure()
@@ -130,4 +153,4 @@ def chart(
         config={"displayModeBar": False, "responsive": True, "displaylogo": False},
     )  # fmt: skip
     table = [[shown(row[0]), *(shown(value, unit) for value in row[1:])] for row in rows]
-    return Chart(name, title, note, html, list(names), table)
+    return Chart(name, title, note, html, list(names), table, kind, follows)

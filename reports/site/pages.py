@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ingestion.domains import domains
 from ingestion.project import PROJECT_ROOT
-from reports.site.charts import Chart
+from reports.site.charts import Chart, Follows
 from reports.site.measures import Measures
 from reports.site.project import Project
 
@@ -25,6 +25,7 @@ class Figure:
     value: str
     before: str = ""
     link: str = ""
+    follows: Follows | None = None
 
 
 @dataclass

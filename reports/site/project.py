@@ -30,7 +30,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Rule:
-    """A test: what it is of, and what a failure would mean."""
+    """A test: what it is of, what a failure would mean, and the relation where it keeps the rows that failed."""
 
     name: str
     table: str
@@ -38,6 +38,7 @@ class Rule:
     description: str
     dimension: str
     severity: str
+    kept: str = ""
 
 
 @dataclass
@@ -83,7 +84,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """What reads the tables: a page of this site, or a dashboard elsewhere."""
+    """What reads the tables: a page of this site, or a dashboard elsewhere. `filters`: what readers choose by."""
 
     name: str
     label: str
@@ -92,16 +93,23 @@ class Dashboard:
     owner: str
     tables: list[str]
     metrics: list[str]
+    filters: dict[str, str]
 
 
 @dataclass
 class Project:
-    """Everything by name."""
+    """Everything by name.
+
+    filtered_at: the published aggregate that a saved query, which a page may filter, is no finer than.
+    shared_columns: the names of columns that tell of no person, wherever they are declared.
+    """
 
     tables: dict[str, Table]
     metrics: dict[str, Metric]
     dashboards: dict[str, Dashboard]
     rules: list[Rule]
+    filtered_at: dict[str, Table]
+    shared_columns: set[str]
 
     @property
     def domains(self) -> list[str]:
@@ -117,10 +125,8 @@ class Project:
         A domain without facts has its dimensions or aggregates opened; where no domain is on, `core` has.
         """
         schemas, kinds = self.domains, (*KINDS.values(), "table")
-        return min(
-            self.tables.values(),
-            key=lambda t: (schemas.index(t.schema), kinds.index(t.kind), -len(t.metrics), t.name),
-        )
+        place = lambda t: (schemas.index(t.schema), kinds.index(t.kind), -len(t.metrics), t.name)  # noqa: E731
+        return min(self.tables.values(), key=place)
 
     def bus_matrix(self, domain: str) -> tuple[list[Table], dict[str, dict[str, list[str]]]]:
         """A domain's facts and the dimensions that they share.
@@ -159,7 +165,12 @@ def read_project(artifacts: Path, folder: Path = PROJECT_ROOT) -> Project:
     dashboards = _dashboards(manifest, tables)
     for table in tables.values():
         table.sources = sorted(sources_above(table.unique_id, manifest["parent_map"]))
-    return Project(tables, metrics, dashboards, rules)
+    filtered_at = {
+        each["name"]: tables[each["config"]["meta"]["filtered_at"]]
+        for each in manifest["saved_queries"].values()
+        if "filtered_at" in each["config"]["meta"]
+    }
+    return Project(tables, metrics, dashboards, rules, filtered_at, _shared_columns(manifest))
 
 
 def _table(node: dict[str, Any], owners: dict[str, str]) -> Table:
@@ -180,11 +191,28 @@ def _table(node: dict[str, Any], owners: dict[str, str]) -> Table:
                 column["name"],
                 column.get("data_type") or "",
                 " ".join(column["description"].split()),
-                str((column.get("meta") or column.get("config", {}).get("meta") or {}).get("privacy", "")),
+                _privacy(column),
             )
             for column in node["columns"].values()
         ],
     )
+
+
+def _shared_columns(manifest: dict[str, Any]) -> set[str]:
+    """Names that sources and published models declare, and nobody declares as anything of a person."""
+    shared, personal = set(), set()
+    for node in (*manifest["nodes"].values(), *manifest["sources"].values()):
+        is_published = node["resource_type"] == "source" or node["config"].get("meta", {}).get("published")
+        for column in node.get("columns", {}).values():
+            if _privacy(column) not in ("", "none"):
+                personal.add(column["name"])
+            elif is_published:
+                shared.add(column["name"])
+    return shared - personal
+
+
+def _privacy(column: dict[str, Any]) -> str:
+    return str((column.get("meta") or column.get("config", {}).get("meta") or {}).get("privacy", ""))
 
 
 def _rules(nodes: dict[str, Any], unit_tests: dict[str, Any], tables: dict[str, Table]) -> list[Rule]:
@@ -197,6 +225,7 @@ def _rules(nodes: dict[str, Any], unit_tests: dict[str, Any], tables: dict[str, 
         rule = Rule(
             node["name"], attached, node.get("column_name") or "", " ".join(node.get("description", "").split()),
             config["meta"].get("quality_dimension", ""), config["severity"].lower(),
+            ".".join(f'"{node[part]}"' for part in ("database", "schema", "alias")),
         )  # fmt: skip
         rules.append(rule)
         if attached in tables:
@@ -256,6 +285,7 @@ def _dashboards(manifest: dict[str, Any], tables: dict[str, Table]) -> dict[str,
             exposure["url"] or "", exposure["owner"].get("name") or "",
             sorted(parts[-1] for parts in names if parts[0] == "model"),
             sorted(parts[-1] for parts in names if parts[0] == "metric"),
+            dict((exposure["config"].get("meta") or {}).get("filters") or {}),
         )  # fmt: skip
         found[dashboard.name] = dashboard
         for name in dashboard.tables:

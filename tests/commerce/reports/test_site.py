@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from datetime import date, timedelta
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Literal
-from urllib.parse import unquote, urlsplit
+from typing import Any, Literal
+from urllib.parse import unquote, urlencode, urlsplit
 
 import duckdb
 import pytest
@@ -195,14 +197,198 @@ def test_figures_are_those_of_the_marts(browser: Browser, site: Path, built: Pat
                 select case when last_day = last_day(last_day) then date_trunc('month', last_day)
                     else date_trunc('month', last_day) - interval '1 month' end as month from days
             )
-            select month, sum(net_sales_amount)
+            select month, round(sum(net_sales_amount), 2)
             from commerce.agg_sales__daily inner join whole on date_trunc('month', business_date) = whole.month
             group by month""").fetchone()
     assert row is not None
     opened_page, _ = visit(browser, site, "business.html")
     said = opened_page.inner_text(".figures div:first-child")
     opened_page.context.close()
-    assert said.split("\n")[:2] == [f"Net sales, {row[0]:%B %Y}", f"{row[1]:,.0f}"]
+    assert said.split("\n")[:2] == [f"Net sales, {row[0]:%B %Y}", f"{row[1]:,.2f}"]
+
+
+# The period by days from the last one back, the channel, the country.
+CHOICES = [(75, 12, "Web", None), (20, 0, None, "Germany"), (99, 0, "Store", "United Kingdom"), (60, 60, None, None)]
+SOLD, NET = "line_type in ('sale', 'service')", "sum(case when is_net_sales then net_reporting_amount end)"
+DOCUMENTS = f"count(distinct case when {SOLD} then sales_document_key end)"
+RATE = """sum(case when line_type = 'return' then -quantity end)
+    / cast(nullif(sum(case when line_type = 'sale' then quantity end), 0) as double)"""
+BUYERS = f"""count(distinct case when {SOLD} and customer_key <> '00000000-0000-0000-0000-000000000000'
+    then customer_key end)"""
+
+
+def numbers_of(page: Page, chart: str) -> dict[str, list[float | None]]:
+    """The table of a chart: its numbers by what they are about."""
+    rows = page.locator(f"#{chart} tbody tr").evaluate_all(
+        "rows => rows.map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    return {row[0]: [number(text) for text in row[1:]] for row in rows if len(row) > 1}
+
+
+def number(text: str) -> float | None:
+    share = 100 if text.endswith("%") else 1
+    return None if text == "–" else float(text.replace(",", "").rstrip("%")) / share
+
+
+@pytest.mark.parametrize(("back", "until", "channel", "country"), CHOICES)
+def test_filtered_numbers_are_those_of_the_marts(
+    browser: Browser, site: Path, built: Path, back: int, until: int, channel: str | None, country: str | None
+) -> None:
+    with opened(built) as connection:
+
+        def ask(columns: str, then: str = "", period: bool = True) -> list[tuple[Any, ...]]:
+            return connection.execute(f"""
+                select {columns}
+                from commerce.fct_sales as sales
+                inner join commerce.dim_channels as channels using (channel_key)
+                inner join core.dim_countries as countries using (country_key)
+                where coalesce(channel_name = $channel, $channel is null)
+                    and coalesce(country_name = $country, $country is null)
+                    {"and business_date between $first and $last" if period else ""} {then}""",
+                {"channel": channel, "country": country, **({"first": first, "last": last} if period else {})},
+            ).fetchall()  # fmt: skip
+
+        spine = connection.execute("select min(date_day), max(date_day) from core.dim_time_spine").fetchone()
+        assert spine is not None
+        first, last = (spine[1] - timedelta(days=days) for days in (back, until))
+        first = max(first, spine[0])
+        bucket = "business_date" if (last - first).days < 62 else "cast(date_trunc('month', business_date) as date)"
+        totals = ask(f"{NET}, {DOCUMENTS}, {NET} / nullif({DOCUMENTS}, 0), {RATE}")[0]
+        rows = ask(f"{bucket}, {NET}, {NET} / nullif({DOCUMENTS}, 0), {RATE}, {DOCUMENTS}", "group by 1 order by 1")
+        countries = ask(f"country_name, {NET}", "group by 1")
+        channels = ask(f"channel_name, {NET}", "group by 1")
+        buyers = ask(f"cast(date_trunc('month', business_date) as date), {BUYERS}", "group by 1", period=False)
+    choice = {"from": first, "to": last, "channel": channel, "country": country}
+    opened_page, wrong = visit(browser, site, "business.html#" + urlencode({k: v for k, v in choice.items() if v}))
+    figures = [number(text) for text in opened_page.locator(".figures dd:not(.before)").all_inner_texts()]
+    seen = {chart: numbers_of(opened_page, chart) for chart in (
+        "net-sales", "order-value", "return-rate", "orders", "countries", "channels", "active-customers")}  # fmt: skip
+    names = opened_page.locator("#channels thead th").all_text_contents()[1:]
+    opened_page.context.close()
+
+    def same(found: float | None, expected: Any, exact: float) -> bool:
+        return (found is None) == (expected is None) and (found is None or abs(found - float(expected)) <= exact)
+
+    assert wrong == [] and len(rows) >= (1 if back == until else 3)
+    assert [
+        same(*each, exact)
+        for *each, exact in zip(
+            (figures[0], figures[1], figures[2], figures[4]), totals, (0.0051, 0, 0.0051, 0.00051), strict=True
+        )
+    ] == [True] * 4
+    for at, (chart, exact) in enumerate(
+        {"net-sales": 0.0051, "order-value": 0.0051, "return-rate": 0.00051, "orders": 0}.items(), start=1
+    ):
+        assert [*seen[chart]] == [str(row[0]) for row in rows], chart
+        assert all(same(seen[chart][str(row[0])][0], row[at], exact) for row in rows), chart
+    assert {name: values[0] for name, values in seen["countries"].items()} == pytest.approx(
+        {name: float(value) for name, value in countries if value is not None}, abs=0.0051
+    )
+    by_channel = {name: sum(values[at] or 0 for values in seen["channels"].values()) for at, name in enumerate(names)}
+    assert by_channel == pytest.approx({name: float(value or 0) for name, value in channels}, abs=0.5)
+    # Of months of which a part is picked nothing is said.
+    whole = {
+        month: count
+        for month, count in buyers
+        if max(month, spine[0]) >= first and min(_last_day(month), spine[1]) <= last
+    }
+    assert {name: values[0] for name, values in seen["active-customers"].items()} == {
+        str(month): count for month, count in whole.items()
+    }
+
+
+def _last_day(month: date) -> date:
+    return (month + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+
+
+def test_a_choice_drills_down_and_is_kept_in_the_link(browser: Browser, site: Path, built: Path) -> None:
+    opened_page, wrong = visit(browser, site, "business.html")
+    before = numbers_of(opened_page, "net-sales")
+    opened_page.select_option("[name=channel]", "Web")
+    for summary in opened_page.locator("#categories summary, #countries summary, #net-sales summary").all():
+        summary.click()
+    opened_page.click("#net-sales .leads >> nth=1")
+    opened_page.click("#countries .leads >> text=Germany")
+    opened_page.click("#categories .leads >> nth=0")
+    month = [*before][1]
+    days = numbers_of(opened_page, "net-sales")
+    products = numbers_of(opened_page, "categories")
+    link = opened_page.url
+    assert all(day.startswith(month[:7]) for day in days) and len(days) > 5
+    assert opened_page.locator("#categories .back").is_visible()
+    assert "Germany" in opened_page.inner_text("#filters [role=status]")
+
+    sent, _ = visit(browser, site, link.rsplit("/", 1)[1])
+    assert numbers_of(sent, "net-sales") == days and numbers_of(sent, "categories") == products
+    assert sent.input_value("[name=country]") == "Germany"
+    sent.context.close()
+
+    opened_page.go_back()
+    assert not opened_page.locator("#categories .back").is_visible()
+    opened_page.click("#filters [type=reset]")
+    assert numbers_of(opened_page, "net-sales") == before and "#" not in opened_page.url
+    bar = opened_page.locator("#chart-countries .point >> nth=0")
+    bar.scroll_into_view_if_needed()
+    box = bar.bounding_box()
+    assert box
+    opened_page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    opened_page.wait_for_selector("#chart-countries .hovertext")
+    opened_page.mouse.down()
+    opened_page.mouse.up()
+    opened_page.wait_for_url("**#country=*")
+    opened_page.context.close()
+    assert wrong == []
+
+
+def test_without_a_script_the_page_shows_all(browser: Browser, site: Path) -> None:
+    plain, _ = visit(browser, site, "business.html", java_script_enabled=False)
+    whole, _ = visit(browser, site, "business.html")
+    assert plain.is_hidden("#filters") and whole.is_visible("#filters")
+    charts = [each.get_attribute("id") or "" for each in whole.locator("figure").all()]
+    for chart in charts:
+        assert numbers_of(plain, chart) == numbers_of(whole, chart) != {}, chart
+    assert plain.locator(".figures").inner_text() == whole.locator(".figures").inner_text()
+    plain.context.close()
+    whole.context.close()
+
+
+def test_what_can_not_follow_says_so(browser: Browser, site: Path) -> None:
+    opened_page, _ = visit(browser, site, "business.html#from=2000-01-01&to=2100-01-01&channel=Web&colour=red")
+    said = {
+        each.get_attribute("id"): each.locator(".limits").all_inner_texts()
+        for each in opened_page.locator("figure").all()
+    }
+    assert opened_page.locator("[name=period] option:checked").inner_text() == "all"
+    opened_page.select_option("[name=period]", "the last 28 days")
+    customers = opened_page.inner_text(".figures div:nth-child(4)")
+    opened_page.context.close()
+    assert said["net-sales"] == [] and said["stock"] == ["Not filtered."]
+    assert said["products"] == ["Not filtered by channel, country. Whole months only."]
+    assert said["on-time"] == ["Not filtered by country."]
+    assert said["active-customers"] == ["Counted anew for each month and choice: whole months only."]
+    assert "–" in customers and "can't be added up" in customers
+
+
+def test_a_page_holds_nothing_finer_than_a_published_aggregate(site: Path, built: Path) -> None:
+    text = (site / "business.html").read_text(encoding="utf-8")
+    found = re.search(r'id="numbers">(.*?)</script>', text, re.DOTALL)
+    assert found
+    cubes = json.loads(found[1])["cubes"]
+    with opened(built) as connection:
+        for grain, dimensions, cells in (
+            ("day", ["channel__channel_name", "country__country_name"],
+             "select distinct business_date, channel_key, country_key from commerce.agg_sales__daily"),
+            ("month", ["product__category_name", "product__product_name"],
+             "select product_key, month_start_date from commerce.agg_products__monthly"),
+        ):  # fmt: skip
+            (cube,) = (each for each in cubes if each["dimensions"] == dimensions)
+            rows = connection.execute(f"select count(*) from ({cells})").fetchone()
+            assert rows and cube["grain"] == grain and 0 < len(cube["days"]) <= rows[0] * 1.1
+    assert {each for cube in cubes for each in cube["dimensions"]} == {
+        "channel__channel_name", "country__country_name", "product__category_name", "product__product_name",
+        "cohort_month__months_since_first_order",
+    }  # fmt: skip
+    assert len(found[1]) < 1_000_000
 
 
 def test_search_finds_tables_columns_and_metrics(browser: Browser, site: Path) -> None:
