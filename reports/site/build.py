@@ -123,7 +123,7 @@ def _pages(
     for name, page in (
         *reports,
         ("pipeline_report", operations.pipeline(measures)),
-        ("quality_report", operations.quality(measures)),
+        ("quality_report", operations.quality(measures, project)),
         ("storage_report", operations.storage(measures, project, measures.bytes(published), row_counts)),
     ):
         dashboard = project.dashboards[name]

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from reports.site.charts import BYTES, SECONDS, SHARE, Chart, chart, shown
+from reports.site.failures import failing_rows, history
 from reports.site.measures import Measures
 from reports.site.pages import Figure, Page
 from reports.site.project import Project
@@ -80,7 +81,7 @@ def _age(seconds: int | None) -> str:
     return f"{seconds} seconds"
 
 
-def quality(measures: Measures) -> Page:
+def quality(measures: Measures, project: Project) -> Page:
     """Which tests pass, and which records wait."""
     page = Page("quality", "Quality", "Which tests pass, by dimension and source, and which records wait as rejects.")
     rows = measures.rows("""
@@ -123,6 +124,7 @@ def quality(measures: Measures) -> Page:
         "Tests of the last run that did not pass", ["test", "table", "dimension", "severity", "status", "rows"],
         [[shown(value) for value in row] for row in failing],
     ))  # fmt: skip
+    page.tables += failing_rows(measures, project)
     unusual = measures.rows("""
         select check_name, source_id, resource_name, column_name, observed_date, observed_value, lowest_expected_value,
             highest_expected_value
@@ -131,6 +133,7 @@ def quality(measures: Measures) -> Page:
         "What was unusual", ["check", "source", "table", "column", "day", "saw", "expected from", "to"],
         [[shown(value) for value in row] for row in unusual],
     ))  # fmt: skip
+    page.tables.append(history(measures))
     return page
 
 
