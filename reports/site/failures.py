@@ -45,8 +45,8 @@ def _is_shared(rule: Rule, column: str, project: Project) -> bool:
     return column == "n_records" or (rule.column if column in _TESTED else column) in project.shared_columns
 
 
-def history(measures: Measures) -> Listed:
-    """What each test said in each of the last runs that asked any, those that did not pass first."""
+def history(measures: Measures) -> list[Listed]:
+    """What each test said in each of the last runs that asked any: of those that did not always pass, and of all."""
     results = measures.rows(f"""
         select results.test_name, results.started_at, results.status, results.failure_count
         from {{runs}}.ops_test_results as results
@@ -56,11 +56,12 @@ def history(measures: Measures) -> Listed:
     runs = sorted({started for _, started, _, _ in results}, reverse=True)
     said: dict[str, dict[object, str]] = {}
     for name, started, status, count in results:
-        said.setdefault(name, {})[started] = (
-            status if status in ("pass", "success") else f"{status}: {shown(count)} rows"
-        )
-    ordered = sorted(said, key=lambda name: (all(word in ("pass", "success") for word in said[name].values()), name))
-    return (
-        f"Each test in the last {LAST_RUNS} runs", ["test", *map(shown, runs)],
-        [[name, *(said[name].get(started, "not asked") for started in runs)] for name in ordered],
-    )  # fmt: skip
+        word = "passed" if status == "pass" else status if count is None else f"{status}: {shown(count)} rows"
+        said.setdefault(name, {})[started] = word
+    rows = [[name, *(said[name].get(started, "not asked") for started in runs)] for name in sorted(said)]
+    columns = ["test", *map(shown, runs)]
+    failed = [row for row in rows if not {"passed", "not asked"}.issuperset(row[1:])]
+    return [
+        (f"Tests that did not pass in one of the last {LAST_RUNS} runs", columns, failed),
+        (f"Each test in the last {LAST_RUNS} runs", columns, rows),
+    ]

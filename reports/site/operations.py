@@ -133,7 +133,7 @@ def quality(measures: Measures, project: Project) -> Page:
         "What was unusual", ["check", "source", "table", "column", "day", "saw", "expected from", "to"],
         [[shown(value) for value in row] for row in unusual],
     ))  # fmt: skip
-    page.tables.append(history(measures))
+    page.tables += history(measures)
     return page
 
 
