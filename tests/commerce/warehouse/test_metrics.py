@@ -18,7 +18,12 @@ import duckdb
 import pytest
 
 from ingestion.destination.target import current_target
+from reports.commerce.site import business
+from reports.site import filters
+from reports.site.measures import Measures
+from reports.site.project import read_project
 from tests.warehouses import connected, settings
+from warehouse import dbt
 from warehouse.errors import BuildError
 from warehouse.reading import money
 from warehouse.reading.metrics import Metrics, Question, answer_question
@@ -233,6 +238,34 @@ def test_dimensions_are_those_of_the_time(marts: Opened) -> None:
 def test_every_saved_query_answers(marts: Opened) -> None:
     for name in marts.metrics.saved_queries:
         assert len(marts.rows(Question(saved_query=name))) > 1, name
+
+
+def test_what_a_page_adds_up_is_the_whole(marts: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every metric that a report's filters follow; by day, or by month where there is too much for a page."""
+    target = current_target()
+    measures = Measures(target, marts.connection, marts.metrics)
+    project = read_project(Path(dbt.target_path(target, published=True)), target.project)
+    page = business(measures, project)
+    chosen_by = project.dashboards["business_report"].filters
+    wholes: dict[str, float] = {}
+    by_day = []
+    for most in (filters.MOST_CELLS, 300):
+        monkeypatch.setattr(filters, "MOST_CELLS", most)
+        found = filters.numbers(measures, project, chosen_by, page)
+        assert found
+        by_day.append(sum(cube["grain"] == "day" for cube in found["cubes"]))
+        for cube in found["cubes"]:
+            assert len(cube["days"]) <= most
+            for part, column in cube["parts"].items():
+                ((whole,),) = marts.rows(Question((part,)))
+                added = sum(value or 0 for value in column["values"]) / 10 ** column["point"]
+                assert added == pytest.approx(wholes.setdefault(part, whole), rel=1e-12), part
+            assert set(cube["apart"]) <= {"active_customers"}
+    assert {"net_sales", "orders", "units_sold", "new_customers", "delivered_orders"} <= set(wholes)
+    assert by_day[0] > by_day[1], "some are given by month instead"
+    project.filtered_at["sales_by_country"] = project.tables["agg_products__monthly"]
+    with pytest.raises(BuildError, match="sales_by_country is by country__country_name, and agg_products__monthly"):
+        filters.numbers(measures, project, chosen_by, page)
 
 
 def test_questions_in_few_words(marts: Opened) -> None:
