@@ -397,6 +397,7 @@ def test_search_finds_tables_columns_and_metrics(browser: Browser, site: Path) -
         ("fct_orders", "commerce.fct_orders"),
         ("return rate", "return_rate"),
         ("placed_to_paid", "placed_to_paid_seconds"),
+        ("agg_unrated", "commerce.agg_unrated_sales__daily"),
     ):
         opened_page.fill("#search", asked)
         assert found in opened_page.inner_text("#found li:first-child"), asked
@@ -404,6 +405,8 @@ def test_search_finds_tables_columns_and_metrics(browser: Browser, site: Path) -
             opened_page.set_viewport_size({"width": width, "height": 720})
             box = opened_page.locator("#found").bounding_box()
             assert box and box["x"] >= 0 and box["x"] + box["width"] <= width, (width, box)
+            cut = opened_page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(found)")
+            assert cut == 0, (asked, width)
     opened_page.fill("#search", "lifetime value")
     opened_page.keyboard.press("ArrowDown")
     assert opened_page.get_attribute("#search", "aria-activedescendant") == "found-0"
