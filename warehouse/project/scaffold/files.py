@@ -44,8 +44,8 @@ _SNAPSHOT = """{{% snapshot snap_{source}__{table} %}}
 
 {{% endsnapshot %}}
 """
+_LOADS = "For each resource and load, what the source counts and where each record went."
 _AUDIT = {
-    "loads": "For each resource and load, what the source counts and where each record went.",
     "rejects": "One row for each record that broke the contract, as the source wrote it, with every reason.",
     "profiles": "For each column and load, how many of the versions that came have no value there.",
 }
@@ -114,6 +114,7 @@ def _contract(source: str, owner: str, tables: Sequence[Table]) -> str:
         },
         "tables": [
             *(_contract_table(source, each) for each in tables),
+            {"name": "loads", "description": _LOADS},
             *({"name": name, "description": text, "config": {"freshness": None}} for name, text in _AUDIT.items()),
         ],
     }
