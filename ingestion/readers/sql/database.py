@@ -37,6 +37,8 @@ DIALECTS = {
     "mysql": "mysql",
     "mariadb": "mysql",
 }
+# Types of Postgres that DuckDB reads as the text that Postgres writes.
+_TEXTS = {"text", "character varying", "character", "name", "uuid", "json", "jsonb"}
 _PORTS = {"postgres": "5432", "mysql": "3306"}
 
 
@@ -45,11 +47,13 @@ class Relation:
     """A table of a source's database.
 
     columns: what the database calls the columns that raw names otherwise, by raw's names.
+    texts: the columns that raw has as text, by raw's names.
     """
 
     name: str
     schema: str
     columns: Mapping[str, str] = field(hash=False)
+    texts: frozenset[str] = frozenset()
 
     def own(self, column: str) -> str:
         """The database's own name of a column, in double quotes."""
@@ -77,7 +81,8 @@ class Database:
     def relation(self, table: Table, name: str | None = None) -> Relation:
         """Where a table of the contract lies, or another of its columns that is called `name`."""
         columns = {column.name: column.source_name for column in table.columns if column.source_name}
-        return Relation(name or table.at_source, str(table.meta.get("source_schema", self.schema)), columns)
+        texts = frozenset(column.name for column in table.columns if column.data_type == "text")
+        return Relation(name or table.at_source, str(table.meta.get("source_schema", self.schema)), columns, texts)
 
     def columns(self, table: Relation) -> dict[str, str]:
         """The table's columns and the source's own names of their types, in order; empty where there is no such table.
@@ -106,10 +111,15 @@ class Database:
 
         SQLite lets any value stand in any column and gives decimals as doubles, so its values are read as the
         text that they are written as; the contract then judges them like a file's. For the same reason Postgres
-        writes a numeric as text that DuckDB's decimals can't hold, NaN among them.
+        writes a numeric as text that DuckDB's decimals can't hold, NaN among them, and what the contract has as text,
+        such as an array, an interval or money: DuckDB would write it in its own way, or not read it at all.
         """
         kinds = self.columns(table) if self.dialect == "postgres" else {}
-        as_text = [c for c in columns if self.dialect == "sqlite" or kinds.get(c) == "numeric()"]
+        as_text = [
+            c for c in columns
+            if self.dialect == "sqlite" or kinds.get(c) == "numeric()"
+            or (c in kinds and c in table.texts and kinds[c] not in _TEXTS)
+        ]  # fmt: skip
         as_text += self._with_nan(table, [c for c in columns if kinds.get(c) == "numeric"], where)
         condition = f" where {where}" if where else ""
         if self.dialect == "mysql" or (self.dialect == "postgres" and not where and not as_text):

@@ -96,8 +96,10 @@ def decoded(slot: str, batch: int, tables: Mapping[Relation, Sequence[str]], bou
         bound: the position.
     """
     wanted = sorted({column for columns in tables.values() for column in columns})
+    # As texts: DuckDB would read a number through a double. wal2json leaves out how bytes begin.
+    value = "case c ->> 'type' when 'bytea' then '\\x' else '' end || (c ->> 'value')"
     values = (
-        "(select jsonb_object_agg(c ->> 'name', c -> 'value') from jsonb_array_elements(d.data -> {part}) as c "
+        f"(select jsonb_object_agg(c ->> 'name', {value}) from jsonb_array_elements(d.data -> {{part}}) as c "
         "where c ->> 'name' = any({wanted}))"
     )
     query = (
