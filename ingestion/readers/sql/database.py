@@ -1,4 +1,4 @@
-"""A source's database as DuckDB sees it: attach, list columns, read rows, count them.
+"""A source's database as DuckDB sees it: list columns, read rows, count them.
 
 What differs between SQLite, Postgres and MySQL is here and nowhere else in the package. Conditions (`where`) are
 written in the SQL that all of them understand, with the database's own names in double quotes.
@@ -7,27 +7,21 @@ How each is read in one state:
 
 - Postgres: every statement of DuckDB's transaction runs in one transaction of the source, repeatable read.
 - MySQL and MariaDB: the same holds for tables that DuckDB scans, and not for `mysql_query`, which takes another
-  connection. So rows are scanned only; DuckDB hands conditions and counts on to the source.
+  connection. So rows are scanned, but for a table with values that DuckDB can't hold; DuckDB hands conditions and
+  counts on to the source.
 - SQLite: DuckDB may read through several connections, which share no state. Where change tables are read on, this
   does no harm: they only grow, and are read up to a position. Else a copy is read.
 """
 
 from __future__ import annotations
 
-import re
-import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import duckdb
 
 from ingestion.contract.contracts import Table
-from ingestion.duck import load_extension
-from ingestion.load.extracts import Reader, SourceError, first_line
-from ingestion.readers.settings import variable
 from ingestion.sql import literal, quoted, utc_moment, utc_time
 
 DIALECTS = {
@@ -39,7 +33,6 @@ DIALECTS = {
 }
 # Types of Postgres that DuckDB reads as the text that Postgres writes.
 _TEXTS = {"text", "character varying", "character", "name", "uuid", "json", "jsonb"}
-_PORTS = {"postgres": "5432", "mysql": "3306"}
 
 
 @dataclass(frozen=True)
@@ -48,12 +41,14 @@ class Relation:
 
     columns: what the database calls the columns that raw names otherwise, by raw's names.
     texts: the columns that raw has as text, by raw's names.
+    times: the columns that raw has as a date or time, but for the one by which changes are found.
     """
 
     name: str
     schema: str
     columns: Mapping[str, str] = field(hash=False)
     texts: frozenset[str] = frozenset()
+    times: frozenset[str] = frozenset()
 
     def own(self, column: str) -> str:
         """The database's own name of a column, in double quotes."""
@@ -81,22 +76,26 @@ class Database:
     def relation(self, table: Table, name: str | None = None) -> Relation:
         """Where a table of the contract lies, or another of its columns that is called `name`."""
         columns = {column.name: column.source_name for column in table.columns if column.source_name}
-        texts = frozenset(column.name for column in table.columns if column.data_type == "text")
-        return Relation(name or table.at_source, str(table.meta.get("source_schema", self.schema)), columns, texts)
+        kinds = {column.name: column.data_type for column in table.columns if column.name != table.modified_at}
+        texts = frozenset(each for each, kind in kinds.items() if kind == "text")
+        times = frozenset(each for each, kind in kinds.items() if kind in ("date", "timestamp"))
+        schema = str(table.meta.get("source_schema", self.schema))
+        return Relation(name or table.at_source, schema, columns, texts, times)
 
     def columns(self, table: Relation) -> dict[str, str]:
         """The table's columns and the source's own names of their types, in order; empty where there is no such table.
 
         Columns of the contract have raw's names, others the database's own.
-        The type of a Postgres numeric that no decimal of DuckDB's holds is given as `numeric()`: it has no precision,
-        or more than 38 digits.
+        The type of a decimal that none of DuckDB's holds is given as `numeric()`: it has more than 38 digits, or on
+        Postgres no precision.
         """
         if self.dialect == "sqlite":
             query = f"select name, lower(type) as type from pragma_table_info({literal(table.name)}) order by cid"
         else:
             query = (
-                "select column_name as name, case when data_type = 'numeric' and coalesce(numeric_precision, 39) > 38 "
-                "then 'numeric()' else lower(data_type) end as type from information_schema.columns "
+                "select column_name as name, case when data_type in ('numeric', 'decimal') "
+                "and coalesce(numeric_precision, 39) > 38 then 'numeric()' else lower(data_type) end as type "
+                "from information_schema.columns "
                 f"where table_schema = {literal(table.schema)} and table_name = {literal(table.name)} "
                 "order by ordinal_position"
             )
@@ -112,15 +111,18 @@ class Database:
         SQLite lets any value stand in any column and gives decimals as doubles, so its values are read as the
         text that they are written as; the contract then judges them like a file's. For the same reason Postgres
         writes a numeric as text that DuckDB's decimals can't hold, NaN among them, and what the contract has as text,
-        such as an array, an interval or money: DuckDB would write it in its own way, or not read it at all.
+        such as an array, an interval or money: DuckDB would write it in its own way, or not read it at all. MySQL
+        writes its long decimals, and a column in which days without a month or a day stand.
         """
-        kinds = self.columns(table) if self.dialect == "postgres" else {}
-        as_text = [
-            c for c in columns
-            if self.dialect == "sqlite" or kinds.get(c) == "numeric()"
-            or (c in kinds and c in table.texts and kinds[c] not in _TEXTS)
-        ]  # fmt: skip
-        as_text += self._with_nan(table, [c for c in columns if kinds.get(c) == "numeric"], where)
+        kinds = self.columns(table) if self.dialect != "sqlite" else {}
+        as_text = [c for c in columns if self.dialect == "sqlite" or kinds.get(c) == "numeric()"]
+        if self.dialect == "postgres":
+            as_text += [c for c in columns if c in kinds and c in table.texts and kinds[c] not in _TEXTS]
+            as_text += self._with_nan(table, [c for c in columns if kinds.get(c) == "numeric"], where)
+        if self.dialect == "mysql":
+            as_text += self._with_no_day(table, [c for c in columns if c in table.times], where)
+            if as_text:
+                return self._written_by_mysql(table, columns, as_text, where)
         condition = f" where {where}" if where else ""
         if self.dialect == "mysql" or (self.dialect == "postgres" and not where and not as_text):
             listed = ", ".join(table.own_as(c) for c in columns)
@@ -170,6 +172,40 @@ class Database:
         row = self.connection.execute(f"select * from {self._remote(query)}").fetchone() or ()
         return [name for name, found in zip(numerics, row, strict=True) if found]
 
+    def _with_no_day(self, table: Relation, times: Sequence[str], where: str | None) -> list[str]:
+        """Those of a MySQL table's dates and times that somewhere have no month or day, which DuckDB would lose.
+
+        All of them zero is MySQL's way to say that there is none.
+        """
+        if not times:
+            return []
+        asked = ", ".join(
+            f"max(({own} <> 0) and (month({own}) = 0 or day({own}) = 0)) as {own}"
+            for own in (_in_mysql(table.own(c)) for c in times)
+        )
+        query = f"select {asked} from {_in_mysql(self._named(table))}{_in_mysql(where and f' where {where}')}"
+        row = self.connection.execute(f"select * from {self._remote(query)}").fetchone() or ()
+        return [name for name, found in zip(times, row, strict=True) if found]
+
+    def _written_by_mysql(
+        self, table: Relation, columns: Sequence[str], as_text: Sequence[str], where: str | None
+    ) -> str:
+        """Rows of a MySQL table, of which MySQL itself writes some columns as text.
+
+        By another connection, and so in another state than what is scanned: where the table has changed between the
+        two, the load's counts don't add up, and nothing is loaded.
+        """
+        listed = ", ".join(
+            _in_mysql(f"nullif(cast({table.own(c)} as char), '0000-00-00') as {quoted(c)}")
+            if c in as_text and c in table.times
+            else _in_mysql(f"cast({table.own(c)} as char) as {quoted(c)}")
+            if c in as_text
+            else _in_mysql(table.own_as(c))
+            for c in columns
+        )
+        query = f"select {listed} from {_in_mysql(self._named(table))}{_in_mysql(where and f' where {where}')}"
+        return f"(select {', '.join(quoted(c) for c in columns)} from {self._remote(query)})"
+
     def highest(self, table: Relation, column: str) -> int | None:
         """The highest whole number in a column; None where the table is empty."""
         expression = f"select max({table.own(column)}) as n from"
@@ -197,87 +233,6 @@ class Database:
         return f"source.{quoted(table.schema)}.{quoted(table.name)}"
 
 
-def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> Database:
-    """Attach a source's database for reading.
-
-    Args:
-        reader: what a load works with; a copy lies in its workspace.
-        url: `sqlite:////path`, `postgresql://user:password@host:port/database`, `mysql://…` or `mariadb://…`. What
-            stands behind a `?` are settings of libpq, or of DuckDB's MySQL extension.
-        schema: the schema (Postgres; `public` unless given) or database (MySQL; the URL's) that holds the tables.
-        copy: SQLite only: read a consistent copy rather than the living file.
-
-    Raises:
-        SourceError: the URL isn't understood, or the database refuses.
-    """
-    source, connection = reader.contract.name, reader.connection
-    parts = urlsplit(url)
-    dialect = DIALECTS.get(parts.scheme.split("+")[0])
-    if dialect is None:
-        raise SourceError(
-            f"{source}: {variable(source, 'credentials')} starts with '{parts.scheme}': use sqlite, postgresql, mysql "
-            "or mariadb"
-        )
-    load_extension(connection, f"{dialect}_scanner")
-    path = _sqlite_path(source, parts.path) if dialect == "sqlite" else None
-    where = str(path or parts.hostname or parts.path)
-    try:
-        if path:
-            if copy:
-                path = _copy_sqlite(path, reader.workspace / "source.sqlite")
-            connection.execute(f"attach {literal(str(path))} as source (type sqlite, read_only)")
-        else:
-            if dialect == "mysql":
-                # A TIMESTAMP is told in the session's time zone, and arrives without it.
-                connection.execute("set mysql_session_time_zone = '+00:00'")
-                # MySQL lets 2025-00-00 stand for a day that isn't known; one such would end the reading of all.
-                connection.execute("set mysql_incomplete_dates_as_nulls = true")
-            settings = dict(parse_qsl(parts.query))
-            if dialect == "postgres":
-                # What PGOPTIONS asks is asked of the warehouse's server, such as a role that only that has.
-                settings.setdefault("options", "")
-            database = unquote(parts.path.lstrip("/"))
-            # In a secret, and not in the connection string: DuckDB quotes that in its errors.
-            secret = {
-                "host": settings.pop("host", parts.hostname or "localhost"),
-                "port": settings.pop("port", str(parts.port or _PORTS[dialect])),
-                "user": unquote(parts.username or ""),
-                "password": settings.pop("password", unquote(parts.password or "")),
-                "database": database,
-            }
-            given = ", ".join(f"{name} {literal(value)}" for name, value in secret.items() if value)
-            connection.execute(f"create or replace temporary secret source_login (type {dialect}, {given})")
-            options = " ".join(f"{name}={_option(value)}" for name, value in settings.items())
-            connection.execute(f"attach {literal(options)} as source (type {dialect}, secret source_login, read_only)")
-            schema = schema or ("public" if dialect == "postgres" else database)
-        # SQLite opens anything; only asking what is in it tells whether it is a database.
-        probe = "select count(*) as n from sqlite_master" if path else "select 1 as n"
-        connection.execute(f"select * from {dialect}_query('source', '{probe}')").fetchall()
-    except (duckdb.Error, sqlite3.Error) as error:
-        raise SourceError(
-            f"{source}: the database at {where} refuses: {first_line(error)}; check that it runs and that "
-            f"{variable(source, 'credentials')} names it with a user that may read"
-        ) from error
-    columns = [column for table in reader.contract.tables for column in table.columns]
-    scales = {column.name: column.scale for column in columns if column.scale is not None}
-    return Database(connection, dialect, schema or "main", path, scales)
-
-
-def _option(value: str) -> str:
-    """A value of a connection string, in quotes where it needs them."""
-    return value if re.fullmatch(r"[\w./:@+-]+", value) else "'" + re.sub(r"(['\\])", r"\\\1", value) + "'"
-
-
-def _sqlite_path(source: str, path: str) -> Path:
-    """The file that a URL's path names: `sqlite:////data/file.sqlite` is absolute, with three slashes it's relative."""
-    file = Path(unquote(path).removeprefix("/"))
-    if not file.exists():
-        raise SourceError(f"{source}: there is no SQLite file at {file}: check {variable(source, 'credentials')}")
-    return file
-
-
-def _copy_sqlite(path: Path, copy: Path) -> Path:
-    uri = f"{path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True)) as original, closing(sqlite3.connect(copy)) as target:
-        original.backup(target)
-    return copy
+def _in_mysql(text: str | None) -> str:
+    """SQL in which names stand in double quotes, and times tell that they are in UTC, as MySQL takes it."""
+    return (text or "").replace('"', "`").replace("+00'", "'")

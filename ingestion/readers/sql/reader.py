@@ -18,7 +18,8 @@ from ingestion.duck import connect
 from ingestion.load.extracts import Extract, Reader, SourceError, first_line
 from ingestion.readers.settings import setting, variable
 from ingestion.readers.sql import changes, compare, polling, replication
-from ingestion.readers.sql.database import Database, attach
+from ingestion.readers.sql.attach import attach
+from ingestion.readers.sql.database import Database
 from ingestion.readers.sql.slot import kept_bytes
 
 FOLLOW = ("auto", "changes", "polling", "compare", "replication")

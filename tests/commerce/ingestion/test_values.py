@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from ingestion.contract.contracts import Column, read_contract
 from ingestion.destination.target import Target
+from ingestion.load.loading import load
+from ingestion.readers import sql
 from tests.commerce.ingestion.shops import DIALECTS, MODES, Shop, at, each, load_shop, user_id
 from tests.ingestion.loads import ask
 
@@ -17,10 +21,10 @@ from tests.ingestion.loads import ask
 WIDE = {"postgres": "numeric(60, 4)", "mysql": "decimal(60, 4)", "sqlite": "text"}
 PRICES = {
     # SQLite keeps such a number as a real, which has lost its last digits.
-    "12345678901234.5678": {"postgres": True, "sqlite": False, "mysql": False},
-    "9007199254740.9931": {"postgres": True, "sqlite": False, "mysql": False},
+    "12345678901234.5678": {"postgres": True, "sqlite": False, "mysql": True},
+    "9007199254740.9931": {"postgres": True, "sqlite": False, "mysql": True},
     "123456789.1234": {"postgres": True, "sqlite": True, "mysql": True},
-    "99999999999999.9999": {"postgres": True, "sqlite": False, "mysql": False},
+    "99999999999999.9999": {"postgres": True, "sqlite": False, "mysql": True},
     "100000000000000": {"postgres": False, "sqlite": False, "mysql": False},
     "0.0001": {"postgres": True, "sqlite": True, "mysql": True},
     "NaN": {"postgres": False, "sqlite": False},
@@ -133,6 +137,31 @@ def test_a_time_at_which_nothing_happens_is_rejected(database: Shop, mode: str, 
     reasons = {number: found for number, (found, _) in rejected(warehouse, "placed_at").items()}
     assert set(reasons) == set(range(len(times)))
     assert all({*each} & {"type:placed_at", "range:placed_at", "missing:placed_at"} for each in reasons.values())
+
+
+@each(["mysql"], *MODES, "compare")
+def test_a_day_that_mysql_knows_in_part_is_a_reject(database: Shop, mode: str, warehouse: Target) -> None:
+    """All zeroes are MySQL's way to say that there is none; a year alone is a day that raw can't have."""
+    database.create()
+    database.follow(mode)
+    database.run("set global sql_mode = ''")
+    database.run(order(1, "2025-06-01 12:00:00"), order(2, "2025-06-01 13:00:00.25"), order(3, "2025-06-01 12:00:00"))
+    for table in ("orders", "orders_changes"):
+        database.run(
+            f"alter table {table} add column promised_on date", f"alter table {table} modify placed_at datetime(6)",
+            f"update {table} set promised_on = '2025-00-00' where id = 1",
+            f"update {table} set promised_on = '0000-00-00' where id = 3",
+        )  # fmt: skip
+    contract = read_contract("shop")
+    orders = contract.table("orders")
+    grown = replace(
+        orders, columns=(*orders.columns, Column("promised_on", "date", plausible=("1900-01-01", "2100-01-01")))
+    )
+    load(replace(contract, tables=(grown,)), sql.extracts, warehouse, at(2))
+    assert ask(warehouse, "select distinct id, promised_on, placed_at from raw_shop.orders order by id") == [
+        (2, None, datetime(2025, 6, 1, 13)), (3, None, datetime(2025, 6, 1, 12)),  # noqa: DTZ001
+    ]  # fmt: skip
+    assert rejected(warehouse, "promised_on") == {1: (["type:promised_on"], "2025-00-00")}
 
 
 @each(DIALECTS[:2], *MODES)
