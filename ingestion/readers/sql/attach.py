@@ -73,8 +73,12 @@ def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> 
             connection.execute(f"attach {literal(options)} as source (type {dialect}, secret source_login, read_only)")
             schema = schema or ("public" if dialect == "postgres" else database)
         # SQLite opens anything; only asking what is in it tells whether it is a database.
-        probe = "select count(*) as n from sqlite_master" if path else "select 1 as n"
-        connection.execute(f"select * from {dialect}_query('source', '{probe}')").fetchall()
+        probe = {
+            "sqlite": "select count(*) as n from sqlite_master",
+            "postgres": "select current_setting('server_encoding') as n",
+            "mysql": "select 1 as n",
+        }[dialect]
+        [(answer,)] = connection.execute(f"select * from {dialect}_query('source', {literal(probe)})").fetchall()
     except (duckdb.Error, sqlite3.Error) as error:
         raise SourceError(
             f"{source}: the database at {where} refuses: {first_line(error)}; check that it runs and that "
@@ -82,7 +86,7 @@ def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> 
         ) from error
     columns = [column for table in reader.contract.tables for column in table.columns]
     scales = {column.name: column.scale for column in columns if column.scale is not None}
-    return Database(connection, dialect, schema or "main", path, scales)
+    return Database(connection, dialect, schema or "main", path, scales, answer == "SQL_ASCII")
 
 
 def _option(value: str) -> str:

@@ -65,6 +65,7 @@ class Database:
 
     path: SQLite's file.
     scales: the digits after the point that the contract wants, of columns of this name that are decimals in it.
+    is_unchecked: whether it takes bytes for text that are none in any encoding, as a Postgres in SQL_ASCII does.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -72,6 +73,7 @@ class Database:
     schema: str
     path: Path | None = None
     scales: Mapping[str, int] = field(default_factory=dict)
+    is_unchecked: bool = False
 
     def relation(self, table: Table, name: str | None = None) -> Relation:
         """Where a table of the contract lies, or another of its columns that is called `name`."""
@@ -119,6 +121,8 @@ class Database:
         if self.dialect == "postgres":
             as_text += [c for c in columns if c in kinds and c in table.texts and kinds[c] not in _TEXTS]
             as_text += self._with_nan(table, [c for c in columns if kinds.get(c) == "numeric"], where)
+            if self.is_unchecked:
+                as_text += [c for c in columns if c not in as_text and kinds.get(c) in _TEXTS]
         if self.dialect == "mysql":
             as_text += self._with_no_day(table, [c for c in columns if c in table.times], where)
             if as_text:
@@ -127,13 +131,16 @@ class Database:
         if self.dialect == "mysql" or (self.dialect == "postgres" and not where and not as_text):
             listed = ", ".join(table.own_as(c) for c in columns)
             return f"(select {listed} from {self._scanned(table)}{condition})"
-        listed = ", ".join(
-            f"{self._text(table, c)} as {quoted(c)}" if c in as_text else table.own_as(c) for c in columns
-        )
+        written = {c: self._text(table, c) for c in as_text}
+        if self.is_unchecked:
+            written = {c: f"convert_to({text}, 'SQL_ASCII')" for c, text in written.items()}
+        listed = ", ".join(f"{written[c]} as {quoted(c)}" if c in written else table.own_as(c) for c in columns)
         # Whether a text is one at all, SQLite doesn't ask. What is none goes to the contract, which takes no zero byte.
+        bytes_of = {c: quoted(c) if self.is_unchecked else f"encode({quoted(c)})" for c in as_text}
+        unsure = as_text if self.is_unchecked or self.dialect == "sqlite" else ()
         sound = ", ".join(
-            f"coalesce(try(decode(encode({quoted(c)}))), chr(0) || cast(encode({quoted(c)}) as varchar)) as {quoted(c)}"
-            if self.dialect == "sqlite" else quoted(c) for c in columns
+            f"coalesce(try(decode({bytes_of[c]})), chr(0) || cast({bytes_of[c]} as varchar)) as {quoted(c)}"
+            if c in unsure else quoted(c) for c in columns
         )  # fmt: skip
         return f"(select {sound} from {self._remote(f'select {listed} from {self._named(table)}{condition}')})"
 

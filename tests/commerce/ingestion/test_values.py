@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from ingestion.contract.contracts import Column, read_contract
+from ingestion.contract.contracts import Column, Source, Table, read_contract
 from ingestion.destination.target import Target
 from ingestion.load.loading import load
 from ingestion.readers import sql
 from tests.commerce.ingestion.shops import DIALECTS, MODES, Shop, at, each, load_shop, user_id
+from tests.conftest import on_server
 from tests.ingestion.loads import ask
 
 # Where a product's price is read without a loss, and as what; None where it has to be rejected.
@@ -115,6 +117,36 @@ def test_a_text_that_is_none_rejects_its_record_alone(database: Shop, mode: str,
     assert load_shop(warehouse, at(2), "products")["products"].rejected == 0
     database.run("update products set name = 'café', updated_at = '2025-06-02', version = 2 where id = 1")
     assert load_shop(warehouse, at(3), "products")["products"].loaded == 1
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("mode", ["polling", "compare"])
+def test_bytes_that_an_unchecked_postgres_takes_for_text(
+    mode: str, postgres_server: dict[str, str], warehouse: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"unchecked_{os.getpid()}"
+    on_server(
+        postgres_server, f"drop database if exists {name}",
+        f"create database {name} encoding 'SQL_ASCII' template template0 lc_collate 'C' lc_ctype 'C'",
+    )  # fmt: skip
+    known = {**postgres_server, "dbname": name}
+    on_server(
+        known, "create table things (id int primary key, name text, size numeric(4,1), updated_at timestamp)",
+        "insert into things values (1, e'caf\\xe9', 1.5, '2025-06-01'), "
+        "(2, e'caf\\xc3\\xa9', 2.5, '2025-06-01'), (3, null, 1, null)",
+    )  # fmt: skip
+    columns = (Column("id", "bigint", required=True), Column("name", "text"), Column("size", "numeric(9,2)"),
+               Column("updated_at", "timestamp"))  # fmt: skip
+    contract = Source("plain", "raw_plain", (Table("plain", "things", columns, ("id",), ("id",)),), reader="sql")
+    url = f"postgresql://{known['user']}@/{name}?host={known['host']}&port={known['port']}"
+    monkeypatch.setenv("SOURCES__PLAIN__CREDENTIALS", url)
+    monkeypatch.setenv("SOURCES__PLAIN__FOLLOW", mode)
+    load(contract, sql.extracts, warehouse, at(2))
+    assert ask(warehouse, "select id, name, size from raw_plain.things order by id") == [
+        (2, "café", Decimal("2.50")), (3, None, Decimal("1.00")),
+    ]  # fmt: skip
+    [(record,)] = ask(warehouse, "select record from raw_plain.rejects")
+    assert json.loads(record)["name"] == "\0caf\\xE9"
 
 
 TIMES = {
