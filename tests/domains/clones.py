@@ -39,7 +39,7 @@ def without_domains(project: Path, keep_list: bool = False) -> None:
         owned += [project / folder / f"{source}*" for folder in PYTHON_OF_SOURCES for source in domain.sources]
         for path in [path for pattern in owned for path in pattern.parent.glob(pattern.name)]:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for folders, kept in ((OF_DOMAINS, {"core"}), (OF_SOURCES, {"runs"})):
+    for folders, kept in ((OF_DOMAINS, {"core", "dbt_project_evaluator"}), (OF_SOURCES, {"runs"})):
         for each in [each for folder in folders for each in (project / folder).iterdir()]:
             if each.is_dir() and each.name not in kept:
                 shutil.rmtree(each)
