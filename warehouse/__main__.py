@@ -12,6 +12,7 @@ from ingestion.destination.lock import LockError
 from ingestion.destination.target import current_target
 from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
+from ingestion.signals import end_by_signals, said_ended
 from warehouse.build.build import Request, build, publish_held_build, roll_back_build
 from warehouse.build.diff import show_difference
 from warehouse.build.follow import follow
@@ -39,7 +40,8 @@ def _say(line: str) -> None:
 
 
 def main() -> int:
-    """Run one command. Returns the exit status: 0 done, 1 failed, 2 wrongly asked."""
+    """Run one command. Returns the exit status: 0 done, 1 failed, 2 wrongly asked, 128 + n ended by signal n."""
+    end_by_signals()
     parser = argparse.ArgumentParser(prog="python -m warehouse", description="Granary's builds.")
     commands = parser.add_subparsers(dest="command", required=True)
     building = commands.add_parser("build", help="load, build, test, publish")
@@ -204,6 +206,8 @@ def main() -> int:
         # Whoever read, such as `head`, has seen enough; Python would tell of it once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except (KeyboardInterrupt, RuntimeError) as error:
+        return said_ended(error)
     return 0
 
 

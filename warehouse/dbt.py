@@ -27,7 +27,11 @@ def _invoked(words: list[str], manifest: Any = None, callbacks: list[Callable[[A
 
     ctx_set_event_manager(Events())
     with _garbage_kept():
-        return dbtRunner(manifest=manifest, callbacks=callbacks).invoke(words)
+        result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(words)
+    if isinstance(result.exception, KeyboardInterrupt):
+        # dbt has ended what it had begun, and takes the signal for a failure of its own.
+        raise result.exception
+    return result
 
 
 def environment(target: Target, published: bool = False) -> None:
@@ -150,23 +154,22 @@ def run(
     logging.getLogger("dbt").propagate = False
     parsed = manifest or parse(target, published=published)
     _write_down_followers(parsed)
-    result = _invoked(
-        [
-            "--quiet",
-            "--log-level",
-            "none",
-            "--log-level-file",
-            "info",
-            "--no-use-colors",
-            *_arguments(target, command, published),
-            # Of what dbt writes, only its docs are read.
-            *([] if command[0] == "docs" else ["--no-write-json"]),
-        ],
-        parsed,
-        callbacks,
-    )
-    if target.engine == "duckdb":
-        close_connections()
+    words = [
+        "--quiet",
+        "--log-level",
+        "none",
+        "--log-level-file",
+        "info",
+        "--no-use-colors",
+        *_arguments(target, command, published),
+        # Of what dbt writes, only its docs are read.
+        *([] if command[0] == "docs" else ["--no-write-json"]),
+    ]
+    try:
+        result = _invoked(words, parsed, callbacks)
+    finally:
+        if target.engine == "duckdb":
+            close_connections()
     if result.exception is not None and result.result is None:
         raise BuildError(f"dbt {command[0]} fell over: {_first_lines(result.exception)}")
     outcome.success = result.success

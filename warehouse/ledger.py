@@ -255,10 +255,20 @@ def note_unit_tested(database: Database, code: str) -> None:
     database.run(f"insert into {database.granary('unit_tested')} (fingerprint) values (%s)", [code])
 
 
-def outdate_everything(database: Database) -> None:
-    """Make the next builds of both generations build every relation in full, as if all code had changed."""
+def outdate_everything(database: Database) -> datetime:
+    """Make the next builds of both generations build every relation in full, as if all code had changed.
+
+    Returns:
+        What `withdraw_outdating` takes.
+    """
     now = datetime.now(UTC).replace(tzinfo=None)
     database.run(f"insert into {database.granary('outdated')} (outdated_at) values (%s)", [now])
+    return now
+
+
+def withdraw_outdating(database: Database, outdated_at: datetime) -> None:
+    """Take `outdate_everything` back, where nothing has changed after all and no build came in between."""
+    database.run(f"delete from {database.granary('outdated')} where outdated_at = %s", [outdated_at])
 
 
 def is_up_to_date(database: Database, published_models: list[str]) -> bool:

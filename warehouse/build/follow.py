@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from ingestion.contract.contracts import read_contract, source_names
 from ingestion.destination.lock import LockError
 from ingestion.destination.target import Target
+from ingestion.signals import ENDING, end_by_signals
 from warehouse.build.build import Request, build
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
@@ -65,15 +66,14 @@ def follow(target: Target, source: str, seconds: float, batches: int | None, say
 
 
 def _asked_to_end() -> threading.Event:
-    """An event that a signal sets; a second one ends the process where it is, as a build may always be ended."""
+    """An event that a signal sets; a second one ends the batch where it is, as it ends any build."""
     ended = threading.Event()
 
     def ask(number: int, frame: object) -> None:
-        if ended.is_set():
-            raise KeyboardInterrupt
         ended.set()
+        end_by_signals()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDING:
         signal.signal(number, ask)
     return ended
 

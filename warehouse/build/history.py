@@ -41,6 +41,8 @@ def rebuild_history(target: Target, say: Callable[[str], None]) -> list[Rebuilt]
             )
             for node in snapshots:
                 _keep(database, node)
+            # Before: marts follow whatever snapshots are made anew wherever this is cut short.
+            outdated_at = ledger.outdate_everything(database)
         say("computing all history from raw")
         # What snapshots read are views; they are made too, in case that they are not there or of other code.
         outcome = dbt.run(
@@ -54,8 +56,8 @@ def rebuild_history(target: Target, say: Callable[[str], None]) -> list[Rebuilt]
             )
         with open_database(target) as database:
             found = [_compared(database, node) for node in snapshots]
-            if any(each.gone or each.new for each in found):
-                ledger.outdate_everything(database)
+            if not any(each.gone or each.new for each in found):
+                ledger.withdraw_outdating(database, outdated_at)
     for each in found:
         same = "as before" if not each.gone and not each.new else f"{each.gone:,} gone, {each.new:,} new"
         say(f"{each.name:<32}{each.rows:>12,} intervals  {same}")

@@ -64,12 +64,13 @@ def _archived(target: Target, now: datetime, dry: bool, say: Say) -> int:
             horizon = now - timedelta(days=kept_days(table) or 0)
             count = _doomed(database, table, horizon)
             if count and not dry:
+                # Before: marts follow what raw loses wherever this is cut short.
+                ledger.outdate_everything(database)
                 _archive(database, table, count)
             verb = "would go" if dry else "archived"
             say(f"{table.source}.{table.name}: {count:,} versions from before {horizon:%Y-%m-%d} {verb}")
             gone += count
         if gone and not dry:
-            ledger.outdate_everything(database)
             audited(database, "retention", json.dumps({"versions": gone}))
     return gone
 

@@ -26,6 +26,7 @@ from ingestion.contract.contracts import OWN_SOURCE, read_contract
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Extract, Loaded, Reader
 from ingestion.load.loading import load
+from ingestion.signals import interrupt_of
 from ingestion.sql import literal
 from warehouse import dbt
 from warehouse.database import Database, open_database
@@ -107,7 +108,7 @@ def recorded(target: Target, run: Run, say: Say) -> Iterator[Run]:
     try:
         yield run
     except BaseException as error:
-        run.outcome = "failed" if isinstance(error, Exception) else "interrupted"
+        run.outcome = "interrupted" if interrupt_of(error) else "failed"
         run.message = run.message or (str(error).splitlines() or [repr(error)])[0][:600]
         raise
     finally:
