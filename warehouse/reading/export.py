@@ -22,7 +22,7 @@ from ingestion.destination.target import Target, libpq
 from ingestion.duck import connect, load_extension
 from ingestion.sql import literal, quoted
 from warehouse.errors import BuildError
-from warehouse.reading.query import require_published
+from warehouse.reading.query import require_published, spelled_otherwise
 
 FORMATS = ("parquet", "csv", "xlsx", "json")
 SHEET_ROWS = 1_048_576  # what a sheet holds, the header among them
@@ -31,9 +31,6 @@ SHEET_DIGITS = 15  # what a number of a sheet holds
 BATCH = 10_000
 # What spreadsheets take for a formula (OWASP, CSV Injection).
 _FORMULA = r"^[=+\-@\t\r]"
-# A column that a filter compares with a text.
-_COMPARED = re.compile(r"(\w+)\s*=\s*'([^']*)'")
-_SHOWN = 8  # values of such a column
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,10 @@ def export(target: Target, wanted: Wanted, say: Callable[[str], None]) -> Path:
             else:
                 rows = _copy(connection, relation, columns, wanted, partial)
             partial.replace(path)
-            hints = _spelled_otherwise(connection, target, wanted, dict(columns)) if not rows else []
+            everything = _relation(target, replace(wanted, where=""), [name for name, _ in columns])
+            names = [name for name, kind in columns if kind == "VARCHAR"]
+            texts = {name: f"(select {quoted(name)} as value from {everything})" for name in names}
+            hints = [] if rows else spelled_otherwise(connection, wanted.where, texts.get)
         except duckdb.Error as error:
             raise BuildError(f"{wanted.mart} could not be exported: {str(error).strip().splitlines()[0]}") from error
         except OSError as error:
@@ -88,27 +88,6 @@ def export(target: Target, wanted: Wanted, say: Callable[[str], None]) -> Path:
         say(f"note: {hint}")
     say(f"{rows:,} rows of {wanted.mart} are in {path} ({path.stat().st_size:,} bytes)")
     return path
-
-
-def _spelled_otherwise(
-    connection: duckdb.DuckDBPyConnection, target: Target, wanted: Wanted, types: dict[str, str]
-) -> list[str]:
-    """Of each column that the filter compares with a text that isn't there: which values there are."""
-    said = []
-    everything = _relation(target, replace(wanted, where=""), list(types))
-    for column, value in _COMPARED.findall(wanted.where):
-        if types.get(column) != "VARCHAR":
-            continue
-        values = connection.execute(
-            f"select distinct {quoted(column)} from {everything} as mart where {quoted(column)} is not null "
-            f"order by lower({quoted(column)}) <> lower(?), jaro_winkler_similarity({quoted(column)}, ?) desc, 1 "
-            f"limit {_SHOWN + 1}",
-            [value, value],
-        ).fetchall()
-        if values and (value,) not in values:
-            listed = ", ".join(repr(each) for (each,) in values[:_SHOWN]) + (", …" if len(values) > _SHOWN else "")
-            said.append(f"no row has {column} = '{value}'; there are {listed}")
-    return said
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn, cast
 
+import duckdb
 from metricflow.engine.metricflow_engine import MetricFlowEngine, MetricFlowQueryRequest, OutputColumnOrderMode
 from metricflow.engine.models import Metric
 from metricflow.protocols.sql_client import SqlClient, SqlEngine
@@ -33,11 +34,10 @@ from ingestion.destination.target import Target
 from warehouse import dbt
 from warehouse.errors import BuildError
 from warehouse.reading.money import REPORTING_CURRENCY, reporting_currency, rounded
-from warehouse.reading.query import ask, open_published, print_table
+from warehouse.reading.query import ask, open_published, print_table, spelled_otherwise
+from warehouse.reading.wording import GRAINS, condition, listed, number, ordered, resolved
 
-GRAINS = ("day", "week", "month", "quarter", "year")
 _CLAUSES = re.compile(r"\b(by|where|order\s+by|limit)\b(?=(?:[^']*'[^']*')*[^']*$)", re.IGNORECASE)
-_WORD = re.compile(r"'(?:[^']|'')*'|\b[a-zA-Z_]\w*\b")
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,25 @@ class Metrics:
             [tuple(_as_day(value) for value in row) for row in rows],
         )
 
+    def hints(self, connection: Any, question: Question, rows: list[Any]) -> list[str]:
+        """Where a question's conditions leave nothing: what there is of the texts that they name."""
+        if not (question.metrics and question.where) or any(any(row[-len(question.metrics) :]) for row in rows):
+            return []
+        dimensions = self.group_bys(question.metrics)
+        with duckdb.connect() as values:
+
+            def texts(name: str) -> str | None:
+                if name not in dimensions:
+                    return None
+                _, found = self.answer(connection, Question(question.metrics, (name,)))
+                there = [row[0] for row in found if row[0] is not None]
+                if not all(isinstance(each, str) for each in there):
+                    return None
+                values.execute("create or replace temp table there as select unnest(?::varchar[]) as value", [there])
+                return "there"
+
+            return [hint for where in question.where for hint in spelled_otherwise(values, where, texts)]
+
     def read(self, text: str) -> Question:
         """Understand a question as people put it.
 
@@ -144,7 +163,7 @@ class Metrics:
         clauses = {"of": first} | {
             " ".join(word.lower().split()): clause for word, clause in zip(parts[::2], parts[1::2], strict=True)
         }
-        metrics = _listed(clauses["of"])
+        metrics = listed(clauses["of"])
         known = {each.name for each in self.all()}
         for name in metrics:
             if name in self.saved_queries and len(metrics) == 1:
@@ -154,15 +173,15 @@ class Metrics:
         if not metrics:
             raise BuildError('no metric was asked for: make metric Q="net_sales by month"')
         dimensions = self.group_bys(metrics)
-        group_by = tuple(_resolved(word, dimensions) for word in _listed(clauses.get("by", "")))
-        order_by = tuple(_ordered(word, metrics, dimensions) for word in _listed(clauses.get("order by", "")))
+        group_by = tuple(resolved(word, dimensions) for word in listed(clauses.get("by", "")))
+        order_by = tuple(ordered(word, metrics, dimensions) for word in listed(clauses.get("order by", "")))
         where = clauses.get("where", "").strip()
         return Question(
             metrics=metrics,
             group_by=group_by,
-            where=(_filter(where, dimensions),) if where else (),
+            where=(condition(where, dimensions),) if where else (),
             order_by=order_by or group_by,
-            limit=_number(clauses["limit"]) if "limit" in clauses else None,
+            limit=number(clauses["limit"]) if "limit" in clauses else None,
         )
 
     def _in_words_of_mf(self, text: str) -> Question:
@@ -178,7 +197,7 @@ class Metrics:
         if not asked.metrics and not asked.saved_query:
             raise BuildError("no metric was asked for: give --metrics or --saved-query")
         return Question(
-            _listed(asked.metrics), _listed(asked.group_by), tuple(asked.where), _listed(asked.order or asked.order_by),
+            listed(asked.metrics), listed(asked.group_by), tuple(asked.where), listed(asked.order or asked.order_by),
             asked.limit, asked.start_time, asked.end_time, asked.saved_query,
         )  # fmt: skip
 
@@ -200,59 +219,6 @@ def _reason(error: Exception) -> str:
     return " ".join([line.strip() for line in str(error).splitlines() if line.strip()][:6])[:600]
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def _number(text: str) -> int:
-    if not text.strip().isdigit():
-        raise BuildError(f"limit takes a number, not {text.strip()!r}")
-    return int(text)
-
-
-def _candidates(word: str, dimensions: dict[str, str]) -> list[str]:
-    """The full names that a word may stand for: `month`, `channel__channel_name`, `channel_name`, `channel`."""
-    if word in GRAINS:
-        return [f"metric_time__{word}"]
-    if word in dimensions or word == "metric_time" or word.rsplit("__", 1)[-1] in GRAINS:
-        return [word]
-    found = [full for full, own in dimensions.items() if word in (own, own.removesuffix("_name"))]
-    nearest = min((full.count("__") for full in found), default=0)
-    return sorted(full for full in found if full.count("__") == nearest)
-
-
-def _resolved(word: str, dimensions: dict[str, str]) -> str:
-    found = _candidates(word, dimensions)
-    if len(found) == 1:
-        return found[0]
-    choice = ", ".join(found or [*GRAINS, *sorted(dimensions)])
-    raise BuildError(
-        f"{word!r} is {'no dimension of this metric' if not found else 'several things'}: choose from {choice}"
-    )
-
-
-def _ordered(word: str, metrics: tuple[str, ...], dimensions: dict[str, str]) -> str:
-    sign, name = ("-", word[1:]) if word.startswith("-") else ("", word)
-    return sign + (name if name in metrics else _resolved(name, dimensions))
-
-
-def _filter(where: str, dimensions: dict[str, str]) -> str:
-    """A condition with its dimensions as MetricFlow writes them."""
-
-    def named(match: re.Match[str]) -> str:
-        word = match[0]
-        found = [] if word.startswith("'") else _candidates(word, dimensions)
-        if len(found) != 1:
-            return word
-        if found[0].startswith("metric_time"):
-            return (
-                f"{{{{ TimeDimension('metric_time', '{found[0].removeprefix('metric_time').strip('_') or 'day'}') }}}}"
-            )
-        return f"{{{{ Dimension('{found[0]}') }}}}"
-
-    return where if "{{" in where else _WORD.sub(named, where)
-
-
 def answer_question(target: Target, text: str, say: Callable[[str], None]) -> None:
     """Print the answer to a question; without one, what can be asked.
 
@@ -266,10 +232,13 @@ def answer_question(target: Target, text: str, say: Callable[[str], None]) -> No
     question = metrics.read(text)
     with open_published(target) as connection:
         names, rows = metrics.answer(connection, question)
+        hints = metrics.hints(connection, question, rows)
         money = any(metrics.unit(name) == REPORTING_CURRENCY for name in names)
         digits = reporting_currency(target, connection).digits if money else None
     of = [digits if metrics.unit(name) == REPORTING_CURRENCY else None for name in names]
     print_table(names, [tuple(map(_shown, row, of)) for row in rows], say)
+    for hint in hints:
+        say(f"note: {hint}")
 
 
 def _as_day(value: Any) -> Any:

@@ -31,6 +31,9 @@ _QUESTIONS = (
     "pivot",
     "unpivot",
 )
+# A column, or a dimension as MetricFlow writes it, that a filter compares with a text.
+_COMPARED = re.compile(r"(\w+)(?:'\)\s*\}\})?\s*=\s*'((?:[^']|'')*)'")
+_SHOWN = 8  # values of such a column
 TIMEOUT = "5min"  # of one question to Postgres
 # Characters that a terminal obeys. As values they are shown, not sent.
 _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {9: "\\t", 10: "\\n", 13: "\\r"}
@@ -125,6 +128,34 @@ def _seal(connection: Any) -> None:
         if cursor.fetchone():
             cursor.execute(f"set local role {REPORTER}")
         cursor.execute(f"set local statement_timeout = '{TIMEOUT}'")
+
+
+def spelled_otherwise(
+    connection: duckdb.DuckDBPyConnection, where: str, texts: Callable[[str], str | None]
+) -> list[str]:
+    """Of each name that a filter compares with a text that isn't there: which values there are, the nearest first.
+
+    Args:
+        connection: where the relations of `texts` can be read.
+        where: a filter that found nothing, in SQL.
+        texts: a DuckDB relation with what a name holds as its column `value`; None where that is no text.
+    """
+    said = []
+    for name, escaped in _COMPARED.findall(where):
+        value, relation = escaped.replace("''", "'"), texts(name)
+        if relation is None:
+            continue
+        rows = connection.execute(
+            f"select distinct value from {relation} where value is not null order by lower(value) <> lower(?), "
+            f"jaro_winkler_similarity(value, ?) desc, 1 limit {_SHOWN + 1}",
+            [value, value],
+        ).fetchall()
+        values = [str(row[0]) for row in rows]
+        # Where it is there, it is the nearest, for nothing is nearer to a text than itself.
+        if values and value not in values:
+            listed = ", ".join(map(repr, values[:_SHOWN])) + (", …" if len(values) > _SHOWN else "")
+            said.append(f"no row has {name} = {value!r}; there are {listed}")
+    return said
 
 
 def print_table(names: list[str], rows: list[tuple[Any, ...]], say: Callable[[str], None]) -> None:

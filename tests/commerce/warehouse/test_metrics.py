@@ -315,6 +315,22 @@ def test_money_has_the_digits_of_its_currency(
     assert said[-1][len(said[1].split()[0]) - 1].isdigit(), "numbers stand to the right"
 
 
+def test_a_condition_that_finds_nothing_says_which_values_there_are(marts: Opened) -> None:
+    def hints(condition: str, of: str = "net_sales by month") -> list[str]:
+        question = marts.metrics.read(f"{of} where {condition}")
+        _, rows = marts.metrics.answer(marts.connection, question)
+        return marts.metrics.hints(marts.connection, question, rows)
+
+    (hint,) = hints("channel = 'web' and month >= '2024-01-01'")
+    assert hint.startswith("no row has channel__channel_name = 'web'; there are 'Web', ")
+    # Without a period there is a row, which says nothing.
+    (other,) = hints("country = 'Cote d''Ivoire' and channel = 'Web'", "net_sales")
+    assert other.startswith("no row has country__country_name = \"Cote d'Ivoire\"; there are '")
+    assert hints("channel = 'Web'") == [] == hints("channel = 'Web' and month >= '2999-01-01'")
+    mf = marts.metrics.read("--metrics orders --where \"{{ Dimension('channel__channel_name') }} = 'Webb'\"")
+    assert "there are 'Web', " in marts.metrics.hints(marts.connection, mf, [])[0]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
