@@ -69,7 +69,13 @@ def cast(column: Column, source_type: str) -> str:
         return f"case when {tells_a_day(value)} then try_strptime(trim({value}), [{formats}]) end"
     if column.data_type == "timestamp":
         return utc_time(value)
-    return f"case when {tells_a_day(value)} then {typed} end" if column.data_type == "date" else typed
+    if column.data_type != "date":
+        return typed
+    # DuckDB takes the date at the beginning of any text.
+    alone = f"regexp_full_match({value}, '\\s*[0-9]+[-/][0-9]+[-/][0-9]+\\s*')"
+    with_time = f"{tells_a_day(value)} and try_cast({value} as timestamptz) is not null"
+    careful = f"case when {alone} or ({with_time}) then {typed} end"
+    return f"case when cast({typed} as varchar) = {value} then {typed} else {careful} end"
 
 
 def _cast_typed(column: Column, value: str, source_type: str) -> str | None:

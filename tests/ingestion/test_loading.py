@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,11 @@ def test_raw_gets_a_column_that_came_into_the_contract_without_any_row(warehouse
         ("bigint", "'two'", None, ["type:x"]),
         ("bigint", "'99999999999999999999'", None, ["type:x"]),
         ("bigint", "2.5", None, ["type:x"]),
+        ("date", "'2024-3-5 '", date(2024, 3, 5), []),
+        ("date", "'2024-03-15T10:00'", date(2024, 3, 15), []),
+        ("date", "'2024-03-15 25:99'", None, ["type:x"]),
+        ("date", "'2024-03-15 BC'", None, ["type:x"]),
+        ("date", "'2024-03-15xyz'", None, ["type:x"]),
         ("bigint", "2.0", 2, []),
         ("bigint", "3::hugeint", 3, []),
         ("bigint", "2.5::double", None, ["type:x"]),
