@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -421,9 +422,15 @@ def test_files_of_odd_names_are_files(deliver: Deliver, folder: Path, warehouse:
     assert (again["files"].source_count, again["sales_lines"].source_count) == (0, 0)
 
 
+# One that begins with a dot is hidden, and one with a date in it is of that day.
+NAMES = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), max_size=40).filter(
+    lambda name: not name.startswith(".") and not re.search(r"\d{4}-\d\d-\d\d", name)
+)
+
+
 # Each example is a load of many files: to shrink one takes longer than to read it.
 @settings(max_examples=3, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-@given(st.lists(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="/\0"), max_size=40), min_size=20))
+@given(st.lists(NAMES, min_size=20))
 def test_files_of_any_names_are_files(names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as given, pytest.MonkeyPatch.context() as patch:
         folder, warehouse = Path(given, "retail"), Target("dev", "duckdb", Path(given, "warehouse"))
