@@ -141,6 +141,12 @@ class Source:
     reader: str = ""
     late_after: timedelta | None = None
 
+    @property
+    def undecided(self) -> list[str]:
+        """The columns of which nobody has said yet what they tell of a person, as `source.table.column`."""
+        columns = [(table, column) for table in self.tables for column in table.columns]
+        return [f"{self.name}.{table.name}.{each.name}" for table, each in columns if each.privacy == UNDECIDED]
+
     def table(self, name: str) -> Table:
         """The table's contract. Raises ContractError where the source has none of that name."""
         for table in self.tables:

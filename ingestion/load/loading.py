@@ -84,13 +84,12 @@ def load(
     with pipeline.sql_client() as client:
         existing = _existing_tables(client, target.schema(contract.schema))
         cursors = _cursors(client) if "loads" in existing else {}
+        for table in contract.tables:
+            _check_key(client, table, existing)
     # A table that lacks a column of the contract gets it even by a load that has no rows for it.
     incomplete = {name for name, columns in all_columns(contract).items() if set(columns) - set(existing.get(name, ()))}
     if extracts is None and not incomplete:
         return []
-    with pipeline.sql_client() as client:
-        for table in contract.tables:
-            _check_key(client, table, existing)
     # Always the same folder: what a killed load left there goes with the next one.
     workspace = target.folder / "loading" / pipeline.pipeline_name
     shutil.rmtree(workspace, ignore_errors=True)

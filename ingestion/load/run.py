@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from ingestion.contract.contracts import UNDECIDED, ContractError, Source, contract_file, read_contract, source_names
+from ingestion.contract.contracts import ContractError, Source, contract_file, read_contract, source_names
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError
@@ -61,12 +61,7 @@ def kept_logs(project: Path) -> dict[str, int]:
 
 def _require_decided(contract: Source) -> None:
     """Raise SourceError where nobody has said yet what a column tells of a person: it may be what raw must not have."""
-    open_ones = [
-        f"{contract.name}.{table.name}.{column.name}"
-        for table in contract.tables
-        for column in table.columns
-        if column.privacy == UNDECIDED
-    ]
+    open_ones = contract.undecided
     if open_ones:
         more = f" and {len(open_ones) - 1} more" if len(open_ones) > 1 else ""
         raise SourceError(

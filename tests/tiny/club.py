@@ -158,15 +158,25 @@ class Club:
         with self.entered(), open_database(current_target()) as database:
             return database.run(query(database))
 
-    def command(self, *words: str) -> subprocess.Popen[bytes]:
-        """A command of the warehouse as a process of its own; what it says goes to `said` in the folder."""
+    @contextmanager
+    def command(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A command of the warehouse as a process of its own, which does not outlive the block.
+
+        What it says goes to `said` in the folder.
+        """
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("SOURCES__", "PG"))}
         environment = {**plain, "TARGET": "dev", **self.environment, "WAREHOUSE_DIR": str(self.warehouse)}
         with (self.folder / "said").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "warehouse", *words],
                 cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
     def copy(self, folder: Path) -> Club:
         """The same club with a copy of its files and of the warehouse's folder; its database is copied by others."""

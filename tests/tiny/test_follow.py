@@ -41,8 +41,7 @@ def test_changes_come_to_the_mart_by_themselves(club: Club) -> None:
     club.member(1, "01-01")
     club.visit(1, "01-02 10:00")
     club.deliver()
-    process = club.command("follow", "club", "--seconds", "0.2")
-    try:
+    with club.command("follow", "club", "--seconds", "0.2") as process:
         wait_for(club, lambda: "generation 1: 2 versions" in said(club))
         assert club.published() == club.expected()
         club.member(1, "01-03", tier="silver")
@@ -51,10 +50,6 @@ def test_changes_come_to_the_mart_by_themselves(club: Club) -> None:
         wait_for(club, lambda: "generation 2: 2 versions" in said(club))
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0, said(club)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
     assert club.published() == club.expected(), "the state in between is there too"
     lines = said(club).splitlines()
     assert lines[0].startswith("following club")
@@ -66,18 +61,13 @@ def test_it_ends_after_the_batch_that_is_being_built(club: Club, moment: str) ->
     """Whenever in a batch the signal comes, the batch is whole, and it is the last; between two, it ends at once."""
     club.visit(1, "01-02 10:00")
     club.deliver()
-    process = club.command("follow", "club", "--seconds", "600")
-    try:
+    with club.command("follow", "club", "--seconds", "600") as process:
         # The batch says nothing while it works; the run's file tells that it does, and the runs that a wait begins.
         wait_for(club, lambda: bool(list((club.warehouse / "runs").glob("*.json"))))
         if moment == "waiting":
             wait_for(club, lambda: "up to date" in outcomes(club))
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=120) == 0, said(club)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
     assert said(club).count("generation ") == 1
     assert club.published() == club.expected()
 

@@ -87,16 +87,16 @@ def test_a_first_build_that_can_not_read_its_source_is_recorded(days: DailyClub)
 
 def test_a_killed_run_is_recorded_by_the_next(club: Club, days: DailyClub) -> None:
     days.deliver(FIRST_DAY, 5)
-    process = days.club.command("build")
-    deadline = time.monotonic() + 60
-    while not list((days.warehouse / "runs").glob("*.json")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    said: list[str] = []
-    with days.club.entered(), pytest.raises(BuildError, match="nothing is published"):
-        print_status(current_target(), said.append)
-    assert said[0].startswith(f"a build is at work: process {process.pid} since 2")
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with days.club.command("build") as process:
+        deadline = time.monotonic() + 60
+        while not list((days.warehouse / "runs").glob("*.json")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        said: list[str] = []
+        with days.club.entered(), pytest.raises(BuildError, match="nothing is published"):
+            print_status(current_target(), said.append)
+        assert said[0].startswith(f"a build is at work: process {process.pid} since 2")
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     days.build(FIRST_DAY, tested=False)
     rows = days.runs("select outcome, finished_at is null from runs.ops_runs order by started_at")
     assert rows == [("killed", True), ("published", False)]

@@ -170,15 +170,10 @@ def test_marts_follow_what_was_being_archived(grown: Club, signalled: Signalled,
 def test_no_session_of_an_ended_build_stays(grown: Club) -> None:
     before = grown.published()
     tell_more(grown)
-    process = grown.command("build")
-    try:
+    with grown.command("build") as process:
         wait_for(grown, lambda: "building and testing" in said(grown))
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=120) == 143, said(grown)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
     assert said(grown).splitlines()[-1].startswith("FAILED: SIGTERM ended it before it was done")
     with connected(grown.engine) as connection, connection.cursor() as cursor:
         cursor.execute("select count(*) from pg_stat_activity where application_name = 'granary'")

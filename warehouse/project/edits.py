@@ -118,14 +118,20 @@ def _columns(document: Any, resource: Sequence[str]) -> list[dict[str, Any]]:
 
 def _columns_node(document: Any, resource: Sequence[str]) -> Any:
     """The same list as a node, which knows its place in the text."""
+    return value_node(node_of(document, resource), "columns")
 
-    def value(node: Any, key: str) -> Any:
-        return next(each for name, each in node.value if name.value == key)
 
+def node_of(document: Any, resource: Sequence[str]) -> Any:
+    """The node of a resource, by the way to it, such as `("sources", "<source>", "tables", "<table>")`."""
     found = document
     for kind, name in zip(resource[::2], resource[1::2], strict=True):
-        found = next(each for each in value(found, kind).value if value(each, "name").value == name)
-    return value(found, "columns")
+        found = next(each for each in value_node(found, kind).value if value_node(each, "name").value == name)
+    return found
+
+
+def value_node(node: Any, key: str) -> Any:
+    """The node of a mapping's value."""
+    return next(each for name, each in node.value if name.value == key)
 
 
 def _block(entry: dict[str, Any], indent: str) -> list[str]:

@@ -176,8 +176,12 @@ class Database:
         asked = ", ".join(f"coalesce(bool_or({table.own(c)} = 'NaN'), false) as {quoted(c)}" for c in numerics)
         condition = f" where {where}" if where else ""
         query = f"select {asked} from {self._named(table)}{condition}"
+        return self._true_of(numerics, query)
+
+    def _true_of(self, names: Sequence[str], query: str) -> list[str]:
+        """Those names for which a query of one row, with a column for each, says true in the source database."""
         row = self.connection.execute(f"select * from {self._remote(query)}").fetchone() or ()
-        return [name for name, found in zip(numerics, row, strict=True) if found]
+        return [name for name, found in zip(names, row, strict=True) if found]
 
     def _with_no_day(self, table: Relation, times: Sequence[str], where: str | None) -> list[str]:
         """Those of a MySQL table's dates and times that somewhere have no month or day, which DuckDB would lose.
@@ -191,8 +195,7 @@ class Database:
             for own in (_in_mysql(table.own(c)) for c in times)
         )
         query = f"select {asked} from {_in_mysql(self._named(table))}{_in_mysql(where and f' where {where}')}"
-        row = self.connection.execute(f"select * from {self._remote(query)}").fetchone() or ()
-        return [name for name, found in zip(times, row, strict=True) if found]
+        return self._true_of(times, query)
 
     def _written_by_mysql(
         self, table: Relation, columns: Sequence[str], as_text: Sequence[str], where: str | None

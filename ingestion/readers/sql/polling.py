@@ -42,7 +42,7 @@ def extract(
     since = datetime.fromisoformat(cursor) - lag if cursor else _BEGINNING
     living(reader, table)
     _source_keys(database, reader, table, modified)
-    deletes = _deletes(reader, table, max_delete_share)
+    find_gone(reader, table, "key not in (select key from source_keys)", max_delete_share)
     wanted, outside = _wanted(reader, since)
     relation = database.relation(table)
     # The source itself leaves out what hasn't changed, unless records are wanted whose time says that they haven't,
@@ -61,7 +61,7 @@ def extract(
         source_count=wanted,
         cursor=json.dumps({"modified_at": _newest(reader) or cursor}),
         compare_since=since,
-        deletes=deletes,
+        deletes=deletes_of_gone(reader, table),
         notes=notes,
     )
 
@@ -73,13 +73,9 @@ def _everything(database: Database, reader: Reader, table: Table, modified: str,
         select *, 'U' as _operation, {_version(table)} as _revision,
             coalesce({database.moment(modified)}, {reader.observed}) as _effective_at
         from {database.rows(everything, table.column_names)} as s)"""
-    keys = ", ".join(quoted(k) for k in table.key)
 
     def conclude() -> str:
-        row = reader.connection.execute(f"""
-            select count(*) from (select {keys} from judged where _is_good group by all having count(*) > 1)
-            """).fetchone()
-        refuse_repeated_keys(table, row[0] if row else 0)
+        require_different_keys(reader, table)
         newest = reader.connection.execute(
             f"select max({quoted(modified)}) from judged where {quoted(modified)} <= {reader.observed}"
         ).fetchone()
@@ -92,8 +88,16 @@ def _version(table: Table) -> str:
     return "coalesce(try_cast(s.version as bigint), 0)" if "version" in table.column_names else "0"
 
 
-def refuse_repeated_keys(table: Table, repeated: int) -> None:
-    """Raise SourceError where keys stand in more than one record."""
+def require_different_keys(reader: Reader, table: Table) -> None:
+    """Raise SourceError where keys stand in more than one record of those that were judged."""
+    keys = ", ".join(quoted(k) for k in table.key)
+    row = reader.connection.execute(f"""
+        select count(*) from (select {keys} from judged where _is_good group by all having count(*) > 1)
+        """).fetchone()
+    _refuse_repeated_keys(table, row[0] if row else 0)
+
+
+def _refuse_repeated_keys(table: Table, repeated: int) -> None:
     if repeated:
         raise SourceError(
             f"{table.source}: {repeated:,} keys ({', '.join(table.key)}) of {table.name} stand in more than one "
@@ -122,7 +126,7 @@ def _source_keys(database: Database, reader: Reader, table: Table, modified: str
         from {database.rows(database.relation(table), columns)}""")
     row = reader.connection.execute("select count(*), count(distinct key) from source_keys").fetchone()
     read, different = row if row else (0, 0)
-    refuse_repeated_keys(table, read - different)
+    _refuse_repeated_keys(table, read - different)
     counted = database.count(database.relation(table))
     if counted != read:
         raise SourceError(
@@ -131,29 +135,43 @@ def _source_keys(database: Database, reader: Reader, table: Table, modified: str
         )
 
 
-def _deletes(reader: Reader, table: Table, max_delete_share: float) -> str:
-    """A select of the versions that delete what is living in raw and gone at the source."""
-    row = reader.connection.execute("""
-        select count(*) filter (key not in (select key from source_keys)), count(*)
-        from living where _operation <> 'D'""").fetchone()
+def find_gone(reader: Reader, table: Table, is_missing: str, max_delete_share: float) -> None:
+    """What is living in raw and gone at the source, as the temporary table `gone`.
+
+    Args:
+        reader: what a load works with; it has the table `living`.
+        table: the contract.
+        is_missing: a condition on a row of `living`: the source has no record of its key.
+        max_delete_share: the share of the living that may be gone.
+
+    Raises:
+        SourceError: more are gone than can be believed.
+    """
+    reader.connection.execute(
+        f"create or replace temp table gone as select * from living where _operation <> 'D' and {is_missing}"
+    )
+    row = reader.connection.execute(
+        "select (select count(*) from gone), count(*) from living where _operation <> 'D'"
+    ).fetchone()
     gone, known = row or (0, 0)
-    require_plausible(table, gone, known, max_delete_share)
-    columns = ", ".join(quoted(c) for c in table.column_names)
-    # A delete has no time of its own: it happened when it was observed, and after the version that it ends.
-    return f"""
-        select {columns}, 'D' as _operation, _revision + 1 as _revision,
-            greatest({reader.observed}, _effective_at) as _effective_at
-        from living where _operation <> 'D' and key not in (select key from source_keys)"""
-
-
-def require_plausible(table: Table, gone: int, known: int, max_delete_share: float) -> None:
-    """Raise SourceError where more of the known records are gone than can be believed."""
     if gone > max(1, max_delete_share * known):
         raise SourceError(
             f"{table.source}: {gone:,} of {known:,} known {table.name} are gone from the source, more than the "
             f"plausible share of {max_delete_share:.0%}; nothing was loaded. If they were really deleted, set "
             f"{variable(table.source, 'max_delete_share')}={min(1.0, gone / known + 0.005):.2f} for one run"
         )
+
+
+def deletes_of_gone(reader: Reader, table: Table) -> str:
+    """A select of the versions that delete what is in `gone`.
+
+    A delete has no time of its own: it happened when it was observed, and after the version that it ends.
+    """
+    columns = ", ".join(quoted(c) for c in table.column_names)
+    return f"""
+        select {columns}, 'D' as _operation, _revision + 1 as _revision,
+            greatest({reader.observed}, _effective_at) as _effective_at
+        from gone"""
 
 
 def _wanted(reader: Reader, since: datetime) -> tuple[int, int]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from ingestion.contract.contracts import PRIVACY, UNDECIDED, contract_file, read_contract
+from ingestion.contract.contracts import PRIVACY, contract_file, read_contract
 from warehouse.errors import BuildError
+from warehouse.project.edits import node_of, value_node
 
 
 def decide(project: Path, column: str, privacy: str, say: Callable[[str], None]) -> None:
@@ -33,39 +33,21 @@ def decide(project: Path, column: str, privacy: str, say: Callable[[str], None])
     path = project / contract_file(source)
     if not path.exists():
         raise BuildError(f"there is no source {source}: it would have a contract, {contract_file(source)}")
-    text = path.read_text(encoding="utf-8")
-    places = [
-        (name, node) for name, node in _undecided(yaml.compose(text), source) if fnmatchcase(name, rest)
-    ]  # fmt: skip
-    if not places:
+    names = [name for name in read_contract(source, project).undecided if fnmatchcase(name, column)]
+    if not names:
         raise BuildError(
             f"no column {rest} of {source} is undecided: what is decided is changed in {contract_file(source)}"
         )
+    text = path.read_text(encoding="utf-8")
+    document = yaml.compose(text)
     # From the end, so that the places before stay where they are.
-    for _, node in reversed(places):
+    for name in reversed(names):
+        table, own = name.split(".")[1:]
+        node = node_of(document, ("sources", source, "tables", table, "columns", own))
+        for key in ("config", "meta", "privacy"):
+            node = value_node(node, key)
         text = text[: node.start_mark.index] + privacy + text[node.end_mark.index :]
     path.write_text(text, encoding="utf-8")
     read_contract.cache_clear()
-    for name, _ in places:
-        say(f"{source}.{name}: {privacy}")
-
-
-def _undecided(document: Any, source: str) -> list[tuple[str, Any]]:
-    """The columns that are undecided, as `table.column`, each with the node of the word."""
-
-    def value(node: Any, key: str) -> Any:
-        pairs = node.value if isinstance(node, yaml.MappingNode) else ()
-        return next((each for name, each in pairs if name.value == key), None)
-
-    def named(node: Any, key: str) -> list[tuple[str, Any]]:
-        entries = value(node, key)
-        return [(value(each, "name").value, each) for each in (entries.value if entries else ())]
-
-    found = []
-    for name, entry in named(document, "sources"):
-        for table, of_table in named(entry, "tables") if name == source else ():
-            for column, of_column in named(of_table, "columns"):
-                word = value(value(value(of_column, "config"), "meta"), "privacy")
-                if word is not None and word.value == UNDECIDED:
-                    found.append((f"{table}.{column}", word))
-    return found
+    for name in names:
+        say(f"{name}: {privacy}")

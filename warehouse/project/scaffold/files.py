@@ -127,12 +127,8 @@ def _contract_table(source: str, table: Table) -> dict[str, Any]:
     if found.name != table.name:
         meta["source_name"] = found.name
     meta["source_schema"] = found.schema
-    kinds = {column.name: column.data_type for column in table.columns}
-    times = [
-        name for name in ("updated_at", "modified_at", "last_update", "last_modified") if kinds.get(name) == "timestamp"
-    ]
-    if times and times[0] != "updated_at":
-        meta["modified_at"] = times[0]
+    if table.modified_at not in (None, "updated_at"):
+        meta["modified_at"] = table.modified_at
     if table.references:
         meta["indexes"] = _List(_List([name]) for name in table.references)
     return {

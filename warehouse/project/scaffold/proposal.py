@@ -20,10 +20,12 @@ _IDENTIFIES = re.compile(
 )
 _NARROWS_DOWN = re.compile(
     r"(^|_)(born|birth(_?(date|day))?|date_of_birth|dob|age|gender|sex|zip|postal_?code|postcode|city|town|region|county|"
-    r"nationality|job_?title|ip|latitude|longitude)($|_)"
+    r"nationality|job_?title|latitude|longitude)($|_)"
 )
 # By what stands in it.
 _VALUES = re.compile(r"^([^@\s]+@[^@\s]+\.[^@\s]+|\+?[0-9][0-9 ()/.-]{8,}[0-9]|[A-Z]{2}[0-9]{2}[A-Z0-9 ]{11,30})$")
+# What says when a record changed last; the first is what the reader looks for unless it is told of another.
+_MODIFIED = ("updated_at", "modified_at", "last_update", "last_modified")
 _FRACTIONS = ("numeric", "decimal", "real", "double", "float")
 _INTEGERS = re.compile(r"(tiny|small|medium|big)?int(eger|[248])?\b|year")
 _CODES = re.compile(r"(^|_)(id|code|sku|status|state|type|kind|currency|country|unit|locale|language|uuid|guid)$")
@@ -66,6 +68,13 @@ class Table:
     has_history: bool = True
 
     @property
+    def modified_at(self) -> str | None:
+        """The column by which changes are found; None where there is none, and all of the table is compared."""
+        kinds = {column.name: column.data_type for column in self.columns}
+        times = [name for name in _MODIFIED if kinds.get(name) == "timestamp"]
+        return next(iter(times), _MODIFIED[0] if _MODIFIED[0] in kinds else None)
+
+    @property
     def key(self) -> list[Column]:
         """The columns of its key."""
         return [column for column in self.columns if column.is_key]
@@ -93,11 +102,10 @@ def propose(source: str, found: Sequence[FoundTable]) -> Proposal:
             each.name, {*names.values(), *AUDIT_TABLES}, f"{each.schema}_{each.name}"
         )
     referred = {(schema, name) for each in kept for schema, name, _ in each.references.values()}
-    tables = []
+    tables, keys = [], {(each.schema, each.name): each.key for each in kept}
     for each in kept:
         columns = _columns(each, names[each.schema, each.name])
         clean = {column.found.name: column.name for column in columns}
-        keys = {(other.schema, other.name): other.key for other in kept}
         references = {
             clean[own]: names[schema, name]
             for own, (schema, name, column) in each.references.items()

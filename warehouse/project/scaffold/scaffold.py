@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ingestion.contract.contracts import UNDECIDED, contract_file
+from ingestion.contract.contracts import contract_file, read_contract
 from ingestion.domains import listed
 from ingestion.readers.settings import setting
 from warehouse.errors import BuildError
@@ -27,8 +27,7 @@ def preview(source: str, schemas: Sequence[str], tables: Sequence[str], say: Cal
     for table in proposal.tables:
         rows = f"{table.found.row_count:,}" if table.found.row_count <= COUNTED else f"over {COUNTED:,}"
         kind = "with history" if table.has_history else "events, without history"
-        names = {column.name for column in table.columns}
-        way = "polling" if names & {"updated_at", "modified_at", "last_update", "last_modified"} else "comparing"
+        way = "polling" if table.modified_at else "comparing"
         say(f"{table.found.schema}.{table.found.name}: {rows} rows, {kind}, followed by {followed}{way}")
         say(f"  key: {', '.join(column.name for column in table.key)}")
         by_privacy: dict[str, list[str]] = {}
@@ -67,18 +66,18 @@ def scaffold(
     if domain not in [each.name for each in listed(project)]:
         lay_out(project, domain, lambda line: None)
         say(f"domain {domain}: laid out, and not published yet")
-    texts = files_of(source, "data platform", proposal.tables)
+    texts, listing = files_of(source, "data platform", proposal.tables), _entered(project, domain, source)
     for path, text in texts.items():
         (project / path).parent.mkdir(parents=True, exist_ok=True)
         (project / path).write_text(text, encoding="utf-8")
-    _enter(project, domain, source)
-    columns = [(table, column) for table in proposal.tables for column in table.columns]
-    say(f"written: {len(texts)} files for {len(proposal.tables)} tables with {len(columns)} columns")
+    (project / "dbt_project.yml").write_text(listing, encoding="utf-8")
+    column_count = sum(len(table.columns) for table in proposal.tables)
+    say(f"written: {len(texts)} files for {len(proposal.tables)} tables with {column_count} columns")
     for folder, count in sorted(Counter(path.parent for path in texts).items()):
         say(f"  {folder}: {count}")
     for reason in proposal.left_out:
         say(f"left out: {reason}")
-    undecided = [f"{source}.{table.name}.{column.name}" for table, column in columns if column.privacy == UNDECIDED]
+    undecided = read_contract(source, project).undecided
     if undecided:
         say(f"to decide: what {len(undecided)} columns tell of a person. Until then nothing of {source} is loaded:")
         for name in undecided:
@@ -86,10 +85,9 @@ def scaffold(
     say(f"next: make build DOMAINS={domain}")
 
 
-def _enter(project: Path, domain: str, source: str) -> None:
-    """Put a source on the list, in its domain's entry."""
-    listing = project / "dbt_project.yml"
-    text = listing.read_text(encoding="utf-8")
+def _entered(project: Path, domain: str, source: str) -> str:
+    """The text of dbt_project.yml with the source on the list, in its domain's entry."""
+    text = (project / "dbt_project.yml").read_text(encoding="utf-8")
     words = {"name": source.replace("_", " ").capitalize(), "kind": "database", "description": f"The database {source}"}
     lines = [f"        {source}:", *(f"          {name}: {value}" for name, value in words.items())]
     entry = "\n".join(["      sources:", *lines, ""])
@@ -97,4 +95,4 @@ def _enter(project: Path, domain: str, source: str) -> None:
     changed, found = pattern.subn(lambda match: match["head"] + entry, text, count=1)
     if not found:
         raise BuildError(f"the entry of {domain} in dbt_project.yml has no line `sources:`: add {source} there by hand")
-    listing.write_text(changed, encoding="utf-8")
+    return changed
