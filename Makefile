@@ -25,7 +25,7 @@ endif
 
 # What people type goes to the commands as it is, by the environment: in a recipe make would take `$HOME` for a variable of
 # its own, and the shell backticks for a command.
-TYPED := Q SCHEMAS TABLES WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT
+TYPED := Q SCHEMAS TABLES FACT WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT
 $(foreach name,$(TYPED),$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 # Telemetry of every tool is off.
@@ -108,8 +108,9 @@ rollback: setup ## Give readers the generation before, while no later build has 
 preview: setup ## What a database has, and what a scaffold would make of it: SOURCE=<source> (SCHEMAS=, TABLES=)
 	@$(BIN)/python -m warehouse preview "$(SOURCE)" --schemas="$$SCHEMAS" --tables="$$TABLES"
 
-scaffold: setup ## A source of a database, with contract, staging, history, tests, docs: SOURCE=<source> (DOMAIN=, SCHEMAS=, TABLES=)
-	@$(BIN)/python -m warehouse scaffold "$(SOURCE)" --domain "$(DOMAIN)" --schemas="$$SCHEMAS" --tables="$$TABLES"
+scaffold: setup ## A source of a database, with history, tests, docs, a star: SOURCE=<source> (DOMAIN=, SCHEMAS=, TABLES=, FACT=, DRY=1)
+	@$(BIN)/python -m warehouse scaffold "$(SOURCE)" --domain "$(DOMAIN)" --schemas="$$SCHEMAS" --tables="$$TABLES" \
+		--fact="$$FACT" $(if $(DRY),--dry)
 
 decide: setup ## Say what an undecided column tells of a person: COLUMN=<source>.<table>.<column> PRIVACY=none
 	@$(BIN)/python -m warehouse decide "$$COLUMN" "$(PRIVACY)"

@@ -26,9 +26,11 @@ from warehouse.people.forgetting import forget
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
 from warehouse.project.new_domain import lay_out
+from warehouse.project.scaffold.address import address_of
 from warehouse.project.scaffold.decide import decide
 from warehouse.project.scaffold.scaffold import preview, scaffold
 from warehouse.reading.docs import check_freshness, write_docs
+from warehouse.reading.domains import leave_out_unused
 from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query
 
@@ -86,12 +88,15 @@ def main() -> int:
         scaffolding = commands.add_parser(name, help=text)
         scaffolding.add_argument("source", help="its name; SOURCES__<SOURCE>__CREDENTIALS says where it lies")
         scaffolding.add_argument(
-            "--domain", default="", help="the domain that reads it; the source's name unless given"
-        )
-        scaffolding.add_argument(
             "--schemas", default="", help="which, with commas between; the reader's own unless given"
         )
         scaffolding.add_argument("--tables", default="", help="which, with commas between; all unless given")
+    # The last of the two writes.
+    scaffolding.add_argument("--domain", default="", help="the domain that reads it; the source's name unless given")
+    scaffolding.add_argument(
+        "--fact", default="", help="what the first star's events are; `none` for no star; proposed unless given"
+    )
+    scaffolding.add_argument("--dry", action="store_true", help="only say what would be written")
     deciding = commands.add_parser("decide", help="say what an undecided column tells of a person")
     deciding.add_argument("column", metavar="source.table.column", help="`*` stands for any letters")
     deciding.add_argument("privacy", help="none, quasi_identifier, sensitive or direct_identifier")
@@ -136,16 +141,22 @@ def main() -> int:
             schemas, tables = (
                 [each for each in text.split(",") if each] for text in (arguments.schemas, arguments.tables)
             )
-            if arguments.command == "preview":
-                preview(arguments.source, schemas, tables, _say)
-            else:
-                domain = arguments.domain or arguments.source
-                scaffold(PROJECT_ROOT, arguments.source, domain, schemas, tables, _say)
+            with address_of(PROJECT_ROOT, arguments.source):
+                if arguments.command == "preview":
+                    preview(arguments.source, schemas, tables, _say)
+                else:
+                    scaffold(
+                        PROJECT_ROOT, arguments.source, arguments.domain, schemas, tables, _say,
+                        fact=arguments.fact, dry=arguments.dry,
+                    )  # fmt: skip
             return 0
         if arguments.command == "decide":
             decide(PROJECT_ROOT, arguments.column, arguments.privacy, _say)
             return 0
         target = current_target()
+        off = leave_out_unused(target)
+        if off and arguments.command in ("build", "follow", "backfill", "next-day"):
+            _say(f"off, since no source of theirs is configured: {', '.join(off)}; DOMAINS=… has them on")
         if arguments.command == "build":
             ingest, hold = not arguments.no_ingest, arguments.hold
             build(target, Request(arguments.select or None, arguments.full, ingest=ingest, hold=hold), _say)

@@ -132,6 +132,7 @@ class Source:
     schema: its raw schema.
     reader: the kind of system that it is, one of ingestion/readers; where empty, the source has a package of its own.
     late_after: how old its newest load may be.
+    schemas: those of a database of which the contract has all tables.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Source:
     tables: tuple[Table, ...]
     owner: str = ""
     reader: str = ""
+    schemas: tuple[str, ...] = ()
     late_after: timedelta | None = None
 
     @property
@@ -297,6 +299,7 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
         tables=tables,
         owner=str(meta.get("owner", "")),
         reader=str(meta.get("reader", "")),
+        schemas=tuple(str(each) for each in meta.get("schemas", ())),
         late_after=timedelta(**{f"{limit['period']}s": limit["count"]}) if limit else None,
     )
 

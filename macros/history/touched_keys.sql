@@ -1,7 +1,7 @@
 {#  Incremental facts: delete what new loads touched, then insert it anew.
 
-    A fact names in `unique_key` the column that it shares with the view of the keys to compute again (such as the order
-    that a line is of). Its pre-hook `remember_touched(view)` keeps the view's answer for the length of the model, so
+    A fact names in `unique_key` the column, or columns, that it shares with the view of the keys to compute again (such as
+    the order that a line is of). Its pre-hook `remember_touched(view)` keeps the view's answer for the length of the model, so
     that the delete, the model's own filter and the insert all mean the same keys. Unlike delete+insert, a key
     that has no rows any more loses its rows here too.
 
@@ -14,14 +14,14 @@
 
 {% macro get_incremental_touched_keys_sql(arg_dict) -%}
     {%- set target_relation = arg_dict['target_relation'] -%}
-    {%- set key = arg_dict['unique_key'] -%}
+    {%- set keys = [arg_dict['unique_key']] if arg_dict['unique_key'] is string else arg_dict['unique_key'] -%}
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     {%- set bound = (config.get('meta') or {}).get('touched_from') -%}
     {%- set is_touched -%}
     exists (
         select 1
         from {{ touched_table() }} as touched
-        where touched.{{ key }} = target.{{ key }}{% if bound %} and target.{{ bound }} >= touched.{{ bound }}{% endif %}
+        where {% for key in keys %}touched.{{ key }} = target.{{ key }}{{ ' and ' if not loop.last }}{% endfor %}{% if bound %} and target.{{ bound }} >= touched.{{ bound }}{% endif %}
     )
     {%- if bound -%}
     {%- set earliest = run_query('select min(' ~ bound ~ ') from ' ~ touched_table()).columns[0].values()[0] -%}

@@ -11,6 +11,7 @@ from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from reports.site.build import build_site
 from warehouse.errors import BuildError
+from warehouse.reading.domains import leave_out_unused
 
 
 def main() -> int:
@@ -21,7 +22,9 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        pages = build_site(current_target(), arguments.folder.resolve(), lambda line: print(line, flush=True))
+        target = current_target()
+        leave_out_unused(target)
+        pages = build_site(target, arguments.folder.resolve(), lambda line: print(line, flush=True))
     except (BuildError, ConfigurationError) as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from ingestion.domains import domains
 from ingestion.project import PROJECT_ROOT
-from reports.site.charts import Chart, Follows
+from reports.site.charts import Chart, Follows, chart, shown
 from reports.site.measures import Measures
 from reports.site.project import Project
 
@@ -49,3 +49,26 @@ def of_domains(measures: Measures, project: Project) -> list[tuple[str, Page]]:
             reports = importlib.import_module(f"reports.{domain.name}.site").REPORTS
             found += [(exposure, write(measures, project)) for exposure, write in reports.items()]
     return found
+
+
+def by_month(name: str, query: str, measures: Measures, project: Project) -> Page:
+    """A page of a saved query by month: for each of its metrics the newest month's figure, and a chart.
+
+    Args:
+        name: the page's, which is the domain's, or begins with it.
+        query: the saved query, whose first column is the month.
+        measures: what is published.
+        project: its words.
+    """
+    names, rows = measures.saved(query)
+    last_day = measures.days()[1]
+    page = Page(name, name.replace("_", " ").capitalize(), f"By month. Data until {last_day}.")
+    for number, metric in enumerate(names[1:], start=1):
+        label, unit = project.metrics[metric].label, measures.unit(metric)
+        if rows:
+            before = f"{shown(rows[-2][number], unit)} the month before" if len(rows) > 1 else ""
+            value, link = shown(rows[-1][number], unit), f"metrics.html#{metric}"
+            page.figures.append(Figure(f"{label}, {rows[-1][0]:%B %Y}", value, before, link))
+        values = [[row[0], row[number]] for row in rows]
+        page.charts.append(chart(metric, label, ["month", label], values, unit=unit, kind="bar", axis=label))
+    return page

@@ -1,14 +1,16 @@
 {#  Each row carries the version of a dimension's member that held at the time of the event: the version exists, is one
     of the same member, and `event_at` (a timestamp, or an expression that makes one) lies in its interval. Rows without
-    a time have nothing to compare.
+    a time have nothing to compare. `entity` names the dimension's keys where the fact's are those of a role of it.
 
     Failing rows: the keys, the time, and the interval of the version that the row carries instead. #}
-{% test version_holds_at(model, dimension, key, version_key, event_at) %}
+{% test version_holds_at(model, dimension, key, version_key, event_at, entity=none) %}
+    {%- set member_key = entity ~ '_key' if entity else key -%}
+    {%- set member_version_key = entity ~ '_version_key' if entity else version_key %}
     select
         facts.{{ key }},
         facts.{{ version_key }},
         facts.event_at,
-        versions.{{ key }} as found_key,
+        versions.{{ member_key }} as found_key,
         versions.valid_from,
         versions.valid_to
     from (
@@ -18,10 +20,10 @@
             {{ event_at }} as event_at
         from {{ model }}
     ) as facts
-    left join {{ dimension }} as versions on facts.{{ version_key }} = versions.{{ version_key }}
+    left join {{ dimension }} as versions on facts.{{ version_key }} = versions.{{ member_version_key }}
     where
-        versions.{{ version_key }} is null
-        or versions.{{ key }} <> facts.{{ key }}
+        versions.{{ member_version_key }} is null
+        or versions.{{ member_key }} <> facts.{{ key }}
         or facts.event_at < versions.valid_from
         or facts.event_at >= versions.valid_to
 {% endtest %}

@@ -14,7 +14,7 @@ from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded
 from ingestion.load.run import load_all
 from warehouse import dbt, ledger
-from warehouse.build.demo import demo_if_unconfigured
+from warehouse.build.demo import demo_if_unconfigured, set_aside
 from warehouse.build.inputs import project_fingerprint
 from warehouse.build.redaction import apply_tombstones
 from warehouse.build.work import carry_out, excluded_types, note_outcome, plan
@@ -66,6 +66,8 @@ def build(target: Target, request: Request, say: Say, run: Run | None = None) ->
 
 def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     started = time.monotonic()
+    if request.ingest:
+        set_aside(target, say)
     refuse_to_take_away(target)
     if request.ingest:
         with run.step("loading"), demo_if_unconfigured(target, say, request.extra_days):

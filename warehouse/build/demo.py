@@ -36,10 +36,14 @@ def _simulated(target: Target) -> list[str]:
     return [each.name for each in domains(target.project) if (PROJECT_ROOT / "ingestion/demo" / each.name).is_dir()]
 
 
+def holds_demo(target: Target) -> bool:
+    """Whether what a warehouse holds is the demo's."""
+    return target.name == "dev" and (target.folder / MARKER).exists()
+
+
 def set_aside(target: Target, say: Callable[[str], None]) -> None:
     """Where real sources are configured and the warehouse still holds the demo's data: put that aside, whole."""
-    marker = target.folder / MARKER
-    if target.name != "dev" or not marker.exists():
+    if not holds_demo(target) or not configured_sources(target.project):
         return
     aside = target.folder / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     aside.mkdir()
@@ -65,7 +69,6 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
         BuildError: the demo fails.
     """
     if configured_sources(target.project):
-        set_aside(target, say)
         yield False
         return
     marker = target.folder / MARKER

@@ -39,7 +39,11 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 @dataclass(frozen=True)
 class NewColumn:
-    """A column that is to be taken over; `alias` is its name in staging and history."""
+    """A column that is to be taken over.
+
+    alias: its name in staging and history.
+    source_name: what the source calls it, where that is no name for raw.
+    """
 
     source: str
     table: str
@@ -48,6 +52,12 @@ class NewColumn:
     description: str
     alias: str
     privacy: str
+    source_name: str = ""
+
+    @property
+    def at_source(self) -> str:
+        """What the source calls it."""
+        return self.source_name or self.name
 
     @property
     def place(self) -> str:
@@ -118,9 +128,7 @@ def take_column(
             f"no snapshot reads {', '.join(chosen)}, so there is no history that could follow {column.name}: leave "
             "TRACK out, or write the snapshot first (docs/adding-a-source.md)"
         )
-    edits = [_into_contract(column), *_into_staging(column, chosen)]
-    if track:
-        edits += _into_history(column, snapshots)
+    edits = _edits(column, chosen, snapshots if track else [])
     texts = new_texts(root, edits)
     _check_contract(root, column, texts[edits[0].path])
     write_texts(root, texts)
@@ -137,12 +145,27 @@ def take_column(
     say("next: make build")
 
 
+def edits_of(root: Path, column: NewColumn) -> list[Edit]:
+    """What takes a column over into its contract, all staging models of its table, and their histories.
+
+    Raises:
+        BuildError: no staging model reads its table.
+    """
+    models = _models(root, column, _readers(root, column))
+    return _edits(column, models, [file for model in models for file in _snapshots(root, column, model)])
+
+
+def _edits(column: NewColumn, models: Sequence[str], snapshots: Sequence[Path]) -> list[Edit]:
+    return [_into_contract(column), *_into_staging(column, models), *_into_history(column, snapshots)]
+
+
 def _into_contract(column: NewColumn) -> Edit:
+    named = {"source_name": column.source_name} if column.source_name else {}
     entry = {
         "name": column.name,
         "data_type": column.data_type,
         "description": column.description,
-        "config": {"meta": {"privacy": column.privacy}},
+        "config": {"meta": {**named, "privacy": column.privacy}},
     }
     resource = ("sources", column.source, "tables", column.table)
     change = partial(with_entry, resource=resource, entry=entry, before=tuple(META_COLUMNS))
@@ -211,10 +234,10 @@ def _ask_source(root: Path, column: NewColumn, say: Callable[[str], None]) -> No
         say(f"note: whether the source has it was not asked: {error}")
         return
     for table, columns in found.items():
-        if column.name not in columns:
+        if column.at_source not in columns:
             raise BuildError(
-                f"{column.source} has no column {column.name} in its table {table}: it has {', '.join(columns)}; with "
-                "it in the contract, nothing of the source could be loaded"
+                f"{column.source} has no column {column.at_source} in its table {table}: it has {', '.join(columns)}; "
+                "with it in the contract, nothing of the source could be loaded"
             )
 
 
@@ -244,16 +267,15 @@ def _check_contract(root: Path, column: NewColumn, text: str) -> None:
     wanted = {name: table.columns for name, table in _contract(root, column.source).items()}
     # The days that a date may be come from the project's calendar, not from what was written.
     days = after[column.table][-1].plausible
-    wanted[column.table] += (Column(column.name, column.data_type, plausible=days),)
+    new = Column(column.name, column.data_type, column.source_name, plausible=days, privacy=column.privacy)
+    wanted[column.table] += (new,)
     if after != wanted:
         raise BuildError(f"{_contract_file(column.source)} would not say what was asked for: {BY_HAND}")
 
 
 def _models(root: Path, column: NewColumn, wanted: Sequence[str]) -> list[str]:
     """The names of the staging models that get the column. Raises BuildError where that is not clear."""
-    reads = re.compile(rf"\bsource\(\s*['\"]{column.source}['\"]\s*,\s*['\"]{column.table}['\"]\s*\)")
-    files = sorted((root / _STAGING / column.source).glob("*.sql"))
-    found = [file.stem for file in files if reads.search(file.read_text(encoding="utf-8"))]
+    found = _readers(root, column)
     if not found:
         raise BuildError(f"no staging model reads {column.place}: write it first (docs/adding-a-source.md)")
     for model in wanted:
@@ -265,6 +287,13 @@ def _models(root: Path, column: NewColumn, wanted: Sequence[str]) -> list[str]:
             f'MODEL="{found[-1]}"'
         )
     return list(dict.fromkeys(wanted)) or found
+
+
+def _readers(root: Path, column: NewColumn) -> list[str]:
+    """The staging models that read a column's table."""
+    reads = re.compile(rf"\bsource\(\s*['\"]{column.source}['\"]\s*,\s*['\"]{column.table}['\"]\s*\)")
+    files = sorted((root / _STAGING / column.source).glob("*.sql"))
+    return [file.stem for file in files if reads.search(file.read_text(encoding="utf-8"))]
 
 
 def _snapshots(root: Path, column: NewColumn, model: str) -> list[Path]:

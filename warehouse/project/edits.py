@@ -106,6 +106,40 @@ def with_entry(text: str, resource: Sequence[str], entry: dict[str, Any], before
     return changed
 
 
+def with_items(text: str, resource: Sequence[str], kind: str, items: str, before: str = "") -> str:
+    """A YAML file's text with more items in one of its lists.
+
+    Args:
+        text: the file's text.
+        resource: the way to what the list is of; empty for the file itself.
+        kind: the list's name, such as `tables`.
+        items: theirs, as YAML that begins with `- ` at the left edge.
+        before: the name of the item that they stand before; at the end where it isn't there.
+
+    Raises:
+        FormError: the list isn't there, or the file has another form.
+    """
+    node = yaml.compose(text)
+    try:
+        listed = value_node(node_of(node, resource), kind)
+    except StopIteration:
+        raise FormError(f"it has no list {kind}") from None
+    lines = text.splitlines(keepends=True)
+    found = next((each for each in listed.value if value_node(each, "name").value == before), None)
+    at = found.start_mark.line if found else listed.end_mark.line
+    while not lines[at - 1].strip():
+        at -= 1
+    block = textwrap.indent(items, " " * listed.start_mark.column)
+    changed = "".join([*lines[:at], block, *lines[at:]])
+    names = [value_node(each, "name").value for each in listed.value]
+    after = [
+        value_node(each, "name").value for each in value_node(node_of(yaml.compose(changed), resource), kind).value
+    ]
+    if [name for name in after if name in names] != names or len(after) == len(names):
+        raise FormError(f"its list {kind} is not written one below the other")
+    return changed
+
+
 def _columns(document: Any, resource: Sequence[str]) -> list[dict[str, Any]]:
     found = document
     for kind, name in zip(resource[::2], resource[1::2], strict=True):

@@ -23,8 +23,7 @@ TAKEN = {
 ENTRY = """    {name}:
       label: {label}
       owner: data platform
-      published: false
-      sources: {{}}
+{more}      sources: {{}}
 """
 FILES = {
     "models/intermediate/{name}/_{name}__models.yml": "version: 2\n\nmodels: []\n",
@@ -36,8 +35,17 @@ FILES = {
 }
 
 
-def lay_out(project: Path, name: str, say: Callable[[str], None]) -> None:
+def lay_out(
+    project: Path, name: str, say: Callable[[str], None], *, published: bool = False, example: str = ""
+) -> None:
     """Write a domain's files and its entry.
+
+    Args:
+        project: the project's folder.
+        name: the domain.
+        say: takes lines.
+        published: whether readers see it from its first build on.
+        example: a question to begin with.
 
     Raises:
         BuildError: the name is none for a schema, or taken; nothing was written.
@@ -52,7 +60,8 @@ def lay_out(project: Path, name: str, say: Callable[[str], None]) -> None:
         raise BuildError(f"there is a domain {name} already: {', '.join(there) or 'it is in dbt_project.yml'}")
     listing = project / "dbt_project.yml"
     text = listing.read_text(encoding="utf-8")
-    entry = ENTRY.format(name=name, label=name.replace("_", " ").capitalize())
+    more = (f"      example: {example}\n" if example else "") + ("" if published else "      published: false\n")
+    entry = ENTRY.format(name=name, label=name.replace("_", " ").capitalize(), more=more)
     with_entry, found = re.subn(r"\n  domains:( \{\})?\n", lambda _: f"\n  domains:\n{entry}", text, count=1)
     if not found:
         raise BuildError(

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from ingestion.contract.contracts import PRIVACY, contract_file, read_contract
+from ingestion.contract.contracts import PRIVACY, UNDECIDED, contract_file, read_contract
+from ingestion.project import parsed_yaml
 from warehouse.errors import BuildError
 from warehouse.project.edits import node_of, value_node
+from warehouse.project.scaffold.proposal import published_privacy
 
 
 def decide(project: Path, column: str, privacy: str, say: Callable[[str], None]) -> None:
@@ -18,7 +22,7 @@ def decide(project: Path, column: str, privacy: str, say: Callable[[str], None])
 
     Args:
         project: the project's folder.
-        column: `source.table.column`; the last two may have `*` for any letters.
+        column: `source.table.column`; what follows the source may have `*` for any letters.
         privacy: one of the contract's words.
         say: takes a line for each column.
 
@@ -26,7 +30,7 @@ def decide(project: Path, column: str, privacy: str, say: Callable[[str], None])
         BuildError: there is no such column that is undecided, or no such word.
     """
     source, _, rest = column.partition(".")
-    if privacy not in PRIVACY or "." not in rest:
+    if privacy not in PRIVACY or not ("." in rest or rest.endswith("*")):
         raise BuildError(
             f"say COLUMN=<source>.<table>.<column> and PRIVACY= one of {', '.join(PRIVACY)} (see docs/privacy.md)"
         )
@@ -38,16 +42,51 @@ def decide(project: Path, column: str, privacy: str, say: Callable[[str], None])
         raise BuildError(
             f"no column {rest} of {source} is undecided: what is decided is changed in {contract_file(source)}"
         )
+    kinds = {f"{source}.{table.name}.{each.name}": each.data_type
+             for table in read_contract(source, project).tables for each in table.columns}  # fmt: skip
+    if wrong := [name for name in names if privacy == "direct_identifier" and kinds[name] != "text"]:
+        raise BuildError(
+            f"{wrong[0]} is {kinds[wrong[0]]}: a direct identifier becomes a token, which is text. Say "
+            f"quasi_identifier, or make it text in {contract_file(source)}"
+        )
+    ways = [("sources", source, "tables", table, "columns", own) for _, table, own in (n.split(".") for n in names)]
+    _say_in(path, ways, privacy)
+    for mart, columns in _marts(project, names).items():
+        _say_in(mart, [("models", mart.stem, "columns", each) for each in columns], published_privacy(privacy))
+    read_contract.cache_clear()
+    for name in names:
+        say(f"{name}: {privacy}")
+
+
+def _say_in(path: Path, ways: Sequence[tuple[str, ...]], privacy: str) -> None:
+    """Replace what a file says of some columns' privacy. They stand in the order of the file."""
     text = path.read_text(encoding="utf-8")
     document = yaml.compose(text)
     # From the end, so that the places before stay where they are.
-    for name in reversed(names):
-        table, own = name.split(".")[1:]
-        node = node_of(document, ("sources", source, "tables", table, "columns", own))
+    for way in reversed(ways):
+        node = node_of(document, way)
         for key in ("config", "meta", "privacy"):
             node = value_node(node, key)
         text = text[: node.start_mark.index] + privacy + text[node.end_mark.index :]
     path.write_text(text, encoding="utf-8")
-    read_contract.cache_clear()
-    for name in names:
-        say(f"{name}: {privacy}")
+
+
+def _marts(project: Path, names: Sequence[str]) -> dict[Path, list[str]]:
+    """The dimensions' columns that show these ones of the source and say that it is undecided, by their files."""
+    found: dict[Path, list[str]] = {}
+    for model in sorted((project / "models/marts").rglob("dim_*.sql")):
+        text = model.read_text(encoding="utf-8")
+        for source, table, column in (name.split(".") for name in names):
+            if f"'snap_{source}__{table}'" not in text:
+                continue
+            staging = (project / f"models/staging/{source}/stg_{source}__{table}.sql").read_text(encoding="utf-8")
+            named = re.search(rf"\b{column}\b['\")}} ]* as (\w+),$", staging, re.MULTILINE)
+            alias, file = named[1] if named else column, model.with_suffix(".yml")
+            columns: dict[str, Any] = next(
+                iter((parsed_yaml(file.read_text(encoding="utf-8")) or {}).get("models") or ()), {}
+            )
+            for each in columns.get("columns") or ():
+                meta = (each.get("config") or {}).get("meta") or {}
+                if each["name"] == alias and meta.get("privacy") == UNDECIDED:
+                    found.setdefault(file, []).append(alias)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dlt.common.normalizers.naming.snake_case import NamingConvention
@@ -25,10 +25,20 @@ _NARROWS_DOWN = re.compile(
 # By what stands in it.
 _VALUES = re.compile(r"^([^@\s]+@[^@\s]+\.[^@\s]+|\+?[0-9][0-9 ()/.-]{8,}[0-9]|[A-Z]{2}[0-9]{2}[A-Z0-9 ]{11,30})$")
 # What says when a record changed last; the first is what the reader looks for unless it is told of another.
-_MODIFIED = ("updated_at", "modified_at", "last_update", "last_modified")
-_FRACTIONS = ("numeric", "decimal", "real", "double", "float")
+MODIFIED = ("updated_at", "modified_at", "last_update", "last_modified")
+# Names that say their type, as docs/conventions.md has them, and those that every log or history has.
+_OF_TIME = re.compile(r"(^|_)(at|on|date|time|datetime|timestamp|ts|dt)$")
+_FLAG = re.compile(r"(is|has)_")
+_OF_HISTORY = {
+    "is_deleted", "valid_at", "source_revision", "observed_at", "load_id", "valid_from", "valid_to", "is_current",
+    "is_inferred", "source_key",
+}  # fmt: skip
+FRACTIONS = ("numeric", "decimal", "real", "double", "float")
 _INTEGERS = re.compile(r"(tiny|small|medium|big)?int(eger|[248])?\b|year")
 _CODES = re.compile(r"(^|_)(id|code|sku|status|state|type|kind|currency|country|unit|locale|language|uuid|guid)$")
+
+
+Place = tuple[str, str]  # of a table: its schema and its name
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,11 @@ class Column:
         """Whether a record without it is none."""
         return self.is_key or not self.found.is_nullable
 
+    @property
+    def is_person(self) -> bool:
+        """Whether it tells something of a person, for all that is known."""
+        return self.privacy not in ("none", UNDECIDED)
+
 
 @dataclass(frozen=True)
 class Table:
@@ -71,8 +86,18 @@ class Table:
     def modified_at(self) -> str | None:
         """The column by which changes are found; None where there is none, and all of the table is compared."""
         kinds = {column.name: column.data_type for column in self.columns}
-        times = [name for name in _MODIFIED if kinds.get(name) == "timestamp"]
-        return next(iter(times), _MODIFIED[0] if _MODIFIED[0] in kinds else None)
+        times = [name for name in MODIFIED if kinds.get(name) == "timestamp"]
+        return next(iter(times), MODIFIED[0] if MODIFIED[0] in kinds else None)
+
+    @property
+    def has_snapshot(self) -> bool:
+        """Whether there is something of it to follow: more than a key, and when it was written."""
+        return self.has_history and bool(self.content)
+
+    @property
+    def content(self) -> list[Column]:
+        """What a record says. When the source wrote it last is no change of what it wrote."""
+        return [column for column in self.columns if not column.is_key and column.name != self.modified_at]
 
     @property
     def key(self) -> list[Column]:
@@ -82,25 +107,52 @@ class Table:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What to write, and what to tell a person: tables that can't be followed, and why."""
+    """What to write, and what to tell a person.
+
+    left_out: tables that aren't taken, and why.
+    unsure: keys that were guessed, references that are left to somebody.
+    """
 
     tables: list[Table]
     left_out: list[str]
+    unsure: list[str]
 
 
-def propose(source: str, found: Sequence[FoundTable]) -> Proposal:
-    """Decide what can be decided. What may tell of a person and can't be told for sure stays undecided."""
-    left_out = [
-        f"{each.name} has neither a primary nor a unique key: name one in its contract"
-        for each in found
+def propose(
+    source: str, found: Sequence[FoundTable], named: Collection[str] = (), known: Mapping[Place, str] | None = None
+) -> Proposal:
+    """Decide what can be decided. What may tell of a person and can't be told for sure stays undecided.
+
+    Args:
+        source: the source.
+        found: what its database has.
+        named: the tables that somebody asked for by name; views are taken only so.
+        known: what a contract calls tables already.
+    """
+    left_out = [f"{each.name} is a view: TABLES={each.name} takes it" for each in found if _is_unasked(each, named)]
+    asked = [each for each in found if not _is_unasked(each, named)]
+    left_out += [
+        f"{each.name} has neither a primary nor a unique key, and nothing in its rows is one: name one in its contract"
+        for each in asked
         if not each.key
     ]
-    kept = [each for each in found if each.key]
-    names: dict[tuple[str, str], str] = {}
+    kept = [each for each in asked if each.key]
+    unsure = [
+        f"{each.name}: the database holds no key; {', '.join(each.key)} is unique in all {each.row_count:,} rows"
+        for each in kept
+        if not each.key_is_held
+    ]
+    unsure += [
+        f"{each.name}: its reference by {wide} is tested by nothing and joins no dimension"
+        for each in kept
+        for wide in each.wide_references
+    ]
+    names: dict[Place, str] = dict(known or {})
     for each in kept:
-        names[each.schema, each.name] = _clean(
-            each.name, {*names.values(), *AUDIT_TABLES}, f"{each.schema}_{each.name}"
-        )
+        if (each.schema, each.name) not in names:
+            names[each.schema, each.name] = _clean(
+                each.name, {*names.values(), *AUDIT_TABLES}, f"{each.schema}_{each.name}"
+            )
     referred = {(schema, name) for each in kept for schema, name, _ in each.references.values()}
     tables, keys = [], {(each.schema, each.name): each.key for each in kept}
     for each in kept:
@@ -109,28 +161,52 @@ def propose(source: str, found: Sequence[FoundTable]) -> Proposal:
         references = {
             clean[own]: names[schema, name]
             for own, (schema, name, column) in each.references.items()
-            if keys[schema, name] == (column,)
+            if keys.get((schema, name)) == (column,)
         }
         is_event = bool(each.references) and (each.schema, each.name) not in referred
         tables.append(Table(each, names[each.schema, each.name], columns, references, not is_event))
-    return Proposal(tables, left_out)
+    return Proposal(tables, left_out, unsure)
+
+
+def _is_unasked(table: FoundTable, named: Collection[str]) -> bool:
+    return table.is_view and table.name not in named
 
 
 def _columns(table: FoundTable, table_name: str) -> tuple[Column, ...]:
     columns: list[Column] = []
-    singular = _singular(table_name)
     for found in table.columns:
         name = _clean(found.name, {column.name for column in columns}, f"{table_name}_{found.name}")
         is_key, kind = found.name in table.key, _data_type(found)
         privacy = _privacy(name, kind, found, is_key or found.name in table.references)
-        alias = f"{singular}_id" if name == "id" else name
-        if is_reserved(alias) or alias in ("is_deleted", "valid_at", "source_revision", "observed_at", "load_id"):
-            alias = f"{singular}_{alias}"
         if privacy == "direct_identifier":
-            kind, alias = "text", f"{alias}_token"
+            kind = "text"
+        alias = _alias(name, kind, singular(table_name), privacy, {column.alias for column in columns})
         words = found.comment or f"{name.replace('_', ' ').capitalize()}, as the source's {table.name} has it"
         columns.append(Column(found, name, alias, kind, privacy, is_key, words.strip().rstrip(".") + "."))
     return tuple(columns)
+
+
+def _alias(name: str, kind: str, entity: str, privacy: str, taken: Collection[str]) -> str:
+    """A column's name in staging: it says its type, and is no word of SQL's or of history's own."""
+    alias = f"{entity}_id" if name == "id" else name
+    if kind in ("date", "timestamp"):
+        stem = _OF_TIME.sub("", re.sub(r"^date_of_", "", alias)) or entity
+        alias = f"{stem}_date" if kind == "date" else f"{stem}_at"
+    elif kind == "boolean" and not _FLAG.match(alias):
+        alias = f"is_{alias}"
+    elif kind != "boolean" and _FLAG.match(alias):
+        alias = f"{entity}_{alias}"
+    elif (
+        re.search(r"_(at|date|key)$", alias)
+        or (alias.endswith("_count") and kind != "bigint")
+        or (alias.endswith("_amount") and not kind.startswith("numeric"))
+    ):
+        alias = f"{alias}_value"
+    if privacy == "direct_identifier":
+        alias = f"{alias}_token"
+    if is_reserved(alias) or alias in _OF_HISTORY:
+        alias = f"{entity}_{alias}"
+    return alias if alias not in taken else f"{entity}_{name}"
 
 
 def _clean(name: str, taken: Collection[str], longer: str) -> str:
@@ -144,7 +220,8 @@ def _clean(name: str, taken: Collection[str], longer: str) -> str:
     return clean
 
 
-def _singular(name: str) -> str:
+def singular(name: str) -> str:
+    """What one of them is called, of a name in English."""
     last = name.rsplit("_", 1)[-1]
     if last.endswith("ies") and len(last) > 4:
         return name[:-3] + "y"
@@ -159,7 +236,7 @@ def _data_type(column: FoundColumn) -> str:
     if match := re.match(r"(?:numeric|decimal)\((\d+)(?:,\s*(\d+))?\)", kind):
         precision, scale = int(match[1]), int(match[2] or 0)
         return f"numeric({precision},{scale})" if precision <= 38 else "text"
-    if kind.startswith(_FRACTIONS):
+    if kind.startswith(FRACTIONS):
         return _fitting(column.sample, not kind.startswith(("numeric", "decimal")))
     if kind == "tinyint(1)" or kind.startswith("bool"):
         return "boolean"
@@ -186,13 +263,18 @@ def _fitting(sample: Sequence[str], is_float: bool) -> str:
     return f"numeric({min(38, max(18, whole + 4 + scale))},{scale})" if fits else "text"
 
 
+def published_privacy(privacy: str) -> str:
+    """What a mart says of a column: the token in an identifier's place is no name any more, but still a person's."""
+    return "quasi_identifier" if privacy == "direct_identifier" else privacy
+
+
 def _privacy(name: str, kind: str, column: FoundColumn, is_reference: bool) -> str:
     values = column.sample
     if _IDENTIFIES.search(name):
         return "direct_identifier"
     if _NARROWS_DOWN.search(name):
         return "quasi_identifier"
-    if kind != "text" or column.kind.startswith(_FRACTIONS):
+    if kind != "text" or column.kind.startswith(FRACTIONS):
         return "none"
     if values and sum(bool(_VALUES.match(value)) for value in values) * 5 > len(values):
         return UNDECIDED if is_reference else "direct_identifier"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
-from sqlalchemy import MetaData, Table, create_engine, inspect, select, text
+from sqlalchemy import MetaData, Table, create_engine, inspect, or_, select, text
+from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.engine import Connection, Engine, Inspector, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.types import NullType, TypeEngine
@@ -18,6 +21,10 @@ from warehouse.errors import BuildError
 
 # Rows that are looked at, and how far rows are counted: the first load counts them all.
 SAMPLE, COUNTED = 1000, 1_000_000
+# Of how many columns each two are tried as a key, and what may be part of one.
+PAIRED = 5
+_KEYS = re.compile(r"int|serial|char|text|uuid|date|time|num|dec")
+_TOO_LONG = re.compile(r"json|bytea|blob|\[\]|interval")
 _DRIVERS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 _OWN_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
 
@@ -42,8 +49,10 @@ class FoundColumn:
 class FoundTable:
     """A table or view.
 
-    key: the columns of its primary key, else of a unique one that is never null; none where there is neither.
+    key: the columns of its primary key, else of a unique one that is never null, else some that are unique in all rows.
+    key_is_held: whether the database holds the key; where not, it was found in the rows there are.
     references: the columns that point at another table of the survey, with that one's place and column.
+    wide_references: what points at another table by several columns, in words.
     row_count: up to COUNTED + 1.
     """
 
@@ -52,8 +61,11 @@ class FoundTable:
     columns: tuple[FoundColumn, ...]
     key: tuple[str, ...]
     row_count: int
+    key_is_held: bool = True
+    is_view: bool = False
     comment: str = ""
     references: dict[str, tuple[str, str, str]] = field(default_factory=dict)
+    wide_references: tuple[str, ...] = ()
 
 
 def survey(source: str, schemas: Sequence[str] = (), tables: Sequence[str] = ()) -> list[FoundTable]:
@@ -136,23 +148,63 @@ def _table(
         )
         for number, each in enumerate(found)
     )
+    keys = inspector.get_foreign_keys(name, schema)
     references = {
         each["constrained_columns"][0]: (
             each["referred_schema"] or schema, each["referred_table"], each["referred_columns"][0]
         )
-        for each in inspector.get_foreign_keys(name, schema)
+        for each in keys
         if len(each["constrained_columns"]) == 1
         and (each["referred_schema"] or schema, each["referred_table"]) in wanted
     }  # fmt: skip
+    wide = tuple(
+        f"({', '.join(each['constrained_columns'])}) to {each['referred_table']}"
+        for each in keys
+        if len(each["constrained_columns"]) > 1
+    )
     try:
         comment = inspector.get_table_comment(name, schema)["text"] or ""
     except NotImplementedError:  # SQLite has none
         comment = ""
-    return FoundTable(schema, name, columns, _key(inspector, schema, name, columns), int(count), comment, references)
+    held = _key(inspector, schema, name, columns)
+    key = held or _found_key(connection, table, columns, references, int(count))
+    is_view = name in inspector.get_view_names(schema)
+    return FoundTable(schema, name, columns, key, int(count), bool(held), is_view, comment, references, wide)
+
+
+def _found_key(
+    connection: Connection, table: Table, columns: Sequence[FoundColumn], references: Collection[str], count: int
+) -> tuple[str, ...]:
+    """What is unique in all rows and never null: a column that is named as a key, or any one, or two of them."""
+    if not count:
+        return ()
+    names = [
+        column.name
+        for column in columns
+        if len(column.sample) == min(count, SAMPLE) and _KEYS.search(column.kind) and not _TOO_LONG.search(column.kind)
+    ]
+    names.sort(key=lambda name: not re.search(r"(?i)(id|key|code|no|number)$", name) and name not in references)
+    singles = [(name,) for name in names]
+    pairs = list(combinations(names[:PAIRED], 2))
+    samples = {column.name: column.sample for column in columns}
+    for each in [*singles, *pairs]:
+        seen = list(zip(*(samples[name] for name in each), strict=True))
+        if len(set(seen)) == len(seen) and _is_unique(connection, table, each):
+            return each
+    return ()
+
+
+def _is_unique(connection: Connection, table: Table, names: Sequence[str]) -> bool:
+    keys = [table.c[name] for name in names]
+    twice = select(text("1")).select_from(table).group_by(*keys).having(text("count(*) > 1")).limit(1)
+    empty = select(text("1")).select_from(table).where(or_(*(key.is_(None) for key in keys))).limit(1)
+    return not any(connection.execute(query).first() for query in (twice, empty))
 
 
 def _kind(declared: TypeEngine[Any], engine: Engine) -> str:
-    """A type in the database's words; those that SQLAlchemy doesn't know have none."""
+    """A type in the database's words, of a domain the one that it is made of; what SQLAlchemy doesn't know has none."""
+    if isinstance(declared, DOMAIN):
+        declared = declared.data_type
     return "" if isinstance(declared, NullType) else str(declared.compile(engine.dialect)).lower()
 
 

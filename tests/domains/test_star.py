@@ -1,0 +1,141 @@
+"""The first star of a scaffolded source: what is chosen, and that it follows its source."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.destination.target import Target, current_target
+from tests.domains.clones import without_domains
+from tests.warehouses import settings
+from warehouse.build.build import Request, build
+from warehouse.database import open_database
+from warehouse.errors import BuildError
+from warehouse.project.scaffold.decide import decide
+from warehouse.project.scaffold.proposal import propose
+from warehouse.project.scaffold.scaffold import scaffold
+from warehouse.project.scaffold.star.choice import Star, first_star
+from warehouse.project.scaffold.survey import survey
+
+SHOP = """
+create table customers (id integer primary key, name text, city text, created_at timestamp);
+create table invoices (
+    id integer primary key, customer_id integer references customers, payer_id integer references customers,
+    invoice_date date not null, due_date date, status text, total numeric(10,2)
+);
+create table invoice_lines (
+    id integer primary key, invoice_id integer not null references invoices, item_code text, quantity integer,
+    unit_price numeric(10,2), line_no integer
+);
+create table payments (
+    id integer primary key, invoice_id integer references invoices, customer_id integer references customers,
+    amount numeric(10,2), paid_at timestamp
+);
+create table tags (invoice_id integer references invoices, tag integer, primary key (invoice_id, tag));
+insert into customers values (1, 'Ada', 'London', '2024-01-01'), (2, 'Bob', 'Leeds', '2024-01-01');
+insert into invoices values (1, 1, 2, '2024-03-01', null, 'open', 9), (2, 2, null, '2024-03-02', null, 'open', 9);
+insert into invoice_lines values (1, 1, 'A', 2, 1.25, 1), (2, 1, 'B', 1, 9.99, 2), (3, 2, 'A', 4, 1.25, 1);
+insert into payments values (1, 1, 1, 5.00, '2024-03-05 10:00:00'), (2, null, 2, 7.50, null);
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "erp.sqlite"
+    change(file, SHOP)
+    monkeypatch.setenv("SOURCES__ERP__CREDENTIALS", f"sqlite:///{file}")
+    return file
+
+
+def change(file: Path, statements: str) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.executescript(statements)
+
+
+def chosen(fact: str = "") -> Star | None:
+    return first_star("erp", propose("erp", survey("erp")).tables, fact, ["dim_customers"])
+
+
+def test_what_is_chosen(shop: Path) -> None:
+    star = chosen("invoices")
+    assert star is not None and star.parent is not None
+    assert (star.fact, star.lines.name, star.parent.name) == ("fct_invoice_lines", "invoice_lines", "invoices")
+    assert (star.event.alias, star.event_of_parent) == ("invoice_date", True)
+    roles = [(role.name, role.dimension.name, role.reference) for role in star.roles]
+    assert roles == [
+        ("customer", "dim_erp_customers", "documents.customer_id"),
+        ("payer", "dim_erp_customers", "documents.payer_id"),
+    ]
+    assert [column.alias for column in star.measures] == ["quantity"], "neither a price nor a line's number adds up"
+    assert star.amount and [column.alias for column in star.amount] == ["quantity", "unit_price"]
+    shown = [column.alias for column, _ in star.attributes]
+    assert "status" in shown and "total" not in shown, "an invoice's total would be there once for each line"
+    assert star.may_move and [column.alias for column in star.touched] == ["invoice_id"]
+    payments = chosen("payments")
+    assert payments is not None and payments.parent is None
+    assert [role.name for role in payments.roles] == ["invoice", "customer"]
+    assert chosen("none") is None
+    proposed = chosen()
+    assert proposed is not None and proposed.fact == "fct_invoice_lines", "as many dimensions, more rows"
+
+
+@pytest.mark.parametrize(
+    ("fact", "message"),
+    [("orders", "FACT=orders is no table that is taken: those are customers, "), ("tags", None)],
+)
+def test_what_is_no_fact_is_said(fact: str, message: str | None, shop: Path) -> None:
+    if message:
+        with pytest.raises(BuildError, match=message):
+            chosen(fact)
+    else:
+        star = chosen(fact)
+        assert star is not None and star.event.alias == "invoice_date", "what tags belong to says when"
+    change(shop, "create table things (id integer primary key, name text)")
+    with pytest.raises(BuildError, match="nothing says when what things has happened"):
+        chosen("things")
+
+
+@pytest.mark.slow
+def test_lines_that_move_and_dimensions_that_change_are_followed(shop: Path, clone: Target) -> None:
+    without_domains(clone.project, keep_list=True)
+    places = {
+        "GRANARY_PROJECT_DIR": str(clone.project), "WAREHOUSE_DIR": str(clone.folder), "TARGET": "dev",
+        "DOMAINS": "erp", "DBT_WRITE_JSON": "false",
+        "SOURCES__ERP__CREDENTIALS": f"sqlite:///{shop}",
+    }  # fmt: skip
+
+    def asked(question: str) -> list[tuple[Any, ...]]:
+        with open_database(current_target()) as database:
+            return database.run(question.format(*(database.published("erp", name) for name in NAMES)))
+
+    by_invoice = (
+        "select facts.invoice_id, sum(facts.quantity), sum(facts.invoice_line_amount), max(payers.customer_id) "
+        "from {0} as facts inner join {1} as payers on facts.payer_version_key = payers.customer_version_key "
+        "group by facts.invoice_id order by facts.invoice_id"
+    )
+    with settings(places):
+        scaffold(clone.project, "erp", "", [], [], lambda line: None, fact="invoices")
+        decide(clone.project, "erp.*", "none", lambda line: None)
+        build(current_target(), Request(), lambda line: None)
+        assert [tuple(map(str, row)) for row in asked(by_invoice)] == [
+            ("1", "3", "12.4900", "2"),
+            ("2", "4", "5.0000", "None"),
+        ]
+        change(
+            shop, "update invoice_lines set invoice_id = 2 where id = 2; update invoices set payer_id = 9 where id = 2"
+        )
+        build(current_target(), Request(), lambda line: None)
+        assert [tuple(map(str, row)) for row in asked(by_invoice)] == [
+            ("1", "2", "2.5000", "2"),
+            ("2", "5", "14.9900", "9"),
+        ]
+        assert asked("select is_inferred from {1} where customer_id = 9") == [(True,)]
+        days = asked("select invoice_date, quantity from {2} order by invoice_date")
+        assert [tuple(map(str, row)) for row in days] == [("2024-03-01", "2"), ("2024-03-02", "5")]
+
+
+NAMES = ("fct_invoice_lines", "dim_customers", "agg_invoice_lines__daily")
