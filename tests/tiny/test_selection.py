@@ -9,6 +9,7 @@ import pytest
 from ingestion.destination.target import current_target
 from tests.tiny.club import Club
 from tests.tiny.conftest import both_engines
+from warehouse.build.build import Request, _with_ancestors
 from warehouse.database import open_database
 from warehouse.errors import BuildError
 
@@ -34,6 +35,25 @@ def test_what_a_load_concerns_is_built_in_either_generation(grown: Club) -> None
     assert made(grown.build()) - views == visits | {"snap_club__members"}
     assert grown.published() == grown.expected()
     assert "nothing to build" in grown.build()[-1]
+
+
+def test_a_part_is_built_with_what_it_reads_where_nothing_is_built_yet(club: Club) -> None:
+    club.member(1, "01-01")
+    club.visit(1, "01-10 10:00", 3)
+    club.deliver()
+    lines = club.build(Request(select="source:club+"), tested=True)
+    assert "not everything is built yet: what the selection reads is built with it" in lines
+    assert any(line.startswith("tests: ") and line.split(",")[2].startswith(" 0 failed") for line in lines)
+    assert {"fct_visits", "dim_members", "agg_visits__daily"} <= made(lines)
+
+
+@pytest.mark.parametrize(
+    ("select", "wider"),
+    [("source:erp+", "@source:erp"), ("fct_a +fct_b", "+fct_a +fct_b"), ("1+fct_a+2", "@fct_a"), ("@a", "@a"),
+     ("tag:x,config.y:z+", "tag:x,config.y:z+")],
+)  # fmt: skip
+def test_a_selection_is_widened(select: str, wider: str) -> None:
+    assert _with_ancestors(select) == wider
 
 
 @both_engines

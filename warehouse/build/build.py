@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -97,6 +98,11 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         excluded = excluded_types(ledger.are_unit_tested(database, code))
         ledger.begin_generation(database)
         begin_schemas(database, _schemas(models), relations)
+        if request.select and not all(
+            database.exists(database.next(schema, name)) for name, (schema, _) in models.items()
+        ):
+            request = replace(request, select=_with_ancestors(request.select))
+            say("not everything is built yet: what the selection reads is built with it")
         planned = plan(database, manifest, project, in_part=not forced and "unit_test" in excluded)
         asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
         audited(database, run.command, json.dumps(asked))
@@ -173,6 +179,15 @@ def _command(request: Request) -> list[str]:
         first, last = (day.isoformat() for day in request.backfill)
         command += ["--vars", json.dumps({"backfill_from": first, "backfill_to": last})]
     return command
+
+
+def _with_ancestors(select: str) -> str:
+    """A selection with all that its relations, those below it and their tests read, in dbt's words."""
+    found = []
+    for word in select.split():
+        match = re.fullmatch(r"(?:\d*\+|@)?([^,+]+?)(\+\d*)?", word)
+        found.append(f"{'@' if match[2] or word.startswith('@') else '+'}{match[1]}" if match else word)
+    return " ".join(found)
 
 
 def build_both_generations(target: Target, say: Say) -> None:
