@@ -19,6 +19,7 @@ from warehouse.project.scaffold.decide import decide
 from warehouse.project.scaffold.proposal import propose
 from warehouse.project.scaffold.scaffold import scaffold
 from warehouse.project.scaffold.star.choice import Star, first_star
+from warehouse.project.scaffold.star.names import Names, plain_columns
 from warehouse.project.scaffold.survey import survey
 
 SHOP = """
@@ -79,6 +80,19 @@ def test_what_is_chosen(shop: Path) -> None:
     assert payments is not None and payments.parent is None
     assert [role.name for role in payments.roles] == ["invoice", "customer"]
     assert chosen("none") is None
+    change(
+        shop,
+        """
+        create table visits (
+            at timestamp not null, who integer references customers, line integer not null, primary key (at, line)
+        );
+        insert into visits values ('2024-03-01 09:00:00', 1, 1)""",
+    )
+    visits = chosen("visits")
+    assert visits is not None and [role.name for role in visits.roles] == ["customer"], "no name of its own"
+    names = Names("erp", "erp", visits, {}, {})
+    assert (names.event_at, names.event_date) == ("visit_at", "visit_date")
+    assert [column.alias for column, _ in plain_columns(names)] == ["line"], "the key's time is there once"
     proposed = chosen()
     assert proposed is not None and proposed.fact == "fct_invoice_lines", "as many dimensions, more rows"
 

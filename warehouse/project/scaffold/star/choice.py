@@ -216,7 +216,8 @@ def _roles(
             entity = tables[table.references[own]]
             if columns[own] is link or entity in (lines, parent) or not entity.has_snapshot:
                 continue
-            role = re.sub(r"(_(id|code|key|no|number))?(_token)?$", "", columns[own].alias) or entity.name
+            named = re.fullmatch(r"(.+)_(id|code|key|no|number)(_token)?", columns[own].alias)
+            role = named[1] if named else singular(entity.name)
             if role not in roles:
                 roles[role] = Role(role, _dimension(source, entity, taken), columns[own], table, of_parent)
     return list(roles.values())

@@ -83,7 +83,7 @@ def fact_entry(names: Names) -> Entry:
             _key_entry(f"{event}_key", f"Key of the {_words(event)}.", **_entity(names, event)),
             _source_key(),
             *_role_entries(names),
-            *(_attribute_entry(column) for column, _ in plain_columns(star)),
+            *(_attribute_entry(column) for column, _ in plain_columns(names)),
             _day_entry(names, f"Business day of `{names.event_at}`.", granularity="day", dimension=Flow(type="time")),
             _entry(names.event_at, "timestamp", star.event.description, constraints=_NOT_NULL),
             *(_measure_entry(star, each) for each in measures_of(star)),

@@ -70,10 +70,15 @@ def measures_of(star: Star) -> list[Measure]:
     return found
 
 
-def plain_columns(star: Star) -> list[tuple[Column, bool]]:
-    """What the fact shows as it is, and whether the parent has it: keys, and what it is grouped by."""
+def plain_columns(names: Names) -> list[tuple[Column, bool]]:
+    """What the fact shows as it is, and whether the parent has it: keys, and what it is grouped by.
+
+    When it happened stands there anyway, be it a part of the key.
+    """
+    star, times = names.star, (names.event_at, names.event_date)
     own = [(column, False) for column in (*star.lines.key, *([star.link] if star.link else ()))]
-    return list({column.alias: (column, of_parent) for column, of_parent in (*own, *star.attributes)}.values())
+    found = {column.alias: (column, of_parent) for column, of_parent in (*own, *star.attributes)}
+    return [each for alias, each in found.items() if alias not in times]
 
 
 def scale_of(kind: str) -> int:

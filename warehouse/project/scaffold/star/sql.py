@@ -20,7 +20,7 @@ def star_values(names: Names) -> dict[str, Any]:
     star = names.star
     holder = "documents" if star.event_of_parent else "lines"
     event, is_day = f"{holder}.{star.event.alias}", star.event.data_type == "date"
-    plain, measures = plain_columns(star), measures_of(star)
+    plain, measures = plain_columns(names), measures_of(star)
     measured = [column.alias for column in (*star.measures, *(star.amount or ()))]
     lines = [column.alias for column, of_parent in plain if not of_parent]
     return {
