@@ -11,6 +11,7 @@ import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -208,13 +209,14 @@ def _folded(document: Any) -> Any:
 
 def is_reserved(name: str) -> bool:
     """Whether a name means something else than a column in SQL unless it stands in quotes, on either engine."""
-    if name in _VALUES:
-        return True
-    query = (
-        "select 1 from duckdb_keywords() where keyword_category in ('reserved', 'type_function') and keyword_name = ?"
-    )
+    return name in _VALUES or name in _reserved()
+
+
+@cache
+def _reserved() -> set[str]:
+    query = "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')"
     with duckdb.connect() as connection:
-        return connection.execute(query, [name]).fetchone() is not None
+        return {str(name) for (name,) in connection.execute(query).fetchall()}
 
 
 def selected(sql: str, expression: str, alias: str) -> str:

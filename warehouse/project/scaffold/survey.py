@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import MetaData, Table, create_engine, inspect, or_, select, text
+from sqlalchemy import TableClause, create_engine, inspect, or_, select, text
+from sqlalchemy import column as selectable_column
+from sqlalchemy import table as selectable
 from sqlalchemy.dialects.postgresql import DOMAIN
 from sqlalchemy.engine import Connection, Engine, Inspector, make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -132,11 +134,11 @@ def _partitions(engine: Engine) -> set[tuple[str, str]]:
 def _table(
     connection: Connection, inspector: Inspector, engine: Engine, schema: str, name: str, wanted: Sequence[Any]
 ) -> FoundTable:
-    table = Table(name, MetaData(), schema=schema, autoload_with=engine, resolve_fks=False)
+    found = inspector.get_columns(name, schema)
+    table = selectable(name, *(selectable_column(each["name"], each["type"]) for each in found), schema=schema)
     rows = connection.execute(select(table).limit(SAMPLE)).fetchall()
     counted = select(text("1")).select_from(table).limit(COUNTED + 1).subquery()
     count = connection.execute(select(text("count(*)")).select_from(counted)).scalar_one()
-    found = inspector.get_columns(name, schema)
     columns = tuple(
         FoundColumn(
             each["name"],
@@ -173,7 +175,7 @@ def _table(
 
 
 def _found_key(
-    connection: Connection, table: Table, columns: Sequence[FoundColumn], references: Collection[str], count: int
+    connection: Connection, table: TableClause, columns: Sequence[FoundColumn], references: Collection[str], count: int
 ) -> tuple[str, ...]:
     """What is unique in all rows and never null: a column that is named as a key, or any one, or two of them."""
     if not count:
@@ -194,7 +196,7 @@ def _found_key(
     return ()
 
 
-def _is_unique(connection: Connection, table: Table, names: Sequence[str]) -> bool:
+def _is_unique(connection: Connection, table: TableClause, names: Sequence[str]) -> bool:
     keys = [table.c[name] for name in names]
     twice = select(text("1")).select_from(table).group_by(*keys).having(text("count(*) > 1")).limit(1)
     empty = select(text("1")).select_from(table).where(or_(*(key.is_(None) for key in keys))).limit(1)
