@@ -115,9 +115,9 @@ class Table:
 
     @property
     def modified_at(self) -> str | None:
-        """The column that says when a record changed last; None where the source doesn't say."""
-        name = str(self.meta.get("modified_at", "updated_at"))
-        return name if name in self.column_names else None
+        """The column that says when a record changed last; None where there is none, or the contract says null."""
+        name = self.meta.get("modified_at", "updated_at")
+        return str(name) if name in self.column_names else None
 
     @property
     def column_names(self) -> list[str]:
@@ -245,7 +245,7 @@ def _table(source: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -
     key = tuple(meta.get("key", ()))
     if not key or not set(key) <= names:
         raise ContractError(f"{where}: config.meta.key must name one or more of its columns, it says {list(key)}")
-    if meta.get("modified_at", next(iter(names))) not in names:
+    if meta.get("modified_at") is not None and meta["modified_at"] not in names:
         raise ContractError(
             f"{where}: config.meta.modified_at names {meta['modified_at']}, which is none of its columns"
         )

@@ -40,7 +40,8 @@ create table products (
 );
 create table "order" (
     id bigint primary key, customer_id int references "Customers", parent_id bigint references "order",
-    placed_at timestamp, total numeric(12,2), updated_at timestamp, status varchar(10) not null default 'new'
+    placed_at timestamp, total numeric(12,2), updated_at timestamp,
+    status varchar(10) not null default 'new' check (status in ('new', 'paid'))
 );
 create table order_lines (
     order_id bigint references "order", line_no smallint, product_id int references products, qty posint,
@@ -154,6 +155,10 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
         "gadgets: the database holds no key; code is unique in all 30 rows",
         "first star: erp.fct_order_lines, one row for each of order_lines of order, by placed_at",
     ]
+    status = next(
+        each for each in read_contract("erp", erp.clone.project).table("order").columns if each.name == "status"
+    )
+    assert status.accepted_values == ("new", "paid"), "as the check says"
     assert layering.long_models(erp.clone.project) == layering.undescribed_models(erp.clone.project) == []
     with pytest.raises(BuildError, match=r"what erp\.\w+\.\w+ and \d more tells of a person is undecided"):
         erp.build("2025-06-01")

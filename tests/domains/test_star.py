@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ingestion.contract.contracts import read_contract
 from ingestion.destination.target import Target, current_target
 from tests.domains.clones import without_domains
 from tests.warehouses import settings
@@ -95,6 +96,19 @@ def test_what_is_chosen(shop: Path) -> None:
     assert [column.alias for column, _ in plain_columns(names)] == ["line"], "the key's time is there once"
     proposed = chosen()
     assert proposed is not None and proposed.fact == "fct_invoice_lines", "as many dimensions, more rows"
+
+
+def test_a_time_that_is_text_finds_no_changes(shop: Path, clone: Target) -> None:
+    change(
+        shop,
+        """
+        create table things (id integer primary key, name text, updated_at text);
+        insert into things values (1, 'Bowl', 'yesterday')""",
+    )
+    said: list[str] = []
+    scaffold(clone.project, "erp", "", [], ["things"], said.append, fact="none")
+    assert "things: updated_at is text, not a time: it is compared as a whole" in said
+    assert read_contract("erp", clone.project).table("things").modified_at is None
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def contract_entry(source: str, table: Table) -> dict[str, Any]:
     if found.name != table.name:
         meta["source_name"] = found.name
     meta["source_schema"] = found.schema
-    if table.modified_at not in (None, "updated_at"):
+    if table.untimed or table.modified_at not in (None, "updated_at"):
         meta["modified_at"] = table.modified_at
     if table.references:
         meta["indexes"] = FlowList(FlowList([name]) for name in table.references)

@@ -86,8 +86,13 @@ class Table:
     def modified_at(self) -> str | None:
         """The column by which changes are found; None where there is none, and all of the table is compared."""
         kinds = {column.name: column.data_type for column in self.columns}
-        times = [name for name in MODIFIED if kinds.get(name) == "timestamp"]
-        return next(iter(times), MODIFIED[0] if MODIFIED[0] in kinds else None)
+        return next((name for name in MODIFIED if kinds.get(name) == "timestamp"), None)
+
+    @property
+    def untimed(self) -> str | None:
+        """A column that is named as one by which changes are found, and is no time."""
+        name = next((column.name for column in self.columns if column.name == MODIFIED[0]), None)
+        return name if self.modified_at is None else None
 
     @property
     def has_snapshot(self) -> bool:
@@ -165,6 +170,11 @@ def propose(
         }
         is_event = bool(each.references) and (each.schema, each.name) not in referred
         tables.append(Table(each, names[each.schema, each.name], columns, references, not is_event))
+    unsure += [
+        f"{table.found.name}: {table.untimed} is {kinds[table.untimed]}, not a time: it is compared as a whole"
+        for table in tables
+        if table.untimed and (kinds := {column.name: column.found.kind for column in table.columns})
+    ]
     return Proposal(tables, left_out, unsure)
 
 

@@ -26,6 +26,9 @@ SAMPLE, COUNTED = 1000, 1_000_000
 # Of how many columns each two are tried as a key, and what may be part of one.
 PAIRED = 5
 _KEYS = re.compile(r"int|serial|char|text|uuid|date|time|num|dec")
+# How a check that lists texts begins, as it is written and as Postgres and MySQL give it back, and what it is made of.
+_LISTS = re.compile(r"""[("`]*(\w+)["`)]*(::[\w ]+\)?)?\s*(in\s*\(|=\s*any\s*\(+\s*array\[)""", re.IGNORECASE)
+_TEXT = re.compile(r"(?:\b_\w+)?'((?:[^']|'')*)'")
 _TOO_LONG = re.compile(r"json|bytea|blob|\[\]|interval")
 _DRIVERS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 _OWN_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
@@ -36,7 +39,7 @@ class FoundColumn:
     """A column as the database declares it, and what the sample has of it, as texts.
 
     kind: the type in the database's words, in small letters.
-    values: those that an enumeration allows.
+    values: those that an enumeration, or a check of the column alone, allows.
     """
 
     name: str
@@ -139,13 +142,14 @@ def _table(
     rows = connection.execute(select(table).limit(SAMPLE)).fetchall()
     counted = select(text("1")).select_from(table).limit(COUNTED + 1).subquery()
     count = connection.execute(select(text("count(*)")).select_from(counted)).scalar_one()
+    listed = _listed_values(inspector, schema, name)
     columns = tuple(
         FoundColumn(
             each["name"],
             _kind(each["type"], engine),
             bool(each["nullable"]),
             each.get("comment") or "",
-            tuple(getattr(each["type"], "enums", ())),
+            tuple(getattr(each["type"], "enums", ())) or listed.get(each["name"], ()),
             tuple(str(row[number]) for row in rows if row[number] is not None),
         )
         for number, each in enumerate(found)
@@ -172,6 +176,19 @@ def _table(
     key = held or _found_key(connection, table, columns, references, int(count))
     is_view = name in inspector.get_view_names(schema)
     return FoundTable(schema, name, columns, key, int(count), bool(held), is_view, comment, references, wide)
+
+
+def _listed_values(inspector: Inspector, schema: str, name: str) -> dict[str, tuple[str, ...]]:
+    """The values that checks of the form `column in ('a', 'b')` list, by column."""
+    found = {}
+    for check in inspector.get_check_constraints(name, schema):
+        text_of = check["sqltext"].strip()
+        if match := _LISTS.match(text_of):
+            rest = re.sub(r"::[\w ]+", "", _TEXT.sub("", text_of[match.end() :]))
+            if not rest.strip(" \n,()[]"):
+                values = _TEXT.findall(text_of[match.end() :])
+                found[match[1]] = tuple(value.replace("''", "'") for value in values)
+    return found
 
 
 def _found_key(
