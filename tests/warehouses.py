@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import psycopg2
 from ingestion.destination.target import current_target, libpq
 from ingestion.duck import connect, load_extension
 from ingestion.environment import variables
+from ingestion.project import PROJECT_ROOT
 from tests.crosswalks import VARIABLE
 from warehouse.build.build import Request, build
 
@@ -56,6 +59,29 @@ def build_from(
     with settings({"TARGET": "dev", **sources, **faster, "WAREHOUSE_DIR": str(folder)}):
         build(current_target(), request, lines.append)
     return lines
+
+
+@contextmanager
+def command(
+    words: Sequence[str], warehouse: Path, sources: Mapping[str, str], log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command of the warehouse as a process of its own, which may be killed and does not outlive the block.
+
+    What it says is added to the log.
+    """
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("SOURCES__", "PG"))}
+    environment = {**plain, "TARGET": "dev", **sources, "WAREHOUSE_DIR": str(warehouse)}
+    with log.open("ab") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "warehouse", *words],
+            cwd=PROJECT_ROOT, env=environment, stdout=said, stderr=said, start_new_session=True,
+        )  # fmt: skip
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
 
 
 def as_environment(postgres: dict[str, str]) -> dict[str, str]:

@@ -59,7 +59,7 @@ def change(file: Path, statements: str) -> None:
 
 
 def chosen(fact: str = "") -> Star | None:
-    return first_star("erp", propose("erp", survey("erp")).tables, fact, ["dim_customers"])
+    return first_star("erp", propose(survey("erp")).tables, fact, ["dim_customers"])
 
 
 def test_what_is_chosen(shop: Path) -> None:
@@ -109,6 +109,17 @@ def test_a_time_that_is_text_finds_no_changes(shop: Path, clone: Target) -> None
     scaffold(clone.project, "erp", "", [], ["things"], said.append, fact="none")
     assert "things: updated_at is text, not a time: it is compared as a whole" in said
     assert read_contract("erp", clone.project).table("things").modified_at is None
+
+
+def test_what_is_guessed_of_a_new_table_is_said(shop: Path, clone: Target) -> None:
+    scaffold(clone.project, "erp", "", [], [], lambda line: None)
+    change(shop, "create table loose (code text, n integer); insert into loose values ('a', 1), ('b', 1)")
+    said: list[str] = []
+    scaffold(clone.project, "erp", "", [], [], said.append, dry=True)
+    assert said[:2] == [
+        "new: the table main.loose, with 2 columns",
+        "loose: the database holds no key; code is unique in all 2 rows",
+    ]
 
 
 @pytest.mark.parametrize(

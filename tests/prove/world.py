@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -15,9 +13,8 @@ from typing import Any, ClassVar
 from ingestion.contract.contracts import AUDIT_TABLES, read_contracts
 from ingestion.destination.target import current_target
 from ingestion.load.run import load_all
-from ingestion.project import PROJECT_ROOT
 from tests.prove.tally import Tally
-from tests.warehouses import build_from, settings
+from tests.warehouses import build_from, command, settings
 from warehouse.build.build import Request, roll_back_build
 from warehouse.database import open_database
 from warehouse.errors import BuildError
@@ -137,20 +134,8 @@ class World(ABC):
     @contextmanager
     def building(self) -> Iterator[subprocess.Popen[bytes]]:
         """A build as a process of its own, which the caller may kill."""
-        with self.systems() as systems:
-            environment = {
-                name: value for name, value in os.environ.items() if not name.startswith(("SOURCES__", "PG"))
-            }
-            environment |= {"TARGET": "dev", **systems, "WAREHOUSE_DIR": str(self.warehouse)}
-            log = (self.folder / "build.log").open("ab")
-            process = subprocess.Popen(
-                [sys.executable, "-m", "warehouse", "build"],
-                cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-            try:
-                yield process
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
-                log.close()
+        with (
+            self.systems() as systems,
+            command(["build"], self.warehouse, systems, self.folder / "build.log") as process,
+        ):
+            yield process

@@ -9,10 +9,9 @@ import csv
 import os
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -26,7 +25,7 @@ import duckdb
 from ingestion.destination.target import current_target
 from ingestion.load.run import load_all
 from ingestion.project import PROJECT_ROOT
-from tests.warehouses import build_from, connected, settings
+from tests.warehouses import build_from, command, connected, settings
 from warehouse.build.build import Request
 from warehouse.database import Database, open_database
 
@@ -158,25 +157,9 @@ class Club:
         with self.entered(), open_database(current_target()) as database:
             return database.run(query(database))
 
-    @contextmanager
-    def command(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-        """A command of the warehouse as a process of its own, which does not outlive the block.
-
-        What it says goes to `said` in the folder.
-        """
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(("SOURCES__", "PG"))}
-        environment = {**plain, "TARGET": "dev", **self.environment, "WAREHOUSE_DIR": str(self.warehouse)}
-        with (self.folder / "said").open("ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "warehouse", *words],
-                cwd=PROJECT_ROOT, env=environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
+    def command(self, *words: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        """A command of the warehouse as a process of its own; what it says goes to `said` in the folder."""
+        return command(words, self.warehouse, self.environment, self.folder / "said")
 
     def copy(self, folder: Path) -> Club:
         """The same club with a copy of its files and of the warehouse's folder; its database is copied by others."""

@@ -22,6 +22,7 @@ from ingestion.contract.contracts import (
     Column,
     ContractError,
     Table,
+    contract_file,
     is_data_type,
     read_contract,
     source_names,
@@ -170,7 +171,7 @@ def _into_contract(column: NewColumn) -> Edit:
     resource = ("sources", column.source, "tables", column.table)
     change = partial(with_entry, resource=resource, entry=entry, before=tuple(META_COLUMNS))
     what = f"{column.place} has {column.name}, {column.data_type}, privacy: {column.privacy}"
-    return Edit(_contract_file(column.source), change, what)
+    return Edit(contract_file(column.source), change, what)
 
 
 def _into_staging(column: NewColumn, models: Sequence[str]) -> list[Edit]:
@@ -212,7 +213,7 @@ def _refuse(root: Path, column: NewColumn) -> None:
         raise BuildError(
             f"{column.source} has no table {column.table} to take a column from: it has {', '.join(tables)}"
         )
-    table, file = tables[column.table], _contract_file(column.source)
+    table, file = tables[column.table], contract_file(column.source)
     if column.name in table.column_names:
         raise BuildError(f"{column.place} has the column {column.name} already: see {file}")
     if column.name in table.meta.get("never_extracted", ()):
@@ -241,10 +242,6 @@ def _ask_source(root: Path, column: NewColumn, say: Callable[[str], None]) -> No
             )
 
 
-def _contract_file(source: str) -> Path:
-    return _STAGING / source / f"_{source}__sources.yml"
-
-
 def _contract(root: Path, source: str) -> dict[str, Table]:
     """The tables of a contract by name, as the file has them now: not as they may be remembered."""
     try:
@@ -252,14 +249,14 @@ def _contract(root: Path, source: str) -> dict[str, Table]:
     except (ContractError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise BuildError(
-            f"{_contract_file(source)} can't be read as a contract: {reason}; no file was changed"
+            f"{contract_file(source)} can't be read as a contract: {reason}; no file was changed"
         ) from error
 
 
 def _check_contract(root: Path, column: NewColumn, text: str) -> None:
     """Raise BuildError unless ingestion reads the new text as the old contract with one column more."""
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / _contract_file(column.source)
+        file = Path(folder) / contract_file(column.source)
         file.parent.mkdir(parents=True)
         file.write_text(text, encoding="utf-8")
         shutil.copy(root / "dbt_project.yml", folder)
@@ -270,7 +267,7 @@ def _check_contract(root: Path, column: NewColumn, text: str) -> None:
     new = Column(column.name, column.data_type, column.source_name, plausible=days, privacy=column.privacy)
     wanted[column.table] += (new,)
     if after != wanted:
-        raise BuildError(f"{_contract_file(column.source)} would not say what was asked for: {BY_HAND}")
+        raise BuildError(f"{contract_file(column.source)} would not say what was asked for: {BY_HAND}")
 
 
 def _models(root: Path, column: NewColumn, wanted: Sequence[str]) -> list[str]:

@@ -41,19 +41,20 @@ def added(
     if contract.reader != "sql":
         raise BuildError(f"{source} is no database: {contract_file(source)} is changed by hand")
     known = {(str(table.meta.get("source_schema", "")), table.at_source): table.name for table in contract.tables}
-    whole = [str(each) for each in contract.schemas]
     found = survey(source, schemas or sorted({schema for schema, _ in known if schema}), tables)
-    proposal = propose(source, found, [*tables, *(name for _, name in known)], known)
+    proposal = propose(found, [*tables, *(name for _, name in known)], known)
     news = [
         table
         for table in proposal.tables
-        if _place(table) not in known and (table.found.name in tables or table.found.schema in whole)
+        if _place(table) not in known and (table.found.name in tables or table.found.schema in contract.schemas)
     ]
     others = [each.found.name for each in proposal.tables if _place(each) not in known and each not in news]
     ours = [_as_known(table, contract) for table in proposal.tables if _place(table) in known]
     edits = [edit for table in ours for edit in _new_columns(project, source, table, contract, say)]
     for table in news:
         say(f"new: the table {table.found.schema}.{table.found.name}, with {len(table.columns)} columns")
+        for line in table.unsure:
+            say(line)
     texts = new_texts(project, [*edits, *_new_tables(source, news, [*ours, *news])]) | sql_of(source, news)
     for table in proposal.tables:
         if _place(table) in known:
@@ -110,7 +111,7 @@ def _new_tables(source: str, news: Sequence[Table], tables: Sequence[Table]) -> 
     contracts = into(("sources", source), "tables", [contract_entry(source, each) for each in news], "loads")
     models = into((), "models", [model_entry(source, each, tables) for each in news])
     edits = [
-        Edit(staging / f"_{source}__sources.yml", contracts, "the new tables"),
+        Edit(contract_file(source), contracts, "the new tables"),
         Edit(staging / f"_{source}__models.yml", models, "the new tables"),
     ]
     if followed:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ingestion.contract.contracts import contract_file
 from warehouse.project.edits import is_reserved
 from warehouse.project.scaffold.proposal import Column, Table
 from warehouse.project.scaffold.rendering import Flow, FlowList, a_test, dumped, from_docs, rendered
@@ -30,7 +31,7 @@ def files_of(source: str, owner: str, tables: Sequence[Table], schemas: Sequence
     """
     staging, snapshots = Path("models/staging", source), Path("snapshots", source)
     texts = {
-        staging / f"_{source}__sources.yml": _contract(source, owner, tables, schemas),
+        contract_file(source): _contract(source, owner, tables, schemas),
         staging / f"_{source}__models.yml": dumped({"models": [model_entry(source, each, tables) for each in tables]}),
     }
     followed = [each for each in tables if each.has_snapshot]

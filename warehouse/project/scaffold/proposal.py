@@ -89,10 +89,24 @@ class Table:
         return next((name for name in MODIFIED if kinds.get(name) == "timestamp"), None)
 
     @property
-    def untimed(self) -> str | None:
+    def untimed(self) -> Column | None:
         """A column that is named as one by which changes are found, and is no time."""
-        name = next((column.name for column in self.columns if column.name == MODIFIED[0]), None)
-        return name if self.modified_at is None else None
+        named = next((column for column in self.columns if column.name == MODIFIED[0]), None)
+        return named if self.modified_at is None else None
+
+    @property
+    def unsure(self) -> list[str]:
+        """What was guessed of it, or is left to somebody, a line each."""
+        found, said = self.found, []
+        if not found.key_is_held:
+            key = ", ".join(found.key)
+            said.append(f"the database holds no key; {key} is unique in all {found.row_count:,} rows")
+        said += [
+            f"its reference by {each} is tested by nothing and joins no dimension" for each in found.wide_references
+        ]
+        if column := self.untimed:
+            said.append(f"{column.name} is {column.found.kind}, not a time: it is compared as a whole")
+        return [f"{found.name}: {line}" for line in said]
 
     @property
     def has_snapshot(self) -> bool:
@@ -115,22 +129,26 @@ class Proposal:
     """What to write, and what to tell a person.
 
     left_out: tables that aren't taken, and why.
-    unsure: keys that were guessed, references that are left to somebody.
     """
 
     tables: list[Table]
     left_out: list[str]
-    unsure: list[str]
+
+    @property
+    def remarks(self) -> list[str]:
+        """All that somebody may want to decide otherwise, a line each."""
+        return [f"left out: {each}" for each in self.left_out] + [
+            line for table in self.tables for line in table.unsure
+        ]
 
 
 def propose(
-    source: str, found: Sequence[FoundTable], named: Collection[str] = (), known: Mapping[Place, str] | None = None
+    found: Sequence[FoundTable], named: Collection[str] = (), known: Mapping[Place, str] | None = None
 ) -> Proposal:
     """Decide what can be decided. What may tell of a person and can't be told for sure stays undecided.
 
     Args:
-        source: the source.
-        found: what its database has.
+        found: what a source's database has.
         named: the tables that somebody asked for by name; views are taken only so.
         known: what a contract calls tables already.
     """
@@ -142,16 +160,6 @@ def propose(
         if not each.key
     ]
     kept = [each for each in asked if each.key]
-    unsure = [
-        f"{each.name}: the database holds no key; {', '.join(each.key)} is unique in all {each.row_count:,} rows"
-        for each in kept
-        if not each.key_is_held
-    ]
-    unsure += [
-        f"{each.name}: its reference by {wide} is tested by nothing and joins no dimension"
-        for each in kept
-        for wide in each.wide_references
-    ]
     names: dict[Place, str] = dict(known or {})
     for each in kept:
         if (each.schema, each.name) not in names:
@@ -170,12 +178,7 @@ def propose(
         }
         is_event = bool(each.references) and (each.schema, each.name) not in referred
         tables.append(Table(each, names[each.schema, each.name], columns, references, not is_event))
-    unsure += [
-        f"{table.found.name}: {table.untimed} is {kinds[table.untimed]}, not a time: it is compared as a whole"
-        for table in tables
-        if table.untimed and (kinds := {column.name: column.found.kind for column in table.columns})
-    ]
-    return Proposal(tables, left_out, unsure)
+    return Proposal(tables, left_out)
 
 
 def _is_unasked(table: FoundTable, named: Collection[str]) -> bool:

@@ -26,7 +26,7 @@ _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 def preview(source: str, schemas: Sequence[str], tables: Sequence[str], say: Callable[[str], None]) -> Proposal:
     """Say what a scaffold would make of each table. Raises BuildError where the database can't be looked at."""
     found = survey(source, schemas, tables)
-    proposal = propose(source, found, tables)
+    proposal = propose(found, tables)
     followed = {"auto": "change table or log, else "}.get(str(setting(source, "follow", "auto")), "")
     for table in proposal.tables:
         rows = f"{table.found.row_count:,}" if table.found.row_count <= COUNTED else f"over {COUNTED:,}"
@@ -39,7 +39,7 @@ def preview(source: str, schemas: Sequence[str], tables: Sequence[str], say: Cal
             by_privacy.setdefault(column.privacy, []).append(column.name)
         for privacy, columns in by_privacy.items():
             say(f"  {privacy}: {', '.join(columns)}")
-    for line in [*(f"left out: {each}" for each in proposal.left_out), *proposal.unsure]:
+    for line in proposal.remarks:
         say(line)
     if star := first_star(source, proposal.tables, "", ()):
         _say_star(star, source, say)
@@ -72,12 +72,12 @@ def scaffold(
         raise BuildError(f"'{source}' is no name for a source: it becomes a schema, in snake_case")
     readers = [each.name for each in listed(project) if source in each.sources]
     domain = domain or next(iter(readers), source)
-    if (project / contract_file(source)).exists():
+    is_new = not (project / contract_file(source)).exists()
+    if not is_new:
         texts, tables_taken = added(project, source, schemas, tables, say)
         star = first_star(source, tables_taken, fact or NO_STAR, _models(project))
-        listing = ""
     else:
-        proposal = propose(source, survey(source, schemas, tables), tables)
+        proposal = propose(survey(source, schemas, tables), tables)
         tables_taken = proposal.tables
         if not tables_taken:
             reasons = "; ".join(proposal.left_out) or "it has no tables"
@@ -86,9 +86,8 @@ def scaffold(
         # A source of whole schemas gets their new tables, too.
         whole = [] if tables else sorted({table.found.schema for table in tables_taken})
         texts = files_of(source, _owner(project, domain), tables_taken, whole)
-        for line in [*(f"left out: {each}" for each in proposal.left_out), *proposal.unsure]:
+        for line in proposal.remarks:
             say(line)
-        listing = source
     if star:
         of_star = star_files(source, domain, star, _owner(project, domain), _words(project))
         texts |= {path: text for path, text in of_star.items() if not (project / path).exists()}
@@ -102,7 +101,13 @@ def scaffold(
     if dry:
         say("nothing was written (DRY)")
         return
-    _write(project, domain, source if listing else "", star, texts, say)
+    if is_new:
+        # The list comes last: a source that is on it is whole.
+        texts[Path("dbt_project.yml")] = _listing(project, domain, source, star, say)
+    for path, text in texts.items():
+        (project / path).parent.mkdir(parents=True, exist_ok=True)
+        (project / path).write_text(text, encoding="utf-8")
+    read_contract.cache_clear()
     undecided = read_contract(source, project).undecided
     if undecided:
         say(f"to decide: what {len(undecided)} columns tell of a person. Until then nothing of {source} is loaded:")
@@ -112,20 +117,13 @@ def scaffold(
     say("next: make build")
 
 
-def _write(
-    project: Path, domain: str, source: str, star: Star | None, texts: dict[Path, str], say: Callable[[str], None]
-) -> None:
-    if source and domain not in [each.name for each in listed(project)]:
+def _listing(project: Path, domain: str, source: str, star: Star | None, say: Callable[[str], None]) -> str:
+    """The text of dbt_project.yml with the source on the list; where there is no such domain, it is laid out."""
+    if domain not in [each.name for each in listed(project)]:
         example = f"select * from {domain}.{star.daily} limit 7" if star else ""
         lay_out(project, domain, lambda line: None, published=True, example=example)
         say(f"domain {domain}: laid out")
-    listing = _entered(project, domain, source) if source else ""
-    for path, text in texts.items():
-        (project / path).parent.mkdir(parents=True, exist_ok=True)
-        (project / path).write_text(text, encoding="utf-8")
-    if listing:
-        (project / "dbt_project.yml").write_text(listing, encoding="utf-8")
-    read_contract.cache_clear()
+    return _entered(project, domain, source)
 
 
 def _owner(project: Path, domain: str) -> str:

@@ -44,13 +44,7 @@ keyed as (
 [% endfor %]
         [[ as_named(event_at, names.event_at) ]],
         [[ as_named(event_date, names.event_date) ]]
-    from lines
-[% if star.parent %]
-    inner join documents on lines.[[ link ]] = documents.[[ parent_id ]]
-[% endif %]
-[% if star.event.found.is_nullable %]
-    where [[ event ]] is not null
-[% endif %]
+[% include "happened.sql" %]
     {{ computed_once() }}
 )
 

@@ -18,13 +18,7 @@ held as (
 [% for measure in measures %]
         sum([[ measure.of('lines') ]]) as [[ measure.name ]][[ '' if loop.last else ',' ]]
 [% endfor %]
-    from lines
-[% if star.parent %]
-    inner join documents on lines.[[ link ]] = documents.[[ parent_id ]]
-[% endif %]
-[% if star.event.found.is_nullable %]
-    where [[ event ]] is not null
-[% endif %]
+[% include "happened.sql" %]
     group by [[ event_date ]]
 ),
 
