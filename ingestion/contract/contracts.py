@@ -53,7 +53,9 @@ class Column:
     source_name: what the source calls it, where that is no name for raw.
     plausible: the first and the last day of dates and times, from the project's calendar or the contract; no type else.
     largest: how large a number may be, with either sign.
+    decimal_separator: what stands between a number and its decimals where the source writes numbers as text.
     keeps: the fields of a document that are no identifiers, though the column is one.
+    meta: all that the contract's meta says of it, for the reader of its kind of source.
     """
 
     name: str
@@ -66,8 +68,10 @@ class Column:
     largest: int | None = None
     plausible: tuple[str, str] | None = None
     timestamp_formats: tuple[str, ...] = ()
+    decimal_separator: str = "."
     privacy: str = "none"
     keeps: tuple[str, ...] = ()
+    meta: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def at_source(self) -> str:
@@ -133,6 +137,7 @@ class Source:
     reader: the kind of system that it is, one of ingestion/readers; where empty, the source has a package of its own.
     late_after: how old its newest load may be.
     schemas: those of a database of which the contract has all tables.
+    meta: all that the contract's meta says of it, for the reader of its kind.
     """
 
     name: str
@@ -142,6 +147,7 @@ class Source:
     reader: str = ""
     schemas: tuple[str, ...] = ()
     late_after: timedelta | None = None
+    meta: dict[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def undecided(self) -> list[str]:
@@ -197,7 +203,14 @@ def _name(where: str, raw: dict[str, Any]) -> str:
     return name
 
 
-def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -> Column:
+def _decimal_separator(where: str, data_type: str, rules: dict[str, Any], default: str) -> str:
+    separator = str(rules.get("decimal_separator", default))
+    if separator not in (".", ","):
+        raise ContractError(f"{where}: decimal_separator is '{separator}': say '.' or ','")
+    return separator if data_type.startswith(("numeric", "bigint")) else "."
+
+
+def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None, separator: str) -> Column:
     meta = raw.get("config", {}).get("meta", {})
     data_type = str(raw.get("data_type", ""))
     if not is_data_type(data_type):
@@ -207,7 +220,8 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -
         )
     rules = meta.get("contract", {})
     unknown = set(rules) - {
-        "required", "accepted_values", "format", "minimum", "largest", "timestamp_formats", "earliest", "latest"
+        "required", "accepted_values", "format", "minimum", "largest", "timestamp_formats", "earliest", "latest",
+        "decimal_separator",
     }  # fmt: skip
     if unknown:
         raise ContractError(f"{where}.{raw['name']}: unknown contract rule {', '.join(sorted(unknown))}")
@@ -232,15 +246,20 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -
         largest=rules.get("largest"),
         plausible=_plausible(f"{where}.{raw['name']}", data_type, rules, calendar),
         timestamp_formats=tuple(rules.get("timestamp_formats", ())),
+        decimal_separator=_decimal_separator(f"{where}.{raw['name']}", data_type, rules, separator),
         privacy=privacy,
         keeps=tuple(meta.get("keeps", ())),
+        meta=meta,
     )
 
 
-def _table(source: str, raw: dict[str, Any], calendar: tuple[str, str] | None) -> Table:
+def _table(source: str, raw: dict[str, Any], calendar: tuple[str, str] | None, separator: str) -> Table:
     where = f"{source}.{raw['name']}"
     meta = raw.get("config", {}).get("meta", {})
-    columns = tuple(_column(where, column, calendar) for column in raw["columns"] if column["name"] not in META_COLUMNS)
+    separator = str(meta.get("decimal_separator", separator))
+    columns = tuple(
+        _column(where, column, calendar, separator) for column in raw["columns"] if column["name"] not in META_COLUMNS
+    )
     names = {column.name for column in columns}
     key = tuple(meta.get("key", ()))
     if not key or not set(key) <= names:
@@ -289,9 +308,12 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
                 f"{source}: ingestion itself writes a table {table['name']}: give the source's another name, and "
                 f"config.meta.source_name: {table['name']}"
             )
-    tables = tuple(_table(source, table, calendar) for table in raw["tables"] if table["name"] not in AUDIT_TABLES)
     config = raw.get("config", {})
     meta = config.get("meta", {})
+    separator = str(meta.get("decimal_separator", "."))
+    tables = tuple(
+        _table(source, table, calendar, separator) for table in raw["tables"] if table["name"] not in AUDIT_TABLES
+    )
     limit = (config.get("freshness") or {}).get("warn_after")
     return Source(
         name=source,
@@ -301,6 +323,7 @@ def read_contract(source: str, project: Path = PROJECT_ROOT) -> Source:
         reader=str(meta.get("reader", "")),
         schemas=tuple(str(each) for each in meta.get("schemas", ())),
         late_after=timedelta(**{f"{limit['period']}s": limit["count"]}) if limit else None,
+        meta=meta,
     )
 
 

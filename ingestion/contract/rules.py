@@ -47,6 +47,11 @@ def cast(column: Column, source_type: str) -> str:
     if column.data_type == "text":
         # An empty string is a missing value: COPY into Postgres can't tell the two apart.
         return f"nullif({value}, '')"
+    if column.decimal_separator == ",":
+        # A dot then stands between thousands, or nowhere.
+        whole = "[0-9]+|[0-9]{1,3}(\\.[0-9]{3})+"
+        is_number = f"regexp_full_match({value}, '\\s*[+-]?({whole})?(,[0-9]*)?\\s*')"
+        value = f"case when {is_number} then replace(replace({value}, '.', ''), ',', '.') end"
     typed = f"try_cast({value} as {column.data_type})"
     # Most values are written in the plainest way. A cheap test tells those; only the others are looked at closely.
     if column.data_type == "bigint":
@@ -64,9 +69,10 @@ def cast(column: Column, source_type: str) -> str:
             f"\\.[0-9]{{1,{column.scale}}}0*)\\s*$') then {typed} end"
         )
         return f"case when {plain} then {typed} else {careful} end"
-    if column.data_type == "timestamp" and column.timestamp_formats:
+    if column.data_type in ("timestamp", "date") and column.timestamp_formats:
         formats = ", ".join(literal(spelling) for spelling in column.timestamp_formats)
-        return f"case when {tells_a_day(value)} then try_strptime(trim({value}), [{formats}]) end"
+        moment = f"case when {tells_a_day(value)} then try_strptime(trim({value}), [{formats}]) end"
+        return f"cast({moment} as date)" if column.data_type == "date" else moment
     if column.data_type == "timestamp":
         return utc_time(value)
     if column.data_type != "date":

@@ -72,6 +72,7 @@ class Extract:
     deletes: a DuckDB select of versions with operation 'D' that are concluded, not read, with the columns of raw in
         raw's types. It may read `good`: the rows of `relation` that keep the contract, typed.
     notes: what a person should know of it (a new column at the source, a file that can't be read).
+    more: there is more to read, which has to be compared with what this extract loads: the next load's business.
     """
 
     table: Table
@@ -85,6 +86,7 @@ class Extract:
     compared: bool = False
     deletes: str | None = None
     notes: tuple[str, ...] = ()
+    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Loaded:
     deleted: int = 0
     compared: bool = False
     notes: tuple[str, ...] = ()
+    more: bool = False
 
 
 @dataclass(frozen=True)

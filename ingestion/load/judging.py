@@ -150,7 +150,7 @@ class ContractPass:
                 "while it is read, load again; else its reader has a fault"
             )
         counts = (extract.source_count, loaded, known, new_rejects, deleted)
-        self.results.append(Loaded(table.source, table.name, *counts, extract.compared, extract.notes))
+        self.results.append(Loaded(table.source, table.name, *counts, extract.compared, extract.notes, extract.more))
         self.cursors[table.name] = cursor
         return files, written
 

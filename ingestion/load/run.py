@@ -112,7 +112,11 @@ def load_all(
             if reader:
                 _require_decided(contract)
             with acting_as_loader():
-                loaded += load(contract, reader, target, observed_at, say, seconds)
+                more = True
+                while more:
+                    now = load(contract, reader, target, observed_at, say, seconds)
+                    loaded += now
+                    more = any(each.more for each in now)
         except (SourceError, LoadError) as error:
             say(f"  {error}")
             failures.append(str(error))

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from ingestion.readers.rest.page import Page
 
 from ingestion.contract.contracts import Column, Source, Table
 from ingestion.destination.target import Target
@@ -18,7 +19,6 @@ from ingestion.load.extracts import Extract, Reader, SourceError
 from ingestion.load.loading import load
 from ingestion.readers.rest import Endpoint, Reply, extract
 from ingestion.readers.rest.client import Client
-from ingestion.readers.rest.page import Page
 from tests.ingestion.loads import NOON, ask
 
 USERS = Endpoint(

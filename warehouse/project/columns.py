@@ -129,7 +129,7 @@ def take_column(
             f"no snapshot reads {', '.join(chosen)}, so there is no history that could follow {column.name}: leave "
             "TRACK out, or write the snapshot first (docs/adding-a-source.md)"
         )
-    edits = _edits(column, chosen, snapshots if track else [])
+    edits = _edits(root, column, chosen, snapshots if track else [])
     texts = new_texts(root, edits)
     _check_contract(root, column, texts[edits[0].path])
     write_texts(root, texts)
@@ -153,15 +153,17 @@ def edits_of(root: Path, column: NewColumn) -> list[Edit]:
         BuildError: no staging model reads its table.
     """
     models = _models(root, column, _readers(root, column))
-    return _edits(column, models, [file for model in models for file in _snapshots(root, column, model)])
+    return _edits(root, column, models, [file for model in models for file in _snapshots(root, column, model)])
 
 
-def _edits(column: NewColumn, models: Sequence[str], snapshots: Sequence[Path]) -> list[Edit]:
-    return [_into_contract(column), *_into_staging(column, models), *_into_history(column, snapshots)]
+def _edits(root: Path, column: NewColumn, models: Sequence[str], snapshots: Sequence[Path]) -> list[Edit]:
+    return [_into_contract(column, read_contract(column.source, root).reader), *_into_staging(column, models), *_into_history(column, snapshots)]
 
 
-def _into_contract(column: NewColumn) -> Edit:
-    named = {"source_name": column.source_name} if column.source_name else {}
+def _into_contract(column: NewColumn, reader: str) -> Edit:
+    named: dict[str, Any] = {"source_name": column.source_name} if column.source_name else {}
+    if reader == "files":
+        named["optional"] = True  # files from before lack it
     entry = {
         "name": column.name,
         "data_type": column.data_type,

@@ -1,10 +1,9 @@
-"""CSV files that are delivered to a folder or an object store, each a version of what it is of, such as a day.
+"""Files that are delivered to a folder or an object store: CSV, JSON, NDJSON, Parquet, Excel.
 
-A source's package declares the layout of its files and yields `extracts` of it. README.md says how such a source is
-configured, and what happens to bad files.
+A source's contract says how its files are laid out (`config.meta.reader: files`, `config.meta.files`). README.md says
+what it may say, and what happens to bad files.
 """
 
-from ingestion.readers.files.layout import Layout
 from ingestion.readers.files.reader import extracts, is_configured
 
-__all__ = ["Layout", "extracts", "is_configured"]
+__all__ = ["extracts", "is_configured"]

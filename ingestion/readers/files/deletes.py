@@ -1,34 +1,39 @@
-"""What vanished between two versions of a file."""
+"""What vanished between two versions of a part."""
 
 from __future__ import annotations
 
 from ingestion.load.extracts import Reader
-from ingestion.readers.files.layout import SERIES, Layout
-from ingestion.sql import folded, quoted
+from ingestion.readers.files.layout import Layout
+from ingestion.sql import folded, literal, quoted
 
 
-def deletes(reader: Reader, layout: Layout) -> str:
+def deletes(reader: Reader, layout: Layout, files: str) -> str:
     """What vanishes between two versions of a file that follow each other, where one of the two is new.
 
     A file is that of a period and series. To look at both sides of a new version, at the version before it and at the
     one after, makes the order of arrival irrelevant: a version that arrives after its successor still ends where the
     successor lacks a record. A record holds in a version where it keeps the contract; one that came back broken is
     gone, as the rejects say.
+
+    Args:
+        reader: what the load works with; it has the temporary tables `versions` and `good`.
+        layout: the files, which hold parts.
+        files: a select over the versions of this table's files in raw.
     """
-    table = reader.contract.table(layout.records)
+    table = layout.table
     columns = ", ".join(quoted(name) for name in table.column_names)
     # Staging folds the parts of a key that are text: a record that comes back in capitals is there.
     texts = {column.name for column in table.columns if column.data_type == "text"}
     parts = {name: folded(quoted(name)) if name in texts else quoted(name) for name in table.key}
     as_folded = ", ".join(f"{part} as {quoted('_folded_' + name)}" for name, part in parts.items())
     folded_key = ", ".join(quoted(f"_folded_{name}") for name in parts)
-    file = f"{quoted(layout.period)}, {SERIES}"
+    file = ", ".join(quoted(name) for name in layout.identity)
     return f"""
         with all_versions as (
-            select {file}, _revision as revision, _effective_at as effective_at, false as is_new
-            from {reader.complete(layout.files)}
+            select {file}, _revision as revision, _effective_at as effective_at, false as is_new from {files}
             union all
-            select {file}, revision, modified_at, true from versions where fault is null
+            select {file}, revision, effective_at, true
+            from versions where fault is null and table_name = {literal(table.name)}
         ),
         neighbours as (
             select {file}, revision as earlier, is_new,
@@ -40,7 +45,7 @@ def deletes(reader: Reader, layout: Layout) -> str:
         ),
         pairs as (select * from neighbours where later is not null and (is_new or later_is_new)),
         known_records as (
-            select {columns}, _revision from {reader.complete(layout.records)}
+            select {columns}, _revision from {reader.complete(table.name)}
             where _operation = 'U' and ({file}) in (select {file} from pairs)
         ),
         all_records as (
@@ -57,5 +62,5 @@ def deletes(reader: Reader, layout: Layout) -> str:
         select {columns}, 'D' as _operation, later as _revision, later_at as _effective_at
         from before anti join after using ({folded_key}, later)
         except all
-        select {columns}, _operation, _revision, _effective_at from {reader.complete(layout.records)}
+        select {columns}, _operation, _revision, _effective_at from {reader.complete(table.name)}
         where _operation = 'D' and ({file}) in (select {file} from pairs)"""

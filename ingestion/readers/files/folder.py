@@ -82,20 +82,24 @@ def open_folder(source: str, url: str) -> Folder:
     return Folder(source, url, filesystem, path)
 
 
-def list_files(folder: Folder, pattern: str) -> tuple[list[Delivered], list[str]]:
-    """All files of the folder whose path below it matches the glob, by time and name, and the links that lead nowhere.
+def list_files(folder: Folder, patterns: Sequence[str]) -> tuple[list[Delivered], list[str]]:
+    """All files of the folder whose path below it matches a glob, by time and name, and the links that lead nowhere.
 
     Raises:
         SourceError: the folder can't be listed.
     """
     try:
-        found, dangling = _list_local(folder, pattern) if folder.path else (_list_remote(folder, pattern), [])
+        listed = [
+            _list_local(folder, pattern) if folder.path else (_list_remote(folder, pattern), []) for pattern in patterns
+        ]
     except Exception as error:
         raise SourceError(
             f"{folder.source}: the files in {folder.url} can't be listed: {first_line(error)}; "
             "check that it may be read"
         ) from error
-    return sorted(found, key=lambda file: (file.modified_at, file.name)), dangling
+    found = {file.name: file for files, _ in listed for file in files}
+    dangling = [name for _, names in listed for name in names]
+    return sorted(found.values(), key=lambda file: (file.modified_at, file.name)), dangling
 
 
 def _list_remote(folder: Folder, pattern: str) -> list[Delivered]:
@@ -181,7 +185,7 @@ def copies_folder(target: Target, source: str, wanted: Sequence[Delivered]) -> P
 def copy_name(file: Delivered) -> str:
     """The name of the copy of one version of a file: another version has another."""
     digest = hashlib.md5(file.name.encode(), usedforsecurity=False).hexdigest()
-    return f"{digest}_{file.size_bytes}_{file.revision}{'.csv.gz' if file.name.lower().endswith('.gz') else '.csv'}"
+    return f"{digest}_{file.size_bytes}_{file.revision}{'.gz' if file.name.lower().endswith('.gz') else ''}"
 
 
 def _utc(moment: datetime) -> datetime:

@@ -1,50 +1,197 @@
-"""What a source's package declares of its files: their columns, what a file is of, and where its records go."""
+"""How a source's files are laid out, as its contract says: which table they fill, in which format, what one holds."""
 
 from __future__ import annotations
 
+import codecs
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from datetime import date, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
 
-from ingestion.contract.contracts import Source
+from ingestion.contract.contracts import Column, ContractError, Source, Table, contract_file
 
 SERIES = "file_series"
+# The formats, and the endings of such files' names.
+FORMATS = {
+    "csv": (".csv", ".csv.gz"),
+    "json": (".json", ".json.gz"),
+    "ndjson": (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz"),
+    "parquet": (".parquet",),
+    "excel": (".xlsx", ".xlsm"),
+}
+# A part replaces its version before, a table is compared with the table before, changes are added.
+HOLDS = ("part", "table", "changes")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The files of a source, all of one layout, and the two tables of its contract that they fill.
+    """The files of one table of a contract: `config.meta.files` of the table, over that of the source.
 
-    files: the table of the files' versions, with the columns file_series, file_name, modified_at, size_bytes,
-        checksum and record_count.
-    records: the table of their records.
-    columns: the columns that every file has, and raw's names of them. What else the contract has, a file may have.
-    period: the column of both tables for the date that a file is of. A later file of the same date and series replaces
-        the one before: they are versions of one thing.
-    period_of: the date in a file's name (its path below the folder), None where there is none.
-    series_of: which of a date's files it is, by its name, such as the branch that it is of; the column file_series of
-        both tables.
-    no_period: what is wrong with a file whose name has no date, in a few words.
-    computed: columns of the records that no file has, and what they are: DuckDB expressions over `p`, the records with
-        the files' own column names, `path`, and `rowid` as their place in the file.
+    table: the table of their records. Its column `file_series` is filled with the series, if it has one.
+    glob: which files of the folder; where empty, by the format.
+    format: one of FORMATS.
+    holds: what a file holds, one of HOLDS.
+    period: the column for the date that a file is of, which stands in its name as `period_format` says.
+    delimiter, encoding: of text.
+    records: of a JSON document, where its list of records stands (see `documents.parsed`).
+    sheet: of a workbook; its first where empty.
     """
 
-    files: str
-    records: str
-    columns: Mapping[str, str]
-    period: str
-    period_of: Callable[[str], date | None]
-    series_of: Callable[[str], str]
-    no_period: str
-    computed: Mapping[str, str]
+    table: Table
+    glob: str = ""
+    format: str = "csv"
+    holds: str = "part"
+    period: str = ""
+    period_format: str = "%Y-%m-%d"
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    records: str = ""
+    sheet: str = ""
+    numbered: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def added(self, contract: Source) -> list[str]:
-        """The columns that came into the contract later. Files from before have none of them: null, if that may be."""
-        fixed = {*self.columns.values(), self.period, SERIES, *self.computed}
-        return [name for name in contract.table(self.records).column_names if name not in fixed]
+    @property
+    def identity(self) -> list[str]:
+        """The columns that say which part a file is."""
+        return [*([self.period] if self.period else []), SERIES]
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The columns that the files have."""
+        own = {self.period, SERIES, *self.numbered}
+        return [column for column in self.table.columns if column.name not in own]
+
+    @property
+    def always(self) -> list[Column]:
+        """Those that every file has. Others may lack, and are null then: they are `optional` in the contract."""
+        return [column for column in self.columns if not column.meta.get("optional")]
+
+    def period_of(self, name: str) -> date | None:
+        """The date in a file's name (its path below the folder); None where there is none."""
+        match = self._date.search(Path(name).name)
+        try:
+            return datetime.strptime(match[0], self.period_format).date() if match else None  # noqa: DTZ007 (a date)
+        except ValueError:
+            return None
+
+    def series_of(self, name: str) -> str:
+        """What the name says before its date, with its folder but for the dates in that; `-` where it says nothing.
+
+        `leeds_2024-05-01.csv` is of the series `leeds`. Where files have no date, it is the name without its endings.
+        """
+        path = Path(name)
+        stem = self._date.split(path.name)[0] if self.period else path.name.split(".")[0]
+        before = str(path.parent / stem)
+        return re.sub(r"^[\W_]+|[\W_]+$", "", self._date.sub("", before).lower()) or "-"
+
+    @cached_property
+    def _date(self) -> re.Pattern[str]:
+        parts = re.split(r"(%[Ymd])", self.period_format)
+        digits = {"%Y": r"\d{4}", "%m": r"\d{2}", "%d": r"\d{2}"}
+        return re.compile(rf"(?<!\d){''.join(digits.get(part) or re.escape(part) for part in parts)}(?!\d)")
+
+    @property
+    def patterns(self) -> list[str]:
+        """The globs that the table's files match: the contract's, else any name with an ending of the format."""
+        endings = [each[1:] for each in FORMATS[self.format] if not each.endswith(".gz")]
+        both = ["".join(f"[{letter}{letter.upper()}]" for letter in ending) for ending in endings]
+        return [self.glob] if self.glob else [f"*.{ending}*" for ending in both]
+
+    def wrong_ending(self, name: str) -> str | None:
+        """What is wrong with a file's name for its format, if anything. A contract's own glob says what it takes."""
+        endings = FORMATS[self.format]
+        if self.glob or name.lower().endswith(endings):
+            return None
+        return f"its name ends in neither {' nor '.join(endings)}" if endings[1:] else f"its name is no *{endings[0]}"
+
+    @property
+    def no_period(self) -> str:
+        """What is wrong with a file whose name has no date."""
+        shown = self.period_format.replace("%Y", "YYYY").replace("%m", "MM").replace("%d", "DD")
+        return f"no {self.period.replace('_', ' ')} ({shown}) in its name"
 
 
 def bare(name: str) -> str:
     """A name's letters and digits, by which `LoyaltyCard` and `Loyalty Card` are the contract's loyalty_card."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def written_as(column: Column, header: Sequence[str]) -> str | None:
+    """What a file calls a column: its name at the source to the letter, else one of the same letters and digits."""
+    if column.at_source in header:
+        return column.at_source
+    alike = [name for name in header if bare(name) in (bare(column.at_source), bare(column.name))]
+    return alike[0] if alike else None
+
+
+def file_table(contract: Source) -> Table:
+    """The table of a contract that has a row for each version of a file.
+
+    Raises:
+        ContractError: there is none, or several.
+    """
+    found = [table for table in contract.tables if table.meta.get("written_by") == "ingestion"]
+    if len(found) != 1:
+        raise ContractError(
+            f"{contract_file(contract.name)}: a source of files has one table with config.meta.written_by: ingestion, "
+            f"which has a row for each version of a file, and this one has {len(found)}: see "
+            "ingestion/readers/files/README.md"
+        )
+    return found[0]
+
+
+def layouts(contract: Source) -> list[Layout]:
+    """The layouts of a source's tables of records, in the contract's order.
+
+    Raises:
+        ContractError: the contract says something of its files that can't be followed.
+    """
+    files = file_table(contract)
+    found = [_layout(contract, table) for table in contract.tables if table is not files]
+    lacking = {"file_name", "modified_at", "size_bytes", "checksum", "record_count", SERIES} - set(files.column_names)
+    lacking |= {layout.period for layout in found if layout.period} - set(files.column_names)
+    lacking |= {"table_name"} - set(files.column_names) if len(found) > 1 else set()
+    if lacking:
+        raise ContractError(
+            f"{contract_file(contract.name)}: {files.name} lacks {', '.join(sorted(lacking))}: "
+            "see ingestion/readers/files/README.md"
+        )
+    return found
+
+
+def _layout(contract: Source, table: Table) -> Layout:
+    where = f"{contract_file(contract.name)}: {table.name}"
+    said: dict[str, Any] = {**contract.meta.get("files", {}), **table.meta.get("files", {})}
+    known = {each.name for each in fields(Layout)} - {"table", "numbered"}
+    unknown = ", ".join(sorted(set(said) - known))
+    if unknown:
+        raise ContractError(f"{where}: config.meta.files has {unknown}, and knows {', '.join(sorted(known))}")
+    layout = Layout(
+        table,
+        numbered={
+            column.name: tuple(column.meta["numbered_within"])
+            for column in table.columns
+            if "numbered_within" in column.meta
+        },
+        **{name: str(value) for name, value in said.items()},
+    )
+    if layout.format not in FORMATS:
+        raise ContractError(f"{where}: format is '{layout.format}': say one of {', '.join(FORMATS)}")
+    if layout.holds not in HOLDS:
+        raise ContractError(f"{where}: holds is '{layout.holds}': say one of {', '.join(HOLDS)}")
+    if layout.period and layout.period not in table.column_names and layout.holds != "table":
+        raise ContractError(f"{where}: period names {layout.period}, which is none of its columns")
+    if layout.holds == "part" and not set(layout.identity) <= set(table.key):
+        raise ContractError(
+            f"{where}: a file holds a part, which a later one replaces: the key needs {' and '.join(layout.identity)}. "
+            "Or say holds: table where a file is the whole table, holds: changes where it has what is new or changed"
+        )
+    if len(layout.delimiter) != 1 or not layout.delimiter.isascii():
+        raise ContractError(f"{where}: delimiter is '{layout.delimiter}': say one ASCII character, such as \"\\t\"")
+    try:
+        codecs.lookup(layout.encoding)
+    except LookupError:
+        raise ContractError(f"{where}: encoding is '{layout.encoding}', which Python doesn't know") from None
+    return layout

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time
+from zoneinfo import ZoneInfo
 
-from ingestion.load.extracts import Extract, Reader
+from ingestion.contract.contracts import Table
+from ingestion.contract.rules import cast
+from ingestion.domains import variables
+from ingestion.load.extracts import Extract, Reader, timestamp_literal
 from ingestion.readers.files.deletes import deletes
-from ingestion.readers.files.folder import list_files, open_folder
-from ingestion.readers.files.layout import SERIES, Layout, bare
-from ingestion.readers.files.parsing import parsed
-from ingestion.readers.files.versions import Found, Version, find
+from ingestion.readers.files.folder import copies_folder, list_files, open_folder
+from ingestion.readers.files.layout import SERIES, Layout, bare, file_table, layouts, written_as
+from ingestion.readers.files.parsing import parsed, parsed_table, unreadable_table
+from ingestion.readers.files.versions import Found, Version, find, known_of, unseen
+from ingestion.readers.gone import compared_with_raw, deletes_of_gone
 from ingestion.readers.settings import setting
-from ingestion.sql import literal, quoted
+from ingestion.sql import folded, literal, quoted
 
 _NOTES_AT_MOST = 10
+_COLUMNS = (
+    "path varchar, period date, file_series varchar, file_name varchar, modified_at timestamp, size_bytes bigint, "
+    "checksum varchar, record_count bigint, fault varchar, revision bigint, effective_at timestamp, table_name varchar"
+)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """A table's files: how they are laid out, and what is new."""
+
+    layout: Layout
+    found: Found
 
 
 def is_configured(source: str) -> bool:
@@ -21,29 +41,20 @@ def is_configured(source: str) -> bool:
     return bool(setting(source, "bucket_url"))
 
 
-def extracts(reader: Reader, layout: Layout) -> Generator[Extract, None, None]:
+def extracts(reader: Reader) -> Generator[Extract, None, None]:
     """The files that are new or changed since the last load, and their records.
 
     Raises:
-        SourceError: the folder can't be read. A file that can't is a reject, and the others go on.
+        ContractError: the contract says something of its files that can't be followed.
+        SourceError: the folder can't be read, or an implausible share of a table is gone. A file that can't be read
+            is a reject, and the others go on.
     """
     source = reader.contract.name
-    url, pattern = str(setting(source, "bucket_url")), str(setting(source, "file_glob") or "*.[cC][sS][vV]*")
-    folder = open_folder(source, url)
-    listed, dangling = list_files(folder, pattern)
-    notes = [] if listed else [f"{source}: no file in {url} matches {pattern}"]
-    notes += [f"{source}: {name} is a link that leads nowhere" for name in dangling[:_NOTES_AT_MOST]]
-    found = find(reader, layout, folder, listed)
-    added = layout.added(reader.contract)
-    found.fresh = list(parsed(reader.connection, list(layout.columns), added, found.fresh))
-    notes += [*found.notes, *_notes(reader, layout, added, found.fresh)]
-    yield _files(reader, layout, found, notes)
-    yield _records(reader, layout, added, found)
-
-
-def _notes(reader: Reader, layout: Layout, added: Sequence[str], versions: Sequence[Version]) -> list[str]:
-    notes, source = [], reader.contract.name
-    bad = [version for version in versions if version.fault]
+    notes, every = _found(reader)
+    for each in every:
+        each.found.fresh = parsed(reader.connection, each.layout, each.found.fresh)
+        notes += [*each.found.notes, *_notes(source, each.layout, each.found.fresh)]
+    bad = [version for each in every for version in each.found.fresh if version.fault]
     for version in bad[:_NOTES_AT_MOST]:
         notes.append(
             f"{source}: {version.file.name} was not loaded: {version.fault}; a mended file is loaded by itself"
@@ -51,18 +62,55 @@ def _notes(reader: Reader, layout: Layout, added: Sequence[str], versions: Seque
     if len(bad) > _NOTES_AT_MOST:
         more = len(bad) - _NOTES_AT_MOST
         notes.append(f"{source}: {more:,} more files were not loaded: see {reader.contract.schema}.rejects")
+    yield _versions(reader, every, notes)
+    for each in every:
+        yield _records(reader, each)
+
+
+def _found(reader: Reader) -> tuple[list[str], list[_Files]]:
+    """What lies in the folder and is new, by table, and what a person should know of the folder."""
+    source, described = reader.contract.name, layouts(reader.contract)
+    url = str(setting(source, "bucket_url"))
+    folder = open_folder(source, url)
+    notes, wanted = [], []
+    for layout in described:
+        chosen = setting(source, "file_glob") if len(described) == 1 else None
+        patterns = [str(chosen)] if chosen else layout.patterns
+        listed, dangling = list_files(folder, patterns)
+        notes += [] if listed else [f"{source}: no file in {url} matches {' or '.join(patterns)}"]
+        notes += [f"{source}: {name} is a link that leads nowhere" for name in dangling[:_NOTES_AT_MOST]]
+        known = known_of(reader, layout, file_table(reader.contract))
+        wanted.append((known, unseen(known, listed)))
+    copies = copies_folder(reader.target, source, [file for _, files in wanted for file in files])
+    reader.on_complete.append(lambda: shutil.rmtree(copies))
+    return notes, [_Files(known.layout, find(reader, known, folder, files, copies)) for known, files in wanted]
+
+
+def _notes(source: str, layout: Layout, versions: Sequence[Version]) -> list[str]:
+    """The columns that files have and the contract doesn't know."""
     new: dict[str, str] = {}
     for version in versions:
-        for name in version.content.header if version.content else ():
-            if name not in layout.columns and bare(name) not in map(bare, added):
+        header = version.content.header if version.content else ()
+        known = {written_as(column, header) for column in layout.columns}
+        known |= {name for name in header for each in layout.columns if each.at_source.startswith(f"$.{name}")}
+        for name in header:
+            if name not in known and bare(name) not in {bare(column.name) for column in layout.columns}:
                 new.setdefault(name, version.file.name)
-    notes += [
-        f"{source}: a new column {name}, which the contract doesn't know, in {file}" for name, file in new.items()
-    ]
-    return notes
+    return [f"{source}: a new column {name}, which the contract doesn't know, in {file}" for name, file in new.items()]
 
 
-def _files(reader: Reader, layout: Layout, found: Found, notes: Sequence[str]) -> Extract:
+def _effective_at(reader: Reader, layout: Layout, version: Version) -> datetime:
+    """When a version holds from, UTC: from when it was written; the table as of a day, from that day's beginning.
+
+    A day begins as the business's clock has it, which is the project's `business_timezone`.
+    """
+    if layout.holds != "table" or version.period is None:
+        return version.file.modified_at.replace(tzinfo=None)
+    zone = ZoneInfo(str(variables(reader.target.project).get("business_timezone", "UTC")))
+    return datetime.combine(version.period, time(), zone).astimezone(UTC).replace(tzinfo=None)
+
+
+def _versions(reader: Reader, every: Sequence[_Files], notes: Sequence[str]) -> Extract:
     """The new versions, which stay as the temporary table `versions`."""
     rows = [
         (
@@ -76,64 +124,111 @@ def _files(reader: Reader, layout: Layout, found: Found, notes: Sequence[str]) -
             version.content.record_count if version.content else None,
             version.fault,
             version.file.revision,
+            _effective_at(reader, each.layout, version),
+            each.layout.table.name,
         )
-        for version in found.fresh
+        for each in every
+        for version in each.found.fresh
     ]
-    period = quoted(layout.period)
-    reader.connection.execute(f"""
-        create or replace temp table versions (
-            path varchar, {period} date, {SERIES} varchar, file_name varchar, modified_at timestamp, size_bytes bigint,
-            checksum varchar, record_count bigint, fault varchar, revision bigint
-        )""")
+    table = file_table(reader.contract)
+    reader.connection.execute(f"create or replace temp table file_versions ({_COLUMNS})")
     if rows:
-        reader.connection.executemany("insert into versions values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    table = reader.contract.table(layout.files)
+        reader.connection.executemany(f"insert into file_versions values ({', '.join('?' * len(rows[0]))})", rows)
+    # By the names that the tables give the date; null where none does.
+    own = {part.split()[0] for part in _COLUMNS.split(", ")}
+    named = ""
+    for name in dict.fromkeys([*table.column_names, *(each.layout.period for each in every if each.layout.period)]):
+        tables = [literal(each.layout.table.name) for each in every if each.layout.period == name] or ["null"]
+        if name not in own:
+            named += f", case when table_name in ({', '.join(tables)}) then period end as {quoted(name)}"
+    reader.connection.execute(f"create or replace temp view versions as select *{named} from file_versions")
     columns = ", ".join(quoted(name) for name in table.column_names)
     relation = f"""(
         select {columns}, 'U' as _operation, revision as _revision, modified_at as _effective_at
         from versions where fault is null)"""
+    which = "'table_name', table_name, " if _has_table_name(reader) else ""
     rejects = f"""
-        select to_json([cast({period} as varchar), {SERIES}]) as record_key,
-            json_object('file_name', file_name, 'size_bytes', size_bytes, 'checksum', checksum) as record,
+        select to_json([cast(period as varchar), {SERIES}]) as record_key,
+            json_object({which}'file_name', file_name, 'size_bytes', size_bytes, 'checksum', checksum) as record,
             to_json(['file: ' || fault]) as reasons, revision as _revision, modified_at as _effective_at
         from versions where fault is not null"""
-    known = len(found.touched) + found.touched_bad
+    known = sum(len(each.found.touched) + each.found.touched_bad for each in every)
     return Extract(
         table=table,
         relation=relation,
-        source_count=len(found.fresh) + known,
+        source_count=len(rows) + known,
         known=known,
         rejects=rejects,
         notes=tuple(notes),
+        more=any(each.found.more for each in every),
     )
 
 
-def _records(reader: Reader, layout: Layout, added: Sequence[str], found: Found) -> Extract:
-    """The records of the new versions, and the deletes that follow from them.
-
-    `parsed` keeps the files' order: rowid is a record's place in its file.
-    """
-    period = quoted(layout.period)
-    names = {**layout.columns, **{name: name for name in added}}
-    renamed = [f"p.{quoted(name)} as {quoted(raw)}" for name, raw in names.items()]
-    computed = [f"{expression} as {quoted(name)}" for name, expression in layout.computed.items()]
-    relation = f"""(
-        select v.{period}, v.{SERIES}, {", ".join([*renamed, *computed])},
-            'U' as _operation, v.revision as _revision, v.modified_at as _effective_at
-        from parsed as p inner join versions as v on v.path = p.path)"""
+def _records(reader: Reader, files: _Files) -> Extract:
+    """The records of the new versions, and the deletes that follow from them."""
+    layout, found, table = files.layout, files.found, files.layout.table
+    mine = f"v.table_name = {literal(table.name)}"
     rejects = f"""
-        select to_json([cast(v.{period} as varchar), v.{SERIES}]) as record_key,
+        select to_json([cast(v.period as varchar), v.{SERIES}]) as record_key,
             json_object(
-                {literal(layout.period)}, v.{period}, 'file_name', v.file_name, 'line', u.line, 'text', u.text
+                {f"{literal(layout.period)}, v.period, " if layout.period else ""}
+                'file_name', v.file_name, 'line', u.line, 'text', u.text
             ) as record,
-            to_json(['columns:' || u.fault]) as reasons, v.revision as _revision, v.modified_at as _effective_at
-        from unreadable as u inner join versions as v on v.path = u.path"""
-    counted, touched = sum(version.record_count for version in found.fresh), sum(found.touched)
-    return Extract(
-        table=reader.contract.table(layout.records),
-        relation=relation,
-        source_count=counted + touched,
-        known=touched,
-        rejects=rejects,
-        deletes=deletes(reader, layout) if counted else None,
-    )
+            to_json([u.fault]) as reasons, v.revision as _revision, v.modified_at as _effective_at
+        from {unreadable_table(layout)} as u inner join versions as v on v.path = u.path and {mine}"""
+    sound = [version for version in found.fresh if version.content]
+    counted, touched = sum(version.record_count for version in sound), sum(found.touched)
+    relation = _relation(reader, layout, mine)
+    extract = Extract(table, relation, counted + touched, known=touched, rejects=rejects)
+    if not sound:
+        return extract
+    if layout.holds == "table":
+        at = timestamp_literal(_effective_at(reader, layout, sound[0]))
+        return replace(
+            extract,
+            compared=True,
+            conclude=lambda: compared_with_raw(reader, table),
+            deletes=deletes_of_gone(reader, table, at),
+        )
+    if layout.holds == "changes":
+        oldest = reader.connection.execute(f"select min(_effective_at) from {relation}").fetchone()
+        return replace(extract, compare_since=oldest[0] if oldest and table.modified_at else None)
+    completed = reader.complete(file_table(reader.contract).name)
+    this = f" where table_name = {literal(table.name)}" if _has_table_name(reader) else ""
+    return replace(extract, deletes=deletes(reader, layout, f"(from {completed}{this})"))
+
+
+def _relation(reader: Reader, layout: Layout, mine: str) -> str:
+    """The records as rows. `parsed` keeps the files' order: rowid is a record's place in its file."""
+    table = layout.table
+    types = {
+        str(row[0]): str(row[1]) for row in reader.connection.execute(f"describe {parsed_table(layout)}").fetchall()
+    }
+    columns = [f"v.{quoted(name)}" for name in layout.identity if name in table.column_names]
+    columns += [f"p.{quoted(column.name)}" for column in layout.columns]
+    columns += [f"{_number(table, within)} as {quoted(name)}" for name, within in layout.numbered.items()]
+    revision, effective_at, modified_at = "v.revision", "v.effective_at", "null"
+    if layout.holds == "changes":
+        # A file may hold several versions of a record: the later line is the later one.
+        revision = f"v.revision + {_number(table, ())}"
+    if table.modified_at and layout.holds != "part":
+        modified = next(column for column in table.columns if column.name == table.modified_at)
+        modified_at = f"cast({cast(modified, types[modified.name])} as timestamp)"
+        # What is said to be of later than its file says nothing of when it holds.
+        effective_at = f"least(coalesce(p._modified_at, {effective_at}), {effective_at})"
+        revision = f"coalesce(epoch_us(p._modified_at), {revision})"
+    return f"""(
+        select {", ".join(columns)}, 'U' as _operation, {revision} as _revision, {effective_at} as _effective_at
+        from (select *, rowid as _place, {modified_at} as _modified_at from {parsed_table(layout)}) as p
+        inner join versions as v on v.path = p.path and {mine})"""
+
+
+def _number(table: Table, within: Sequence[str]) -> str:
+    """A record's number among those of its file, from 1, or among those that are alike in these columns."""
+    texts = {column.name for column in table.columns if column.data_type == "text"}
+    parts = [folded(f"p.{quoted(name)}") if name in texts else f"p.{quoted(name)}" for name in within]
+    return f"row_number() over (partition by {', '.join(['p.path', *parts])} order by p._place)"
+
+
+def _has_table_name(reader: Reader) -> bool:
+    return "table_name" in file_table(reader.contract).column_names

@@ -1,4 +1,4 @@
-"""Whether a delivered file is whole and what it says it is, found out without the parser that reads it later.
+"""Whether a delivered CSV file is whole and what it says it is, found out without the parser that reads it later.
 
 The parser must not be asked: DuckDB reads a gzip that was cut off, and a file with an open quote, without a word.
 """
@@ -10,7 +10,7 @@ import csv
 import gzip
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -18,8 +18,6 @@ from typing import BinaryIO, cast
 _CHUNK = 1 << 20
 _LONGEST_VALUE = 16 << 20
 
-# A quoted value: opened where a field begins, closed by a quote that isn't doubled, or by the end of what was read.
-_QUOTED = re.compile(rb'(?:^|(?<=[,\r\n]))"[^"]*(?:""[^"]*)*(?P<closed>"(?!")|\Z)')
 _LINE = re.compile(rb"[^\r\n]+")
 
 
@@ -29,26 +27,27 @@ class BadFileError(Exception):
 
 @dataclass(frozen=True)
 class Content:
-    """What a verified file holds: its columns in their order, and its records (lines, but for the header)."""
+    """What a verified file holds: its columns in their order, its records, the columns' types where it has any."""
 
     header: tuple[str, ...]
     record_count: int
+    types: tuple[str, ...] = ()
 
 
-def verify(path: Path, expected: Iterable[str]) -> Content:
+def verify(path: Path, delimiter: str) -> Content:
     """Read a file once, in chunks, and say what it holds.
 
     Args:
         path: a CSV file, or a gzip of one if its name ends in `.gz`.
-        expected: the columns that it must have, in any order.
+        delimiter: what stands between two values.
 
     Raises:
-        BadFileError: it is empty, cut off, no text in UTF-8, or lacks a column.
+        BadFileError: it is empty, cut off, or no text in UTF-8.
     """
-    lines = _Lines()
+    lines = _Lines(delimiter.encode())
     decoder = codecs.getincrementaldecoder("utf-8")()
     read, first_line = 0, b""
-    for chunk in _chunks(path):
+    for chunk in chunks(path):
         if b"\0" in chunk:
             raise BadFileError("binary: it holds zero bytes")
         try:
@@ -65,7 +64,7 @@ def verify(path: Path, expected: Iterable[str]) -> Content:
     lines.finish()
     if not lines.count:
         raise BadFileError("empty")
-    header = _header(first_line, list(expected))
+    header = _header(first_line, delimiter)
     if lines.count == 1:
         raise BadFileError("empty: a header, but no records")
     if len(lines.ends) > 1:
@@ -73,7 +72,7 @@ def verify(path: Path, expected: Iterable[str]) -> Content:
     return Content(header, lines.count - 1)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def chunks(path: Path) -> Iterator[bytes]:
     """The file's text, decompressed. To read a gzip to its end checks its length and checksum."""
     zipped = path.suffix == ".gz"
     with cast("BinaryIO", gzip.open(path)) if zipped else path.open("rb") as file:
@@ -89,19 +88,11 @@ def _chunks(path: Path) -> Iterator[bytes]:
             yield chunk
 
 
-def _header(line: bytes, expected: list[str]) -> tuple[str, ...]:
-    header = next(csv.reader([line.decode(errors="replace")]), [])
-    missing = [name for name in expected if name not in header]
-    if missing:
-        raise BadFileError(f"missing column {', '.join(missing)}")
+def _header(line: bytes, delimiter: str) -> tuple[str, ...]:
+    header = next(csv.reader([line.decode(errors="replace")], delimiter=delimiter), [])
     if len(set(header)) < len(header):
         raise BadFileError("a column's name stands twice in the header")
     return tuple(header)
-
-
-def _quoted(text: bytes) -> Iterator[re.Match[bytes]]:
-    """The quoted values. Most texts have none, and that is told faster than by the pattern."""
-    return _QUOTED.finditer(text) if b'"' in text else iter(())
 
 
 def _lines_with_text(bare: bytes) -> int:
@@ -115,21 +106,30 @@ def _lines_with_text(bare: bytes) -> int:
 class _Lines:
     """Counts the lines of a CSV that are not blank, whatever line ends stand in its quoted values."""
 
-    def __init__(self) -> None:
+    def __init__(self, delimiter: bytes) -> None:
         self.count = 0
         self.ends: set[str] = set()
         self._held = b""
         self._within_line = False
+        self._separators = (delimiter, b"\n", b"\r")
+        # A quoted value: opened where a field begins, closed by a quote that isn't doubled, or by the end of what was
+        # read.
+        before = re.escape(delimiter)
+        self._pattern = re.compile(rb"(?:^|(?<=[" + before + rb'\r\n]))"[^"]*(?:""[^"]*)*(?P<closed>"(?!")|\Z)')
+
+    def _quoted(self, text: bytes) -> Iterator[re.Match[bytes]]:
+        """The quoted values. Most texts have none, and that is told faster than by the pattern."""
+        return self._pattern.finditer(text) if b'"' in text else iter(())
 
     def add(self, chunk: bytes) -> None:
         """Count what is sure; hold back the last field, which may go on in the next chunk."""
         text = self._held + chunk
-        last = max(_quoted(text), key=lambda match: match.start(), default=None)
+        last = max(self._quoted(text), key=lambda match: match.start(), default=None)
         if last and last.end() == len(text):
             cut = last.start()
         else:
             after = last.end() if last else 0
-            separator = max(text.rfind(each, after) for each in (b",", b"\n", b"\r"))
+            separator = max(text.rfind(each, after) for each in self._separators)
             cut = separator + 1 if separator >= 0 else (last.start() if last else 0)
         if cut and text[cut - 1 : cut] == b"\r":
             cut -= 1
@@ -140,7 +140,7 @@ class _Lines:
 
     def finish(self) -> None:
         """Count what was held back."""
-        for match in _quoted(self._held):
+        for match in self._quoted(self._held):
             if not match["closed"]:
                 raise BadFileError("a quoted value is never closed")
         self._count(self._held)
@@ -148,7 +148,7 @@ class _Lines:
     def _count(self, text: bytes) -> None:
         if not text:
             return
-        bare = _QUOTED.sub(b"_", text) if b'"' in text else text
+        bare = self._pattern.sub(b"_", text) if b'"' in text else text
         lines = _lines_with_text(bare)
         if self._within_line and bare[:1] not in (b"\r", b"\n"):
             lines -= 1

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 
+from ingestion.contract.contracts import Table
 from ingestion.load.extracts import Reader
-from ingestion.readers.files.folder import Delivered, Folder, copies_folder, copy_file, copy_name
+from ingestion.readers.files.folder import Delivered, Folder, copy_file, copy_name
+from ingestion.readers.files.formats import prepared
 from ingestion.readers.files.layout import SERIES, Layout
-from ingestion.readers.files.verification import BadFileError, Content, verify
+from ingestion.readers.files.verification import BadFileError, Content
 from ingestion.sql import literal, quoted
+
+# When a version takes its place among those of the same thing: the date that it is of, where that tells, and its time.
+Order = tuple[date, int]
 
 
 @dataclass(frozen=True)
 class Version:
-    """A file that is new or has changed, copied and read as a whole; `fault` says what is wrong with it."""
+    """A file that is new or has changed, copied and read as a whole; `fault` says what is wrong with it.
+
+    path: what is parsed.
+    """
 
     file: Delivered
     path: Path
@@ -39,21 +46,31 @@ class Version:
 
 @dataclass
 class Known:
-    """What completed loads know of the folder's files."""
+    """What completed loads know of a layout's files."""
 
+    layout: Layout
     seen: set[tuple[str, int, int]] = field(default_factory=set)  # name, size, revision: not looked at again
     bad: set[tuple[str, str]] = field(default_factory=set)  # name, checksum
-    # Of a date and series: revision → checksum, records.
-    versions: dict[tuple[date, str], dict[int, tuple[str, int]]] = field(default_factory=dict)
-    names: dict[date, dict[str, list[str]]] = field(default_factory=dict)  # of a date, by series
+    # Of what a file is a version of: when → checksum, records, name.
+    versions: dict[tuple[object, ...], dict[Order, tuple[str, int, str]]] = field(default_factory=dict)
+    names: dict[date | None, dict[str, list[str]]] = field(default_factory=dict)  # of a date, by series
     together: set[str] = field(default_factory=set)  # series that shared a date with another
 
-    def add(self, period: date, series: str, name: str) -> None:
+    def add(self, period: date | None, series: str, name: str) -> None:
         """Take a file's name in."""
         day = self.names.setdefault(period, {})
         day.setdefault(series, []).append(name)
         if len(day) > 1:
             self.together |= day.keys()
+
+    def of(self, period: date | None, series: str, name: str) -> dict[Order, tuple[str, int, str]]:
+        """The versions of the thing that such a file is a version of: a part, the table, or the file itself."""
+        thing: dict[str, tuple[object, ...]] = {"part": (period, series), "table": (), "changes": (name,)}
+        return self.versions.setdefault(thing[self.layout.holds], {})
+
+    def order(self, period: date | None, revision: int) -> Order:
+        """A version's place: tables of several days follow each other by their days."""
+        return (period if self.layout.holds == "table" and period else date.min, revision)
 
 
 @dataclass
@@ -62,40 +79,58 @@ class Found:
 
     touched: the records of files that have a new time, but the content that is known already.
     touched_bad: how many such files are known as bad.
+    more: there are files that only the next load can read.
     notes: what a person should know of it.
     """
 
     fresh: list[Version] = field(default_factory=list)
     touched: list[int] = field(default_factory=list)
     touched_bad: int = 0
+    more: bool = False
     notes: list[str] = field(default_factory=list)
 
 
-def find(reader: Reader, layout: Layout, folder: Folder, listed: Sequence[Delivered]) -> Found:
-    """Copy and verify the files that completed loads haven't seen.
+def unseen(known: Known, listed: Iterable[Delivered]) -> list[Delivered]:
+    """The files that completed loads haven't seen, in the order in which they take their place."""
+    files = [file for file in listed if (file.name, file.size_bytes, file.revision) not in known.seen]
+    return sorted(files, key=lambda each: known.order(known.layout.period_of(each.name), each.revision))
+
+
+def find(reader: Reader, known: Known, folder: Folder, files: Sequence[Delivered], copies: Path) -> Found:
+    """Copy and verify files that completed loads haven't seen.
+
+    Of files that each hold the whole table, a load takes the first that is new: each is compared with the one before.
+
+    Args:
+        reader: what the load works with.
+        known: what completed loads know.
+        folder: where the files lie.
+        files: those of `unseen`.
+        copies: where the copies go.
 
     Raises:
         SourceError: a file can't be read. One that can be read and is not sound is faulty, and the others go on.
     """
-    known, found = _known(reader, layout), Found()
-    unseen = [file for file in listed if (file.name, file.size_bytes, file.revision) not in known.seen]
-    copies = copies_folder(reader.target, folder.source, unseen)
-    reader.on_complete.append(lambda: shutil.rmtree(copies))
-    for file in unseen:
+    found = Found()
+    for file in files:
+        if known.layout.holds == "table" and any(version.content for version in found.fresh):
+            found.more = True
+            break
         path = copies / copy_name(file)
         checksum = copy_file(folder, file, path)
         if checksum is None:
             found.notes.append(f"{folder.source}: {file.name} was written while it was read; the next load reads it")
         else:
-            version = _version(layout, file, path, checksum)
+            version = _version(known.layout, file, path, checksum, reader.workspace)
             _sort_in(version, known, found)
-            found.notes += _named_otherwise(folder.source, version, known)
+            if known.layout.holds == "part":
+                found.notes += _named_otherwise(folder.source, version, known)
     return found
 
 
 def _named_otherwise(source: str, version: Version, known: Known) -> list[str]:
     """Notes where a sound file is the first of its series beside those of others, or takes another's place."""
-    if version.period is None or version.content is None:
+    if version.content is None or not known.layout.period:
         return []
     name, day, notes = version.file.name, known.names.get(version.period, {}), []
     others = [names[-1] for series, names in day.items() if series != version.series]
@@ -115,46 +150,65 @@ def _named_otherwise(source: str, version: Version, known: Known) -> list[str]:
 
 def _sort_in(version: Version, known: Known, found: Found) -> None:
     """Tell a new version from a file that was only touched."""
-    versions = known.versions.setdefault((version.period, version.series), {}) if version.period else {}
-    revision = version.file.revision
-    if (version.file.name, version.checksum) in known.bad:
+    name = version.file.name
+    if (name, version.checksum) in known.bad:
         found.touched_bad += 1
         return
-    if version.content and versions and versions[max(versions)][0] == version.checksum:
-        found.touched.append(versions[max(versions)][1])
-        return
-    if version.content and revision in versions:
-        version = version.faulty("written at the very time of another file of its day and series: give it a later time")
+    versions = known.of(version.period, version.series, name)
+    order = known.order(version.period, version.file.revision)
+    if version.content and versions:
+        latest = versions[max(versions)]
+        same = [each for each in versions.values() if (each[0], each[2]) == (version.checksum, name)]
+        repeated = [latest] if latest[0] == version.checksum else same if known.layout.holds == "table" else []
+        if repeated:
+            found.touched.append(repeated[0][1])
+            return
+        if order in versions:
+            version = version.faulty(
+                "written at the very time of another file of its day and series: give it a later time"
+            )
+        elif known.layout.holds == "table" and order < max(versions):
+            version = version.faulty(f"it is of before {latest[2]}, which is loaded: what it tells is past")
     if version.content:
-        versions[revision] = (version.checksum, version.content.record_count)
+        versions[order] = (version.checksum, version.content.record_count, name)
     found.fresh.append(version)
 
 
-def _known(reader: Reader, layout: Layout) -> Known:
-    known = Known()
+def known_of(reader: Reader, layout: Layout, files: Table) -> Known:
+    """What completed loads know of a layout's files, by the source's table of files."""
+    known = Known(layout)
+    period = quoted(layout.period) if layout.period else "null"
+    mine, mine_of_rejects = "true", "true"
+    if "table_name" in files.column_names:
+        mine = f"table_name = {literal(layout.table.name)}"
+        mine_of_rejects = f"(record ->> '$.table_name') = {literal(layout.table.name)}"
     for row in reader.connection.execute(f"""
-            select {quoted(layout.period)}, {SERIES}, file_name, size_bytes, checksum, record_count, _revision
-            from {reader.complete(layout.files)} order by _revision""").fetchall():
-        period, series, name, size, checksum, records, revision = row
+            select {period}, {SERIES}, file_name, size_bytes, checksum, record_count, _revision
+            from {reader.complete(files.name)} where {mine} order by _revision""").fetchall():
+        day, series, name, size, checksum, records, revision = row
         known.seen.add((name, size, revision))
-        known.versions.setdefault((period, series), {})[revision] = (checksum, records)
-        known.add(period, series, name)
+        known.of(day, series, name)[known.order(day, revision)] = (checksum, records, name)
+        known.add(day, series, name)
     for row in reader.connection.execute(f"""
             select record ->> '$.file_name', cast(record ->> '$.size_bytes' as bigint), record ->> '$.checksum',
                 _revision
-            from {reader.complete("rejects")} where resource = {literal(layout.files)}""").fetchall():
+            from {reader.complete("rejects")} where resource = {literal(files.name)} and {mine_of_rejects}
+            """).fetchall():
         known.seen.add((row[0], row[1], row[3]))
         known.bad.add((row[0], row[2]))
     return known
 
 
-def _version(layout: Layout, file: Delivered, path: Path, checksum: str) -> Version:
-    version = Version(file, path, layout.period_of(file.name), layout.series_of(file.name), checksum)
-    if not file.name.lower().endswith((".csv", ".csv.gz")):
-        return version.faulty("its name ends in neither .csv nor .csv.gz")
-    if version.period is None:
+def _version(layout: Layout, file: Delivered, path: Path, checksum: str, workspace: Path) -> Version:
+    period = layout.period_of(file.name) if layout.period else None
+    version = Version(file, path, period, layout.series_of(file.name), checksum)
+    ending = layout.wrong_ending(file.name)
+    if ending:
+        return version.faulty(ending)
+    if layout.period and period is None:
         return version.faulty(layout.no_period)
     try:
-        return replace(version, content=verify(path, layout.columns))
+        text, content = prepared(path, layout, workspace)
     except BadFileError as error:
         return version.faulty(str(error))
+    return replace(version, path=text, content=content)

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import requests
 from urllib3.exceptions import HTTPError
 
 from ingestion.load.extracts import SourceError, first_line
+from ingestion.readers.documents import parsed
 from ingestion.readers.rest.endpoint import Endpoint
-from ingestion.readers.rest.page import Page, parsed
 from ingestion.readers.settings import variable
 
 LONGEST_WAIT = 300.0  # seconds; an API that asks for more is asked again by the next load
@@ -25,6 +26,16 @@ _FIRST_WAIT, _LONGEST_BACKOFF = 0.5, 60.0
 _START_SHOWN = 80
 _PATIENCE = 10  # how many times as long as one wait a whole reply may take
 _CHUNK, _LARGEST_PAGE = 1 << 16, 1 << 28  # bytes
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its records as parsed JSON (see `documents.parsed`), and what it says of the whole listing."""
+
+    records: list[Any]
+    number: int
+    pages: int
+    total: int
 
 
 class ReplyError(SourceError):

@@ -15,8 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingestion.readers.rest.client import ReplyError
-from ingestion.readers.rest.page import Page
+from ingestion.readers.rest.client import Page, ReplyError
 
 LONGEST_AGE = 3600.0  # seconds for which pages of an interrupted load are used
 ATTEMPTS = 3

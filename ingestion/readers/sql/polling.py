@@ -8,18 +8,16 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from ingestion.contract.contracts import Table, contract_file
+from ingestion.contract.contracts import Table
 from ingestion.load.extracts import Extract, Reader, SourceError, timestamp_literal
-from ingestion.readers.settings import variable
+from ingestion.readers.gone import deletes_of_gone, find_gone, refuse_repeated_keys, require_different_keys
 from ingestion.readers.sql.database import Database
 from ingestion.sql import quoted
 
 _BEGINNING = datetime(1900, 1, 1)  # noqa: DTZ001 (source times are in UTC and have no zone)
 
 
-def extract(
-    database: Database, reader: Reader, table: Table, lag: timedelta, max_delete_share: float, notes: tuple[str, ...]
-) -> Extract:
+def extract(database: Database, reader: Reader, table: Table, lag: timedelta, notes: tuple[str, ...]) -> Extract:
     """The records that changed since the last load, less a lag, or that raw doesn't hold as living.
 
     All keys are read each time: a key that is gone is a delete, one that is there but not living in raw (restored,
@@ -42,7 +40,7 @@ def extract(
     since = datetime.fromisoformat(cursor) - lag if cursor else _BEGINNING
     living(reader, table)
     _source_keys(database, reader, table, modified)
-    find_gone(reader, table, "key not in (select key from source_keys)", max_delete_share)
+    find_gone(reader, table, "key not in (select key from source_keys)")
     wanted, outside = _wanted(reader, since)
     relation = database.relation(table)
     # The source itself leaves out what hasn't changed, unless records are wanted whose time says that they haven't,
@@ -88,23 +86,6 @@ def _version(table: Table) -> str:
     return "coalesce(try_cast(s.version as bigint), 0)" if "version" in table.column_names else "0"
 
 
-def require_different_keys(reader: Reader, table: Table) -> None:
-    """Raise SourceError where keys stand in more than one record of those that were judged."""
-    keys = ", ".join(quoted(k) for k in table.key)
-    row = reader.connection.execute(f"""
-        select count(*) from (select {keys} from judged where _is_good group by all having count(*) > 1)
-        """).fetchone()
-    _refuse_repeated_keys(table, row[0] if row else 0)
-
-
-def _refuse_repeated_keys(table: Table, repeated: int) -> None:
-    if repeated:
-        raise SourceError(
-            f"{table.source}: {repeated:,} keys ({', '.join(table.key)}) of {table.name} stand in more than one "
-            f"record; nothing was loaded. Mend it at the source, or name the right key in {contract_file(table.source)}"
-        )
-
-
 def key_of(table: Table, prefix: str = "") -> str:
     """A record's key as one text, which is the same for the source's types and raw's."""
     return "to_json([" + ", ".join(f"cast({prefix}{quoted(k)} as varchar)" for k in table.key) + "])"
@@ -126,52 +107,13 @@ def _source_keys(database: Database, reader: Reader, table: Table, modified: str
         from {database.rows(database.relation(table), columns)}""")
     row = reader.connection.execute("select count(*), count(distinct key) from source_keys").fetchone()
     read, different = row if row else (0, 0)
-    _refuse_repeated_keys(table, read - different)
+    refuse_repeated_keys(table, read - different)
     counted = database.count(database.relation(table))
     if counted != read:
         raise SourceError(
             f"{table.source}: {table.name} counts {counted:,} records, but {read:,} keys were read: it is written to "
             "and can't be read in one state; load again"
         )
-
-
-def find_gone(reader: Reader, table: Table, is_missing: str, max_delete_share: float) -> None:
-    """What is living in raw and gone at the source, as the temporary table `gone`.
-
-    Args:
-        reader: what a load works with; it has the table `living`.
-        table: the contract.
-        is_missing: a condition on a row of `living`: the source has no record of its key.
-        max_delete_share: the share of the living that may be gone.
-
-    Raises:
-        SourceError: more are gone than can be believed.
-    """
-    reader.connection.execute(
-        f"create or replace temp table gone as select * from living where _operation <> 'D' and {is_missing}"
-    )
-    row = reader.connection.execute(
-        "select (select count(*) from gone), count(*) from living where _operation <> 'D'"
-    ).fetchone()
-    gone, known = row or (0, 0)
-    if gone > max(1, max_delete_share * known):
-        raise SourceError(
-            f"{table.source}: {gone:,} of {known:,} known {table.name} are gone from the source, more than the "
-            f"plausible share of {max_delete_share:.0%}; nothing was loaded. If they were really deleted, set "
-            f"{variable(table.source, 'max_delete_share')}={min(1.0, gone / known + 0.005):.2f} for one run"
-        )
-
-
-def deletes_of_gone(reader: Reader, table: Table) -> str:
-    """A select of the versions that delete what is in `gone`.
-
-    A delete has no time of its own: it happened when it was observed, and after the version that it ends.
-    """
-    columns = ", ".join(quoted(c) for c in table.column_names)
-    return f"""
-        select {columns}, 'D' as _operation, _revision + 1 as _revision,
-            greatest({reader.observed}, _effective_at) as _effective_at
-        from gone"""
 
 
 def _wanted(reader: Reader, since: datetime) -> tuple[int, int]:

@@ -33,7 +33,6 @@ class Settings:
     schema: str | None
     follow: str
     lag: timedelta
-    max_delete_share: float
     slot: str
     batch: int
 
@@ -53,7 +52,6 @@ def settings(source: str) -> Settings:
         schema=setting(source, "schema"),
         follow=follow,
         lag=timedelta(minutes=float(setting(source, "lag_minutes", 60))),
-        max_delete_share=float(setting(source, "max_delete_share", 0.1)),
         slot=str(setting(source, "slot", "granary")),
         batch=int(setting(source, "batch", 100_000)),
     )
@@ -128,9 +126,9 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
             if by_changes[table.name]:
                 yield changes.extract(database, reader, table, bounds[table.name], chosen.lag, notes)
             elif chosen.follow == "compare" or table.modified_at is None:
-                yield compare.extract(database, reader, table, chosen.max_delete_share, notes)
+                yield compare.extract(database, reader, table, notes)
             else:
-                yield polling.extract(database, reader, table, chosen.lag, chosen.max_delete_share, notes)
+                yield polling.extract(database, reader, table, chosen.lag, notes)
     except duckdb.Error as error:
         raise SourceError(
             f"{source}: the database broke off while it was read: {first_line(error)}; load again"

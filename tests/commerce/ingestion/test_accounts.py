@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 import requests
+from ingestion.readers.rest.page import Page
 
 from ingestion.demo.commerce import Fault, next_day, serving, simulate
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
 from ingestion.readers.rest import client, listing, reader
 from ingestion.readers.rest.client import Client
-from ingestion.readers.rest.page import Page
 from ingestion.sources.accounts.source import USERS
 from tests.crosswalks import identifiers
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects

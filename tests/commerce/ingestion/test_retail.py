@@ -26,11 +26,13 @@ from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded, LoadError, SourceError
 from ingestion.load.loading import load
 from ingestion.project import PROJECT_ROOT
-from ingestion.sources import retail
-from ingestion.sources.retail.source import DAILY_SALES
+from ingestion.readers import files
+from ingestion.readers.files.layout import layouts
 from tests.absent import absent
 from tests.commerce.real_days import REAL_DAYS
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects
+
+[LAYOUT] = layouts(read_contract("retail"))
 
 HEADER = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
 DAY = "2024-03-01"
@@ -165,11 +167,11 @@ def test_new_column_is_reported(deliver: Deliver, warehouse: Target) -> None:
 def test_column_that_was_taken_over_is_read_by_its_header(deliver: Deliver, warehouse: Target) -> None:
     contract = read_contract("retail")
     lines = contract.table("sales_lines")
-    grown = replace(lines, columns=(*lines.columns, Column("gift_code", "bigint")))
+    grown = replace(lines, columns=(*lines.columns, Column("gift_code", "bigint", meta={"optional": True})))
     contract = replace(contract, tables=(contract.table("files"), grown))
 
     def load_grown() -> dict[str, Loaded]:
-        return {each.resource: each for each in load(contract, retail.extracts, warehouse, NOON)}
+        return {each.resource: each for each in load(contract, files.extracts, warehouse, NOON)}
 
     deliver(HEADER + line())
     load_source("retail", warehouse)  # by the contract from before
@@ -214,7 +216,7 @@ def test_bad_files_are_rejected_and_the_others_go_on(deliver: Deliver, warehouse
     query = "select record ->> '$.file_name', record_key, reasons from raw_retail.rejects"
     found = {name: (json.loads(key), json.loads(reasons)) for name, key, reasons in ask(warehouse, query)}
     for name, _, reason in BAD_FILES:
-        assert found[name][0] == [name[:10] if name.startswith("2024-04") else None, DAILY_SALES.series_of(name)]
+        assert found[name][0] == [name[:10] if name.startswith("2024-04") else None, LAYOUT.series_of(name)]
         assert len(found[name][1]) == 1
         assert found[name][1][0].startswith(reason)
     assert result["files"].notes[0].startswith("retail: 2024-02-30.csv was not loaded: no trading date")
@@ -491,7 +493,7 @@ def test_two_stores_of_one_day_both_count(deliver: Deliver, warehouse: Target) -
     ],
 )
 def test_a_series_is_what_a_name_says_before_its_day(name: str, series: str) -> None:
-    assert DAILY_SALES.series_of(name) == series
+    assert LAYOUT.series_of(name) == series
 
 
 def test_a_key_that_grew_is_refused(deliver: Deliver, warehouse: Target) -> None:

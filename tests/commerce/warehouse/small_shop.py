@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ingestion.readers.rest.page import Page
 
 from ingestion.demo.commerce.shop_schema import TABLES, change_table_ddl, table_ddl
 from ingestion.destination.target import current_target
 from ingestion.load.run import load_all
 from ingestion.readers.rest.client import Client
-from ingestion.readers.rest.page import Page
 from tests.warehouses import build_from, settings
 from warehouse.build.build import Request
 from warehouse.database import Database, open_database

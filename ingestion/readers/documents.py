@@ -1,0 +1,114 @@
+"""JSON as systems write it, read without rounding a number and without losing the records beside a broken one."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+# What JSON is made of, as far as its nesting goes.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]', re.DOTALL)
+
+
+def parsed(content: bytes, records: str) -> Any:
+    """A document as JSON.
+
+    A record that Python can't read is its text: it has a number of 5,000 digits, ten thousand brackets, bytes that are
+    no text.
+
+    Args:
+        content: the document's bytes.
+        records: where the list of records stands in it: a field's name, names with dots between, or nothing where the
+            document is the list.
+
+    Raises:
+        ValueError: it is no JSON document.
+    """
+    encoding = json.detect_encoding(content)
+    try:
+        return _loads(content.decode(encoding))
+    except UnicodeDecodeError:
+        return _apart(content.decode(encoding, "surrogateescape"), records)
+    except (ValueError, RecursionError):
+        return _apart(content.decode(encoding), records)
+
+
+def field(document: Any, path: str) -> Any:
+    """What stands in a document at a field's name, or at names with dots between; itself where the path is empty.
+
+    Raises:
+        KeyError: there is no such field.
+    """
+    for name in filter(None, path.split(".")):
+        if not isinstance(document, dict):
+            raise KeyError(path)
+        document = document[name]
+    return document
+
+
+def _loads(text: str) -> Any:
+    # NaN and Infinity are no JSON, though Python reads them: as texts, they are judged like any other.
+    return json.loads(text, parse_constant=str, parse_float=_number)
+
+
+def _number(text: str) -> float | str:
+    """A number as Python has it, or its text where Python would round it."""
+    value = float(text)
+    return value if Decimal(repr(value)) == Decimal(text) else text
+
+
+def _apart(text: str, records: str) -> Any:
+    """The document with each of its records read for itself, so that one that can't be read is one record.
+
+    Raises:
+        ValueError: what is left of it without its records is no JSON, or has none.
+    """
+    path = [None, *(json.dumps(name) for name in records.split(".") if name)]
+    open_ones, key, last, slices = list[str | None](), None, "", list[tuple[int, int]]()
+    first = begin = end = 0  # of the list
+    for token in _TOKEN.finditer(text):
+        kind = token[0]
+        if kind in "[{":
+            open_ones.append(key)
+            key = None
+            if kind == "[" and not first and open_ones == path:
+                first = begin = token.end()
+        elif kind in "]}":
+            if first and not end and open_ones == path:
+                end = token.start()
+                slices.append((begin, end))
+            if open_ones:
+                open_ones.pop()
+        elif kind == ",":
+            if first and not end and open_ones == path:
+                slices.append((begin, token.start()))
+                begin = token.end()
+            key = None
+        elif kind == ":":
+            key = last
+        last = kind
+    if not end:
+        raise ValueError(f"it has no whole list {records}".rstrip())
+    document = _loads(f"{text[:first]}{text[end:]}")
+    field(document, records).extend(record(text[start:stop]) for start, stop in slices if text[start:stop].strip())
+    return document
+
+
+def record(text: str) -> Any:
+    """One record's text as JSON, or the text itself where Python can't read it (see `parsed`).
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    if not text.isascii() and any("\udc80" <= each <= "\udcff" for each in text):
+        # Bytes that are no text.
+        return text.strip().encode(errors="surrogateescape").decode(errors="backslashreplace")
+    try:
+        return _loads(text)
+    except RecursionError:
+        return text.strip()
+    except ValueError:
+        # A number of more digits than Python takes. What isn't JSON at all spoils the whole reply.
+        json.loads(re.sub(r"\d{1000,}", "1", text))
+        return text.strip()

@@ -1,0 +1,83 @@
+"""What a source has no longer, concluded from all that it has, and the guard of an implausible share.
+
+A source that tells neither when a record changed nor what was deleted is compared as a whole: what the contract pass
+would load, tokens in the place of identifiers, with the latest version of the same key in raw. Nothing of a record is
+kept for it but what raw has anyway.
+"""
+
+from __future__ import annotations
+
+from ingestion.contract.contracts import Table, contract_file
+from ingestion.load.extracts import Reader, SourceError
+from ingestion.readers.settings import setting, variable
+from ingestion.sql import quoted
+
+
+def compared_with_raw(reader: Reader, table: Table) -> None:
+    """Conclude an extract that is `compared`: raw's latest versions become `living`, those without a record `gone`.
+
+    Raises:
+        SourceError: an implausible share of what raw has is gone, or a key stands twice.
+    """
+    same = " and ".join(f"r.{quoted(name)} = living.{quoted(name)}" for name in table.key)
+    require_different_keys(reader, table)
+    reader.connection.execute(f"create or replace temp table living as {reader.latest(table)}")
+    find_gone(reader, table, f"not exists (from read_keys as r where {same})")
+
+
+def find_gone(reader: Reader, table: Table, is_missing: str) -> None:
+    """What is living in raw and gone at the source, as the temporary table `gone`.
+
+    Args:
+        reader: what a load works with; it has the table `living`.
+        table: the contract.
+        is_missing: a condition on a row of `living`: the source has no record of its key.
+
+    Raises:
+        SourceError: more are gone than can be believed.
+    """
+    reader.connection.execute(
+        f"create or replace temp table gone as select * from living where _operation <> 'D' and {is_missing}"
+    )
+    row = reader.connection.execute(
+        "select (select count(*) from gone), count(*) from living where _operation <> 'D'"
+    ).fetchone()
+    gone, known = row or (0, 0)
+    share = float(setting(table.source, "max_delete_share", 0.1))
+    if gone > max(1, share * known):
+        raise SourceError(
+            f"{table.source}: {gone:,} of {known:,} known {table.name} are gone from the source, more than the "
+            f"plausible share of {share:.0%}; nothing was loaded. If they were really deleted, set "
+            f"{variable(table.source, 'max_delete_share')}={min(1.0, gone / known + 0.005):.2f} for one run"
+        )
+
+
+def deletes_of_gone(reader: Reader, table: Table, at: str | None = None) -> str:
+    """A select of the versions that delete what is in `gone`.
+
+    A delete has no time of its own: it happened when it was observed, or at `at` where what was read is of another
+    time (DuckDB, a timestamp), and after the version that it ends.
+    """
+    columns = ", ".join(quoted(c) for c in table.column_names)
+    return f"""
+        select {columns}, 'D' as _operation, _revision + 1 as _revision,
+            greatest({at or reader.observed}, _effective_at) as _effective_at
+        from gone"""
+
+
+def require_different_keys(reader: Reader, table: Table) -> None:
+    """Raise SourceError where keys stand in more than one record of those that were judged."""
+    keys = ", ".join(quoted(k) for k in table.key)
+    row = reader.connection.execute(f"""
+        select count(*) from (select {keys} from judged where _is_good group by all having count(*) > 1)
+        """).fetchone()
+    refuse_repeated_keys(table, row[0] if row else 0)
+
+
+def refuse_repeated_keys(table: Table, repeated: int) -> None:
+    """Raise SourceError where there are such keys: of two records of one key, nobody knows which is the record."""
+    if repeated:
+        raise SourceError(
+            f"{table.source}: {repeated:,} keys ({', '.join(table.key)}) of {table.name} stand in more than one "
+            f"record; nothing was loaded. Mend it at the source, or name the right key in {contract_file(table.source)}"
+        )
