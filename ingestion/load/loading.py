@@ -33,7 +33,7 @@ import dlt
 from dlt.common.storages.load_package import load_package_state
 from dlt.destinations.sql_client import SqlClientBase
 
-from ingestion.contract.contracts import LONGEST_NAME, Source, Table
+from ingestion.contract.contracts import LONGEST_NAME, ContractError, Source, Table
 from ingestion.destination.target import Target, dlt_destination
 from ingestion.duck import connect
 from ingestion.load.extracts import ExtractFunction, Loaded, LoadError, Reader, SourceError, all_columns, no_rows
@@ -70,6 +70,7 @@ def load(
     Raises:
         SourceError: the source can't be read; nothing of it was loaded.
         LoadError: the counts don't add up, or raw can't be written.
+        ContractError: the contract says something that the source's reader can't follow.
     """
     observed_at = (observed_at or datetime.now(UTC)).astimezone(UTC)
     target.folder.mkdir(parents=True, exist_ok=True)
@@ -160,7 +161,7 @@ def _run(
     except Exception as error:
         cause: BaseException | None = error
         while cause is not None:
-            if isinstance(cause, SourceError | LoadError | KeyboardInterrupt):
+            if isinstance(cause, SourceError | LoadError | ContractError | KeyboardInterrupt):
                 raise cause from None
             cause = cause.__cause__ or cause.__context__
         raise LoadError(

@@ -117,7 +117,7 @@ def load_all(
                     now = load(contract, reader, target, observed_at, say, seconds)
                     loaded += now
                     more = any(each.more for each in now)
-        except (SourceError, LoadError) as error:
+        except (SourceError, LoadError, ContractError) as error:
             say(f"  {error}")
             failures.append(str(error))
     return loaded, failures

@@ -7,6 +7,9 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from ingestion.contract.contracts import Column
+from ingestion.sql import literal, quoted
+
 # What JSON is made of, as far as its nesting goes.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]', re.DOTALL)
 
@@ -112,3 +115,15 @@ def record(text: str) -> Any:
         # A number of more digits than Python takes. What isn't JSON at all spoils the whole reply.
         json.loads(re.sub(r"\d{1000,}", "1", text))
         return text.strip()
+
+
+def value_in(record: str, column: Column) -> str:
+    """A column's value as text, from a record's JSON: at a field's name, or at a JSON path such as `$.address.city`.
+
+    A document of which only some fields may be kept (`keeps`) stays JSON, whatever it holds.
+    """
+    name = column.at_source
+    path = literal(name if name.startswith(("$.", "$[")) else "$." + quoted(name))
+    if column.keeps:
+        return f"nullif(cast({record} -> {path} as varchar), 'null')"
+    return f"({record} ->> {path})"

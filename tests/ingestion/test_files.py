@@ -115,10 +115,8 @@ def may(day: int, hour: int = 0) -> datetime:
 def history(here: Target, table: str, *columns: str) -> list[tuple[Any, ...]]:
     """A table's versions in raw: operation, time and values, in order."""
     listed = ", ".join(columns)
-    return ask(
-        here,
-        f"select _operation, _effective_at, {listed} from raw_plant.{table} order by _effective_at, _operation, {listed}",
-    )
+    order = f"_effective_at, _operation, {listed}"
+    return ask(here, f"select _operation, _effective_at, {listed} from raw_plant.{table} order by {order}")
 
 
 PRICES = table(

@@ -3,33 +3,37 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
-from ingestion.readers.rest.page import Page
 
 from ingestion.contract.contracts import Column, Source, Table
 from ingestion.destination.target import Target
-from ingestion.load.extracts import Extract, Reader, SourceError
+from ingestion.load.extracts import SourceError
 from ingestion.load.loading import load
-from ingestion.readers.rest import Endpoint, Reply, extract
-from ingestion.readers.rest.client import Client
+from ingestion.readers.rest import extracts
+from ingestion.readers.rest.client import Client, Page, Place
 from tests.ingestion.loads import NOON, ask
 
-USERS = Endpoint(
-    resource="users", entities="people", path="/v1/users", page_parameter="page", size_parameter="page_size",
-    since_parameter="modified_since", reply=Reply(records="data", page="page", pages="pages", total="total"), id="id",
-    modified_at="updated_at",
-)  # fmt: skip
-STAFF = replace(USERS, resource="staff", path="/v1/staff")
 COLUMNS = (Column("id", "text", required=True), Column("updated_at", "timestamp", required=True))
-TABLES = tuple(Table("directory", each.resource, COLUMNS, ("id",), ("id",)) for each in (USERS, STAFF))
-DIRECTORY = Source("directory", "raw_directory", TABLES)
+
+
+def listing(name: str, **said: object) -> Table:
+    return Table("directory", name, COLUMNS, ("id",), ("id",), meta={"rest": {"path": f"/v1/{name}", **said}})
+
+
+def directory(*tables: Table, **said: object) -> Source:
+    return Source("directory", "raw_directory", tables, meta={"rest": said})
+
+
+DIRECTORY = directory(
+    listing("users"), listing("staff"),
+    entities="people", page="page", pages="pages", total="total", since_parameter="modified_since",
+)  # fmt: skip
 
 
 def record(name: str) -> dict[str, object]:
@@ -74,22 +78,17 @@ def page_of(records: Sequence[object], number: int = 1, pages: int = 1, total: i
     return b'{"data": [' + listed + b"], " + json.dumps(counts)[1:].encode()
 
 
-def extracts(reader: Reader) -> Generator[Extract, None, None]:
-    for endpoint in (USERS, STAFF):
-        table = reader.contract.table(endpoint.resource)
-        yield extract(reader, endpoint, {name: name for name in table.column_names})
-
-
 def test_interrupted_load_of_two_listings_goes_on_in_each(warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCES__DIRECTORY__BASE_URL", "http://directory.test")
     monkeypatch.setenv("SOURCES__DIRECTORY__TOKEN", "t")
     asked: list[tuple[str, int]] = []
 
-    def page(self: Client, session: requests.Session, number: int, since: str | None) -> Page:
+    def page(self: Client, session: requests.Session, number: Place, since: str | None) -> Page:
+        assert isinstance(number, int)
         asked.append((self.endpoint.path, number))
         if asked == [("/v1/users", 1), ("/v1/users", 2), ("/v1/staff", 1), ("/v1/staff", 2)]:
             raise SourceError("directory: the API breaks off")
-        return Page([record(f"{self.endpoint.resource}_{number}")], number, 2, 2)
+        return Page.numbered([record(f"{self.endpoint.resource}_{number}")], number, 2, 2)
 
     monkeypatch.setattr(Client, "page", page)
     with pytest.raises(SourceError, match="breaks off"):
@@ -140,10 +139,10 @@ def test_a_reply_that_is_no_json_is_refused_whole(serve: Callable[[Answer], None
 def test_a_server_that_answers_one_page_for_all(serve: Callable[[Answer], None], warehouse: Target) -> None:
     """It is found out where there are more records than it counts, and doesn't stand in the way of a sound one."""
     serve(lambda path, number: [page_of([record("a"), record("b")], number, pages=100_000, total=3)])
-    with pytest.raises(SourceError, match=r"page 2 of 100,000 brings the people to 4, and the listing counts 3"):
+    with pytest.raises(SourceError, match=r"listing of people has no end: page 2 of 100,000 brings its records to 4, and it counts 3"):
         load(DIRECTORY, extracts, warehouse, NOON)
     serve(lambda path, number: [page_of([] if number > 1 else [record("a")], number, pages=100_000, total=9)])
-    with pytest.raises(SourceError, match=r"page 2 of 100,000 brings the people to 1, and"):
+    with pytest.raises(SourceError, match=r"page 2 of 100,000 brings its records to 1, and"):
         load(DIRECTORY, extracts, warehouse, NOON)
     # Interrupted on a page that the sound one doesn't have.
     asked: list[int] = []

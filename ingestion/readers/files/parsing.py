@@ -10,6 +10,7 @@ import duckdb
 
 from ingestion.contract.contracts import Column
 from ingestion.load.extracts import first_line
+from ingestion.readers.documents import value_in
 from ingestion.readers.files.layout import Layout, written_as
 from ingestion.readers.files.versions import Version
 from ingestion.sql import literal, quoted
@@ -212,15 +213,3 @@ def _read_json(connection: duckdb.DuckDBPyConnection, layout: Layout, files: str
         insert into {unreadable_table(layout)}
         select path, number - min(number) over (partition by path) + 1, line, 'record:no object' from lines
         qualify not is_record""")
-
-
-def value_in(record: str, column: Column) -> str:
-    """A column's value as text, from a record's JSON: at a field's name, or at a JSON path such as `$.address.city`.
-
-    A document of which only some fields may be kept (`keeps`) stays JSON, whatever it holds.
-    """
-    name = column.at_source
-    path = literal(name if name.startswith(("$.", "$[")) else "$." + quoted(name))
-    if column.keeps:
-        return f"nullif(cast({record} -> {path} as varchar), 'null')"
-    return f"{record} ->> {path}"

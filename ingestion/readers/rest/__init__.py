@@ -1,10 +1,9 @@
-"""HTTP APIs with listings by page number, asked for what was modified since the last load.
+"""HTTP APIs with listings: by page number, offset, token or link, of all records or of what was modified since.
 
-A source's package declares its listings as endpoints and yields `extract` of each. README.md says how such a source is
-configured, and what it can't see.
+A source's contract says where its listings lie and how they speak (`config.meta.reader: rest`, `config.meta.rest`).
+README.md says what it may say, and what such a source can't see.
 """
 
-from ingestion.readers.rest.endpoint import Endpoint, Reply
-from ingestion.readers.rest.reader import extract, is_configured
+from ingestion.readers.rest.reader import extracts, is_configured
 
-__all__ = ["Endpoint", "Reply", "extract", "is_configured"]
+__all__ = ["extracts", "is_configured"]

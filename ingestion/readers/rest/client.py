@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
 from ingestion.load.extracts import SourceError, first_line
-from ingestion.readers.documents import parsed
+from ingestion.readers.documents import field, parsed
+from ingestion.readers.rest.authorization import SECRETS, Authorize
 from ingestion.readers.rest.endpoint import Endpoint
 from ingestion.readers.settings import variable
 
@@ -28,14 +30,28 @@ _PATIENCE = 10  # how many times as long as one wait a whole reply may take
 _CHUNK, _LARGEST_PAGE = 1 << 16, 1 << 28  # bytes
 
 
+# Where a page is: its number, or that of its first record, from 1; or the token or link that the page before gave.
+Place = int | str
+
+
 @dataclass(frozen=True)
 class Page:
-    """One page: its records as parsed JSON (see `documents.parsed`), and what it says of the whole listing."""
+    """One page: its records as parsed JSON (see `documents.parsed`), and what it says of the whole listing.
+
+    next: where the next one is; None where it is the last.
+    total: the records of the whole listing, where the API counts them.
+    pages: how many there are, where the API says so.
+    """
 
     records: list[Any]
-    number: int
-    pages: int
-    total: int
+    next: Place | None = None
+    total: int | None = None
+    pages: int | None = None
+
+    @classmethod
+    def numbered(cls, records: list[Any], number: int, pages: int, total: int | None = None) -> Page:
+        """One of so many pages, by its number from 1."""
+        return cls(records, number + 1 if number < pages else None, total, pages)
 
 
 class ReplyError(SourceError):
@@ -44,39 +60,68 @@ class ReplyError(SourceError):
 
 @dataclass(frozen=True)
 class Client:
-    """A source's API and how patiently it is asked. `wait` takes seconds; tests give one that doesn't."""
+    """A source's API and how patiently it is asked. `wait` takes seconds; tests give one that doesn't.
+
+    authorize: writes into a request who asks.
+    """
 
     source: str
     endpoint: Endpoint
     base_url: str
-    token: str
+    authorize: Authorize
     page_size: int
     timeout_seconds: float
     max_attempts: int
     wait: Callable[[float], None] = time.sleep
 
-    def page(self, session: requests.Session, number: int, modified_since: str | None) -> Page:
-        """One page of the records modified at or after a time (ISO 8601), or of all.
+    def page(self, session: requests.Session, place: Place, modified_since: str | None) -> Page:
+        """One page of the records modified at or after a time, or of all.
+
+        Args:
+            session: to ask with.
+            place: 1 for the first page, `next` of the page before for the others.
+            modified_since: the time as the API reads it.
 
         Raises:
             SourceError: the API doesn't answer, refuses, or answers with something else.
         """
         endpoint = self.endpoint
-        query: dict[str, str | int] = {endpoint.page_parameter: number, endpoint.size_parameter: self.page_size}
+        url, query = self.base_url.rstrip("/") + endpoint.path, dict(endpoint.parameters)
+        if endpoint.size_parameter and endpoint.paging != "none":
+            query[endpoint.size_parameter] = self.page_size
         if modified_since:
             query[endpoint.since_parameter] = modified_since
-        return _read_page(self.source, endpoint, self._get(session, endpoint.path, query), number)
+        if endpoint.paging == "page":
+            query[endpoint.page_parameter] = int(place) - 1 + endpoint.first_page
+        elif endpoint.paging == "offset":
+            query[endpoint.page_parameter] = int(place) - 1
+        elif endpoint.paging == "cursor" and place != 1:
+            query[endpoint.page_parameter] = place
+        elif endpoint.paging == "link" and place != 1:
+            url, query = self._linked(url, str(place)), {}
+        return read_page(self.source, endpoint, self._get(session, url, query), place)
 
-    def _get(self, session: requests.Session, path: str, query: Mapping[str, str | int]) -> requests.Response:
+    def _linked(self, url: str, link: str) -> str:
+        """The address of the next page. One of another server doesn't get to see who asks."""
+        linked, own = urlsplit(urljoin(url, link)), urlsplit(self.base_url)
+        if (linked.scheme, linked.netloc) != (own.scheme, own.netloc):
+            raise ReplyError(
+                f"{self.source}: the next page of {self.endpoint.named} is said to be at {linked.netloc}, and "
+                f"{own.netloc} was asked: it isn't asked for, since it would see the token; check that "
+                f"{variable(self.source, 'base_url')} names the API as it names itself"
+            )
+        return linked.geturl()
+
+    def _get(self, session: requests.Session, url: str, query: Mapping[str, Any]) -> requests.Response:
         """A reply that is neither 429 nor 5xx, or none: what passes by itself is waited for."""
-        trouble = ""
+        trouble, shown = "", url.split("?", 1)[0]
         for attempt in range(self.max_attempts):
             asked_to_wait: float | None = None
             try:
+                # As an auth function: requests would put a .netrc entry in the place of a header.
                 response = session.get(
-                    self.base_url.rstrip("/") + path,
-                    params=query, auth=self._authorize, timeout=self.timeout_seconds, stream=True,
-                )  # fmt: skip
+                    url, params=query, auth=self.authorize, timeout=self.timeout_seconds, stream=True
+                )
                 self._read_whole(response)
             except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
                 trouble = f"it doesn't answer ({_kind(error)})"
@@ -93,7 +138,7 @@ class Client:
             if attempt + 1 < self.max_attempts:
                 self.wait(self._seconds(attempt, asked_to_wait))
         raise SourceError(
-            f"{self.source}: {self.base_url}{path} was asked {self.max_attempts} times, and {trouble}; check that it "
+            f"{self.source}: {shown} was asked {self.max_attempts} times, and {trouble}; check that it "
             f"runs and that {variable(self.source, 'base_url')} names it, then load again: what came is kept"
         )
 
@@ -122,11 +167,6 @@ class Client:
                 raise requests.ConnectionError(error) from error
         response._content = bytes(whole)
 
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        # As an auth function rather than a header: requests would put a .netrc entry in the header's place.
-        request.headers["Authorization"] = f"Bearer {self.token}"
-        return request
-
     def _seconds(self, attempt: int, asked_to_wait: float | None) -> float:
         """How long to wait: what the API asks, else a random time below a bound that doubles."""
         if asked_to_wait is None:
@@ -154,30 +194,72 @@ def _retry_after(response: requests.Response) -> float | None:
         return None
 
 
-def _read_page(source: str, endpoint: Endpoint, response: requests.Response, number: int) -> Page:
-    token = variable(source, "token")
+def read_page(source: str, endpoint: Endpoint, response: requests.Response, place: Place) -> Page:
+    """A reply as a page.
+
+    Raises:
+        ReplyError: it is something else.
+    """
+    secrets = " and ".join(variable(source, name) for name in SECRETS[endpoint.auth])
     hint = {
-        401: f"check {token}",
-        403: f"check that {token} may list {endpoint.resource}",
+        401: f"check {secrets or 'who may ask'}",
+        403: f"check that {secrets or 'anybody'} may list {endpoint.resource}",
     }.get(
         response.status_code,
         f"check that {variable(source, 'base_url')} is the API itself, not a page or a proxy before it",
     )
     kind = response.headers.get("Content-Type", "no content type").split(";")[0]
     start = " ".join(response.text[:_START_SHOWN].split())
-    came = f"{source}: page {number} came back as {response.status_code} {kind}, starting '{start}'"
+    named = f"page {place}" if isinstance(place, int) else "a page"
+    came = f"{source}: {named} came back as {response.status_code} {kind}, starting '{start}'"
     if response.status_code != 200:
         raise ReplyError(f"{came}; {hint}")
     try:
-        reply = parsed(response.content, endpoint.reply.records)
+        reply = parsed(response.content, endpoint.records)
     except ValueError as error:
         raise ReplyError(f"{came}, which is no whole JSON document; {hint}") from error
-    shape = endpoint.reply
+    counted = [name for name in (endpoint.page, endpoint.pages, endpoint.total) if name]
     try:
-        page = Page(reply[shape.records], int(reply[shape.page]), int(reply[shape.pages]), int(reply[shape.total]))
+        records = field(reply, endpoint.records)
+        number, pages, total = (
+            int(field(reply, name)) if name else None for name in (endpoint.page, endpoint.pages, endpoint.total)
+        )
     except (KeyError, TypeError, ValueError) as error:
-        lacking = f"{shape.records}, {shape.page}, {shape.pages} and {shape.total}"
-        raise ReplyError(f"{came}, which lacks one of {lacking}; {hint}") from error
-    if not isinstance(page.records, list) or page.number != number:
-        raise ReplyError(f"{came}, which is not a list of {endpoint.resource} or is page {page.number}; {hint}")
-    return page
+        *lacking, last = [endpoint.records or "a list", *counted]
+        named = f"{', '.join(lacking)} and {last}" if lacking else last
+        raise ReplyError(f"{came}, which lacks {'one of ' if lacking else ''}{named}; {hint}") from error
+    if not isinstance(records, list):
+        raise ReplyError(f"{came}, which is not a list of {endpoint.resource}; {hint}")
+    if number is not None and number != int(place) - 1 + endpoint.first_page:
+        raise ReplyError(f"{came}, which is page {number}; {hint}")
+    return Page(records, _next(endpoint, reply, response, place, len(records), pages, total), total, pages)
+
+
+def _next(
+    endpoint: Endpoint,
+    reply: Any,
+    response: requests.Response,
+    place: Place,
+    count: int,
+    pages: int | None,
+    total: int | None,
+) -> Place | None:
+    """Where the next page is.
+
+    Where nothing says which is the last, it is the first that is empty: an API may give fewer records a page than it
+    was asked for.
+    """
+    if endpoint.paging in ("cursor", "link"):
+        try:
+            value = field(reply, endpoint.next) if endpoint.next else response.links.get("next", {}).get("url")
+        except KeyError:
+            value = None
+        return str(value) if value not in (None, "", False) else None
+    if endpoint.paging == "offset":
+        after = int(place) + count
+        more = after <= total if total is not None else count > 0
+        return after if more else None
+    if endpoint.paging == "page":
+        more = int(place) < pages if pages is not None else count > 0
+        return int(place) + 1 if more else None
+    return None

@@ -1,19 +1,24 @@
-"""What was modified since the last load, as an extract: its settings, its listing, its cursor."""
+"""A source's listings as extracts: its settings, what was modified since the last load, its cursor."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Generator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import requests
 
 from ingestion.load.extracts import Extract, Reader, SourceError, timestamp_literal
+from ingestion.readers.documents import value_in
+from ingestion.readers.gone import compared_with_raw, deletes_of_gone
+from ingestion.readers.rest.authorization import authorization
 from ingestion.readers.rest.client import Client
-from ingestion.readers.rest.endpoint import Endpoint
+from ingestion.readers.rest.endpoint import Endpoint, endpoints
 from ingestion.readers.rest.listing import ATTEMPTS, EndlessError, Listing, ShrinkingError, fetch, pending_folder
-from ingestion.readers.settings import setting, variable
+from ingestion.readers.settings import setting
 from ingestion.sql import literal, quoted, utc_time
 
 _BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)
@@ -24,53 +29,78 @@ def is_configured(source: str) -> bool:
     return bool(setting(source, "base_url"))
 
 
+def extracts(reader: Reader) -> Generator[Extract, None, None]:
+    """What was modified since the last load, of each listing; all of it where a listing doesn't tell.
+
+    Raises:
+        ContractError: the contract says something of a listing that can't be followed.
+        SourceError: the API doesn't answer, refuses, or answers with something else than a listing; an implausible
+            share of a whole listing is gone.
+    """
+    for endpoint in endpoints(reader.contract):
+        yield _modified(reader, endpoint) if endpoint.since_parameter else _everything(reader, endpoint)
+
+
 def _client(source: str, endpoint: Endpoint) -> Client:
-    token = setting(source, "token", secret=True)
-    if not token:
-        raise SourceError(f"{source}: {variable(source, 'token')} is not set: set it to the API's token")
     return Client(
         source=source,
         endpoint=endpoint,
         base_url=str(setting(source, "base_url")),
-        token=str(token),
+        authorize=authorization(source, endpoint),
         page_size=int(setting(source, "page_size", 200)),
         timeout_seconds=float(setting(source, "timeout_seconds", 30)),
         max_attempts=int(setting(source, "max_attempts", 6)),
     )
 
 
-def extract(reader: Reader, endpoint: Endpoint, fields: Mapping[str, str]) -> Extract:
-    """The records modified since the last load, less a lag in which records may have come late.
-
-    Args:
-        reader: what the source gets to work with.
-        endpoint: the listing.
-        fields: for each column of the table's contract, the field of a record that it comes from.
-
-    Raises:
-        SourceError: the API doesn't answer, refuses, or answers with something else than a listing.
-    """
+def _modified(reader: Reader, endpoint: Endpoint) -> Extract:
+    """The records modified since the last load, less a lag in which records may have come late."""
     source = reader.contract.name
     client = _client(source, endpoint)
     lag = timedelta(minutes=float(setting(source, "lag_minutes", 60)))
     cursor = json.loads(reader.cursors.get(endpoint.resource) or "{}").get("modified_at")
     # In whole seconds, which is what the API is asked in: what is asked for is what is compared.
     since = (datetime.fromisoformat(cursor) - lag).replace(microsecond=0, tzinfo=UTC) if cursor else None
-    listing = _listing(reader, client, since.strftime("%Y-%m-%dT%H:%M:%SZ") if since else None)
+    listing = _listing(reader, client, _written(endpoint, since) if since else None)
     _read(reader, endpoint, listing)
     # A record that moved while the listing was read was changed since it began, on a clock that may be another.
     begun = reader.observed_at.astimezone(UTC).replace(tzinfo=None) - lag
-    return Extract(
-        table=reader.contract.table(endpoint.resource),
-        relation=_relation(reader, endpoint, fields),
-        source_count=listing.total,
+    return replace(
+        _extract(reader, endpoint, listing),
         cursor=json.dumps({"modified_at": _next_cursor(reader, cursor, begun)}),
         compare_since=since or _BEGINNING,
+    )
+
+
+def _everything(reader: Reader, endpoint: Endpoint) -> Extract:
+    """All records: those are loaded that differ from their latest version in raw, and what is gone was deleted."""
+    listing = _listing(reader, _client(reader.contract.name, endpoint), None)
+    _read(reader, endpoint, listing)
+    return replace(
+        _extract(reader, endpoint, listing),
+        conclude=lambda: compared_with_raw(reader, endpoint.table),
+        compared=True,
+        deletes=deletes_of_gone(reader, endpoint.table),
+    )
+
+
+def _written(endpoint: Endpoint, moment: datetime) -> str:
+    if endpoint.since_format == "unix":
+        return str(int(moment.timestamp()))
+    return moment.strftime(endpoint.since_format)
+
+
+def _extract(reader: Reader, endpoint: Endpoint, listing: Listing) -> Extract:
+    """What was listed, which is in `listed`."""
+    return Extract(
+        table=endpoint.table,
+        relation=_relation(reader, endpoint),
+        source_count=listing.total,
         rejects=f"""
             select to_json([null]) as record_key, cast(record as varchar) as record,
                 to_json(['record:no object']) as reasons, 0 as _revision, {reader.observed} as _effective_at
             from listed where json_type(record) <> 'OBJECT'""",
-        notes=_new_fields(reader, endpoint, fields.values()),
+        notes=_new_fields(reader, endpoint),
     )
 
 
@@ -79,20 +109,20 @@ def _listing(reader: Reader, client: Client, modified_since: str | None) -> List
     # By resource: a source's second listing neither takes the first one's pages away nor takes them for its own.
     parent = reader.target.folder / "pending" / client.source / client.endpoint.resource
     folder = pending_folder(parent, client.base_url, client.page_size, modified_since)
+    named = client.endpoint.named
     try:
         with requests.Session() as session:
-            listing = fetch(lambda number: client.page(session, number, modified_since), folder)
+            listing = fetch(lambda place: client.page(session, place, modified_since), folder)
     except ShrinkingError as error:
         raise SourceError(
             f"{client.source}: the listing shrank while it was read, {ATTEMPTS} times; "
-            f"load again when fewer {client.endpoint.entities} are deleted"
+            f"load again when fewer {named} are deleted"
         ) from error
     except EndlessError as error:
         shutil.rmtree(parent, ignore_errors=True)
-        number, pages, read, total = error.args
         raise SourceError(
-            f"{client.source}: page {number:,} of {pages:,} brings the {client.endpoint.entities} to {read:,}, and the "
-            f"listing counts {total:,}; nothing was loaded: check that the API answers each page with its own records"
+            f"{client.source}: the listing of {named} has no end: {error}; nothing was loaded: check that the API "
+            "answers each page with its own records"
         ) from error
     reader.on_complete.append(lambda: shutil.rmtree(parent, ignore_errors=True))
     return listing
@@ -101,29 +131,23 @@ def _listing(reader: Reader, client: Client, modified_since: str | None) -> List
 def _read(reader: Reader, endpoint: Endpoint, listing: Listing) -> None:
     """Read the pages as the temporary table `listed`: each record as JSON, its id, and when it was modified."""
     files = ", ".join(literal(str(path)) for path in listing.pages)
-    modified = f"(json ->> {_path(endpoint.modified_at)})"
+    columns = {column.name: column for column in endpoint.table.columns}
+    modified = endpoint.table.modified_at
+    updated_at = utc_time(value_in("json", columns[modified])) if modified else "cast(null as timestamp)"
+    parts = [value_in("json", columns[name]) for name in endpoint.table.key]
     reader.connection.execute(f"""
         create or replace temp table listed as
-        select json as record, json ->> {_path(endpoint.id)} as id,
-            timezone('UTC', {utc_time(modified)}) as updated_at
+        select json as record, case when {" and ".join(f"{part} is not null" for part in parts)}
+                then to_json([{", ".join(parts)}]) end as id,
+            timezone('UTC', {updated_at}) as updated_at
         from read_ndjson_objects([{files}])""")
 
 
-def _path(name: str) -> str:
-    """A field's JSON path, as a literal."""
-    return literal(f"$.{name}")
-
-
-def _relation(reader: Reader, endpoint: Endpoint, fields: Mapping[str, str]) -> str:
+def _relation(reader: Reader, endpoint: Endpoint) -> str:
     # Values of any JSON type come as their text, so that nothing is guessed and the contract judges them all.
-    values = ", ".join(
-        f"nullif(cast(record -> {_path(name)} as varchar), 'null') as {quoted(column)}"
-        if name in endpoint.documents
-        else f"record ->> {_path(name)} as {quoted(column)}"
-        for column, name in fields.items()
-    )
+    values = ", ".join(f"{value_in('record', column)} as {quoted(column.name)}" for column in endpoint.table.columns)
     return f"""(
-        select {values}, 'U' as _operation, epoch_us(updated_at) as _revision,
+        select {values}, 'U' as _operation, coalesce(epoch_us(updated_at), 0) as _revision,
             coalesce(timezone('UTC', updated_at), {reader.observed}) as _effective_at
         from (select record, updated_at as updated from listed where json_type(record) = 'OBJECT')
             as l(record, updated_at))"""
@@ -148,10 +172,12 @@ def _next_cursor(reader: Reader, cursor: str | None, begun: datetime) -> str | N
     return newest.isoformat(sep=" ") if newest else cursor
 
 
-def _new_fields(reader: Reader, endpoint: Endpoint, known: Collection[str]) -> tuple[str, ...]:
+def _new_fields(reader: Reader, endpoint: Endpoint) -> tuple[str, ...]:
     rows = reader.connection.execute("""
         select distinct unnest(json_keys(record)) as field from listed where json_type(record) = 'OBJECT' order by field
         """).fetchall()
+    known = {re.split(r"[.\[]", column.at_source.removeprefix("$."))[0] for column in endpoint.table.columns}
+    known |= {column.at_source for column in endpoint.table.columns}
     new = [str(row[0]) for row in rows if row[0] not in known]
     if not new:
         return ()

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 import requests
-from ingestion.readers.rest.page import Page
 
+from ingestion.contract.contracts import read_contract
 from ingestion.demo.commerce import Fault, next_day, serving, simulate
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
 from ingestion.readers.rest import client, listing, reader
-from ingestion.readers.rest.client import Client
-from ingestion.sources.accounts.source import USERS
+from ingestion.readers.rest.client import Client, Page, Place
+from ingestion.readers.rest.endpoint import endpoints
 from tests.crosswalks import identifiers
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects
 
@@ -188,14 +188,14 @@ def pages(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
     def page(self: Client, session: requests.Session, number: int, since: str | None) -> Page:
         total = 2 * (len(answers) - 1) + len(answers[len(answers)])
         records = answers[number]() if callable(answers[number]) else answers[number]
-        return Page(json.loads(json.dumps(records)), number, len(answers), total)
+        return Page.numbered(json.loads(json.dumps(records)), number, len(answers), total)
 
     monkeypatch.setattr(Client, "page", page)
     return answers
 
 
 def test_values_of_any_json_type_are_judged(pages: dict[int, Any], warehouse: Target) -> None:
-    strange = [
+    strange: list[dict[str, Any]] = [
         user(1, status=1),
         user(2, email={"home": "a@example.com"}),
         user(3, updated_at=1_700_000_000),
@@ -288,18 +288,17 @@ def test_old_pages_are_not_used(
     pages: dict[int, Any], warehouse: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = listing.pending_folder(tmp_path / "pending", "request")
-    first = Page([1, 2], 1, 2, 3)
-    second = Page([3], 2, 2, 3)
-    stopped = {1: first}
+    first = Page.numbered([1, 2], 1, 2, 3)
+    second = Page.numbered([3], 2, 2, 3)
+    stopped: dict[Place, Page] = {1: first}
     with pytest.raises(KeyError):
         listing.fetch(stopped.__getitem__, folder)
-    assert [
-        len(path.read_text().split()) for path in listing.fetch({1: first, 2: second}.__getitem__, folder).pages
-    ] == [2, 1]
-    changed = {1: Page([5, 6], 1, 2, 4), 2: Page([7, 8], 2, 2, 4)}
+    whole: dict[Place, Page] = {1: first, 2: second}
+    assert [len(path.read_text().split()) for path in listing.fetch(whole.__getitem__, folder).pages] == [2, 1]
+    changed: dict[Place, Page] = {1: Page.numbered([5, 6], 1, 2, 4), 2: Page.numbered([7, 8], 2, 2, 4)}
     assert listing.fetch(changed.__getitem__, folder).total == 4
     monkeypatch.setattr(listing, "LONGEST_AGE", 0)
-    again = {1: Page([9, 9], 1, 2, 4), 2: Page([7, 8], 2, 2, 4)}
+    again: dict[Place, Page] = {1: Page.numbered([9, 9], 1, 2, 4), 2: Page.numbered([7, 8], 2, 2, 4)}
     assert listing.fetch(again.__getitem__, folder).pages[0].read_text() == "9\n9\n"
     other = listing.pending_folder(tmp_path / "pending", "another request")
     assert not folder.exists()
@@ -317,6 +316,7 @@ def test_retry_after(header: str, seconds: float | None) -> None:
 
 
 def test_api_that_asks_to_wait_long() -> None:
-    asked = Client("accounts", USERS, "http://accounts.test", "t", 200, 1, 3)
+    [endpoint] = endpoints(read_contract("accounts"))
+    asked = Client("accounts", endpoint, "http://accounts.test", lambda request: request, 200, 1, 3)
     with pytest.raises(SourceError, match="asks to wait 3,600 seconds"):
         asked._seconds(0, 3600.0)

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ingestion.readers.rest.page import Page
 
 from ingestion.demo.commerce.shop_schema import TABLES, change_table_ddl, table_ddl
 from ingestion.destination.target import current_target
 from ingestion.load.run import load_all
-from ingestion.readers.rest.client import Client
+from ingestion.readers.rest.client import Client, Page
 from tests.warehouses import build_from, settings
 from warehouse.build.build import Request
 from warehouse.database import Database, open_database
@@ -112,7 +111,7 @@ class SmallShop:
 
         def page(client: Client, session: object, number: int, since: str | None) -> Page:
             listed = [each for each in self.accounts if str(each["updated_at"]) >= (since or "")]
-            return Page(json.loads(json.dumps(listed)), number, 1, len(listed))
+            return Page.numbered(json.loads(json.dumps(listed)), number, 1, len(listed))
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Client, "page", page)
