@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -67,7 +67,10 @@ setup-site: ## Install what `make site` needs on top
 setup-serve: ## Install what `make serve` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve)
 
-setup-bi: setup $(BI_VENV)/.bi ## Install Superset, into an environment of its own
+setup-bi: setup $(BI_VENV)/.synced ## Install Superset, into an environment of its own
+
+# A server that speaks MongoDB's protocol, which tests run as a process of its own.
+setup-mongodb: setup .venv-mongodb/.synced
 
 setup-dev: ## Install what `make test` and `make lint` need on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev)
@@ -86,11 +89,11 @@ $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
 	@rm -f $(VENV)/.default $(VENV)/.site $(VENV)/.serve $(VENV)/.dev && touch $@
 
-# Superset pins what Granary needs newer.
-$(BI_VENV)/.bi: requirements/bi.txt | $(BIN)/uv
-	@echo "setting up $(BI_VENV)"
-	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(BI_VENV)
-	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BI_VENV)/bin/python $<
+# What runs beside Granary, in environments of their own: Superset pins what Granary needs newer.
+.venv-%/.synced: requirements/%.txt | $(BIN)/uv
+	@echo "setting up $(@D)"
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(@D)
+	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(@D)/bin/python $<
 	@touch $@
 
 build: setup ## Load the sources, build and test, publish
@@ -266,6 +269,7 @@ lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bi.in -o requirements/bi.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/mongodb.in -o requirements/mongodb.txt
 
 clean: ## Take away what can be made again; raw and the published marts stay
 	@rm -rf target logs site .pytest_cache .mypy_cache .ruff_cache

@@ -139,7 +139,9 @@ def test_a_reply_that_is_no_json_is_refused_whole(serve: Callable[[Answer], None
 def test_a_server_that_answers_one_page_for_all(serve: Callable[[Answer], None], warehouse: Target) -> None:
     """It is found out where there are more records than it counts, and doesn't stand in the way of a sound one."""
     serve(lambda path, number: [page_of([record("a"), record("b")], number, pages=100_000, total=3)])
-    with pytest.raises(SourceError, match=r"listing of people has no end: page 2 of 100,000 brings its records to 4, and it counts 3"):
+    with pytest.raises(
+        SourceError, match=r"listing of people has no end: page 2 of 100,000 brings its records to 4, and it counts 3"
+    ):
         load(DIRECTORY, extracts, warehouse, NOON)
     serve(lambda path, number: [page_of([] if number > 1 else [record("a")], number, pages=100_000, total=9)])
     with pytest.raises(SourceError, match=r"page 2 of 100,000 brings its records to 1, and"):
