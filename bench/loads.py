@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import statistics
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -14,20 +15,20 @@ from typing import Any, Literal
 import dlt
 import duckdb
 
-from bench.measuring import Measurement, Settings, median_seconds, say
+from bench.measuring import Measurement, Settings, median_seconds, say, timed
 from bench.server import Server, environment
 from ingestion.contract.contracts import Column, Source, Table, read_contract
 from ingestion.destination.target import Target
 from ingestion.duck import connect, load_extension
 from ingestion.load.extracts import Extract, ExtractFunction, Reader, no_rows
 from ingestion.load.loading import load
-from ingestion.readers import sql
-from ingestion.sources import retail
-from ingestion.sources.retail.source import COLUMNS as RETAIL_COLUMNS
+from ingestion.readers import files, sql
+from ingestion.readers.files.layout import layouts
 
 ROWS = 3_000_000
 RETAIL_FILES = 30
 AT_LEAST = {"duckdb": 0.4, "postgres": 0.5}
+COMPARED_AT_MOST = {"duckdb": 3.0, "postgres": 4.0}
 CHUNK = 500_000  # rows that plain dlt takes at once; its default of 1,000 to 50,000 is slower
 
 STATUSES = ("placed", "paid", "shipped", "delivered", "cancelled")
@@ -158,13 +159,14 @@ def _into(engine: str, settings: Settings, data: Data) -> list[Measurement]:
     add("CSV file", warehouse.own_csv(data.csv), lambda: warehouse.load(CONTRACT, _csv_extracts(data.csv)),
         lambda: warehouse.plain(_plain_csv(data.csv)))  # fmt: skip
     sqlite = f"sqlite:///{data.sqlite}"
-    add("SQLite database", warehouse.own_sqlite(data.sqlite), lambda: warehouse.load_shop(sqlite),
+    add("SQLite database", warehouse.own_sqlite(data.sqlite), lambda: warehouse.load_database(sqlite),
         lambda: warehouse.plain(_plain_database(sqlite, "pyarrow", "main")))  # fmt: skip
     if data.server:
         url = data.server.url("bench_source")
         plain_url = url.replace(":", "+psycopg2:", 1)
-        add("Postgres database", warehouse.own_postgres(data.server), lambda: warehouse.load_shop(url),
+        add("Postgres database", warehouse.own_postgres(data.server), lambda: warehouse.load_database(url),
             lambda: warehouse.plain(_plain_database(plain_url, "connectorx", "public")))  # fmt: skip
+        found += _compared(warehouse, data.server, settings)
     what = f"{RETAIL_FILES} files, the retail source whole"
     own = warehouse.own_retail(data.retail)
     reference = median_seconds(f"{what}: {own[0]}", settings.runs, own[1], warehouse.fresh)
@@ -174,6 +176,30 @@ def _into(engine: str, settings: Settings, data: Data) -> list[Measurement]:
     found.append(Measurement("loads", engine, what, seconds, own[0], reference, reference / seconds,
                              note="verifies each file, numbers lines, compares with versions before"))  # fmt: skip
     return found
+
+
+def _compared(warehouse: _Warehouse, server: Server, settings: Settings) -> list[Measurement]:
+    """A table of which one percent changed, compared as a whole, against the engine's own load and its own first."""
+    url, what = server.url("bench_source"), "Postgres database, compared as a whole, one percent changed"
+    first, again = list[float](), list[float]()
+    for run in range(settings.runs):
+        warehouse.fresh()
+        first.append(timed(lambda: warehouse.load_database(url, "compare")))
+        server.run("bench_source", f"update lines set quantity = quantity + 1 where id % 100 = {run}")
+        server.run("bench_source", f"delete from lines where id % 10000 = {run + 100}")
+        server.run("bench_source", "vacuum analyze lines")
+        os.sync()
+        again.append(timed(lambda: warehouse.load_database(url, "compare")))
+    say(f"  {what}: {', '.join(f'{each:.2f}' for each in again)} s")
+    own, work = warehouse.own_postgres(server)
+    reference = median_seconds(f"{what}: {own}", settings.runs, work, warehouse.fresh)
+    seconds, engine = statistics.median(again), warehouse.engine
+    loaded = statistics.median(first)
+    return [
+        Measurement("loads", engine, what, seconds, own, reference, seconds / reference,
+                    at_most=COMPARED_AT_MOST[engine], note="the ratio is Granary's time / the engine's"),
+        Measurement("loads", engine, what, seconds, "its first load", loaded, seconds / loaded, at_most=1.0),
+    ]  # fmt: skip
 
 
 def _csv_extracts(path: Path) -> ExtractFunction:
@@ -228,15 +254,14 @@ class _Warehouse:
         with environment(values):
             load(contract, extracts, self.target)
 
-    def load_shop(self, url: str) -> None:
-        """Through the shop source, which polls a table that it knows nothing of yet."""
-        self.load(CONTRACT, _with_settings(sql.extracts, {"SOURCES__SHOP__CREDENTIALS": url}))
+    def load_database(self, url: str, follow: str = "polling") -> None:
+        """Through the reader of SQL databases; at first it knows nothing of the table yet."""
+        settings = {"SOURCES__BENCH__CREDENTIALS": url, "SOURCES__BENCH__FOLLOW": follow}
+        self.load(CONTRACT, _with_settings(sql.extracts, settings))
 
     def load_retail(self, folder: Path) -> None:
         """Through the retail source, as `make build` would."""
-        self.load(
-            read_contract("retail"), _with_settings(retail.extracts, {"SOURCES__RETAIL__BUCKET_URL": str(folder)})
-        )
+        self.load(read_contract("retail"), _with_settings(files.extracts, {"SOURCES__RETAIL__BUCKET_URL": str(folder)}))
 
     def plain(self, resource: Callable[[], object]) -> None:
         """Through dlt alone: no contract, no rejects, no load id in the rows."""
@@ -276,7 +301,8 @@ class _Warehouse:
         return "COPY TO piped into COPY FROM", self._pipe
 
     def own_retail(self, folder: Path) -> tuple[str, Callable[[], object]]:
-        columns = dict.fromkeys(RETAIL_COLUMNS, "text")
+        [layout] = layouts(read_contract("retail"))
+        columns = dict.fromkeys([column.at_source for column in layout.columns], "text")
         columns |= {"Quantity": "bigint", "InvoiceDate": "timestamp", "UnitPrice": "numeric(18,4)"}
         if self.engine == "duckdb":
             typed = {name: kind.upper() for name, kind in columns.items()}

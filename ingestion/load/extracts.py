@@ -154,12 +154,17 @@ class Reader:
         """A select over a table of raw of the latest version of every record, deleted ones too.
 
         It has the contract's columns, `_operation`, `_revision` and `_effective_at`. The order is that of
-        macros/portable/latest_versions.sql.
+        macros/portable/latest_versions.sql. Only what has several versions is put in order: most records have one.
         """
         key = ", ".join(quoted(column) for column in table.key)
         content = ", ".join(f"{quoted(column)} desc nulls last" for column in table.column_names)
+        same = " and ".join(f"repeated.{quoted(c)} is not distinct from versions.{quoted(c)}" for c in table.key)
         return f"""
-            select * exclude (_observed_at, _load_id) from {self.complete(table.name)}
+            with versions as (select * exclude (_load_id) from {self.complete(table.name)}),
+            repeated as (select {key} from versions group by all having count(*) > 1)
+            select * exclude (_observed_at) from versions anti join repeated on {same}
+            union all
+            select * exclude (_observed_at) from (from versions semi join repeated on {same})
             qualify row_number() over (
                 partition by {key} order by _effective_at desc, _revision desc, _observed_at desc, {content}
             ) = 1"""

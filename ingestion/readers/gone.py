@@ -7,6 +7,8 @@ kept for it but what raw has anyway.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ingestion.contract.contracts import Table, contract_file
 from ingestion.load.extracts import Reader, SourceError
 from ingestion.readers.settings import setting, variable
@@ -19,26 +21,29 @@ def compared_with_raw(reader: Reader, table: Table) -> None:
     Raises:
         SourceError: an implausible share of what raw has is gone, or a key stands twice.
     """
-    same = " and ".join(f"r.{quoted(name)} = living.{quoted(name)}" for name in table.key)
     require_different_keys(reader, table)
     reader.connection.execute(f"create or replace temp table living as {reader.latest(table)}")
-    find_gone(reader, table, f"not exists (from read_keys as r where {same})")
+    find_gone(reader, table, "read_keys", table.key)
 
 
-def find_gone(reader: Reader, table: Table, is_missing: str) -> None:
+def find_gone(reader: Reader, table: Table, there: str, by: Sequence[str]) -> None:
     """What is living in raw and gone at the source, as the temporary table `gone`.
 
     Args:
         reader: what a load works with; it has the table `living`.
         table: the contract.
-        is_missing: a condition on a row of `living`: the source has no record of its key.
+        there: the table of the keys of what the source has.
+        by: the columns that are its keys, there and in `living`.
 
     Raises:
         SourceError: more are gone than can be believed.
     """
-    reader.connection.execute(
-        f"create or replace temp table gone as select * from living where _operation <> 'D' and {is_missing}"
-    )
+    # An anti join is several times as fast as `not exists` and `not in`, and faster where it carries keys alone.
+    key = ", ".join(quoted(name) for name in by)
+    reader.connection.execute(f"""
+        create or replace temp table gone as
+        with missing as (select {key} from living anti join {there} using ({key}) where _operation <> 'D')
+        from living semi join missing using ({key})""")
     row = reader.connection.execute(
         "select (select count(*) from gone), count(*) from living where _operation <> 'D'"
     ).fetchone()

@@ -101,8 +101,8 @@ def _named_errors(source: str) -> Iterator[None]:
     except PyMongoError as error:
         told = first_line(error).split(", full error")[0].split(", Timeout:")[0]
         raise SourceError(
-            f"{source}: MongoDB can't be read: {told}; nothing was loaded. Check {variable(source, 'credentials')}, and "
-            "that its user may find in the database and watch it"
+            f"{source}: MongoDB can't be read: {told}; nothing was loaded. Check {variable(source, 'credentials')}, "
+            "and that its user may find in the database and watch it"
         ) from error
 
 

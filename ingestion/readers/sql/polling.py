@@ -40,7 +40,7 @@ def extract(database: Database, reader: Reader, table: Table, lag: timedelta, no
     since = datetime.fromisoformat(cursor) - lag if cursor else _BEGINNING
     living(reader, table)
     _source_keys(database, reader, table, modified)
-    find_gone(reader, table, "key not in (select key from source_keys)")
+    find_gone(reader, table, "source_keys", ["key"])
     wanted, outside = _wanted(reader, since)
     relation = database.relation(table)
     # The source itself leaves out what hasn't changed, unless records are wanted whose time says that they haven't,
