@@ -26,7 +26,7 @@ from warehouse.project.scaffold.scaffold import preview, scaffold
 HOSTILE = """
 create schema "Sales";
 set search_path = "Sales";
-create type mood as enum ('happy', 'Sad');
+create type mood as enum ('happy', 'Sad', 'don''t know');
 create domain posint as int check (value > 0);
 create table "Customers" (
     "CustomerID" serial primary key, "Customer Name" text not null, "E-Mail" varchar(80), born date, "group" text,
@@ -53,12 +53,20 @@ create table loads (id int primary key, "user" text, "end" time, span interval, 
 create table nokey (a int, b text);
 create table gadgets (label text, code text);
 insert into gadgets select 'Gadget', 'G' || i from generate_series(1, 30) as i;
+create schema "购买";
+create table "购买".products (
+    "编号" int references products primary key, "Größe (cm)" numeric(6, 1), at date, "Straße" text
+);
+comment on table "购买".products is '商品：{{ this is text }} {% if %} اختيار # "quoted": yes';
+comment on column "购买".products.at is 'Когда: {# да #}';
 create view big_orders as select * from "order" where total > 100;
 insert into "Customers" ("Customer Name", "E-Mail", born, "group", credit, mood)
-    select 'Ada ' || i, 'a' || i || '@x.org', '1990-01-01', 'A', 12.5, 'happy' from generate_series(1, 30) as i;
+    select 'Ada ' || i, 'a' || i || '@x.org', '1990-01-01', 'A', 12.5,
+    (array['happy', 'Sad', 'don''t know']::mood[])[i % 3 + 1] from generate_series(1, 30) as i;
 insert into products
     select i, 'Mug ' || i, array['a', 'b'], i + 0.25, i / 3.0, '\\x00ff', '[1,5)', '{"a": 1}'
     from generate_series(1, 20) as i;
+insert into "购买".products values (1, 20.5, '2025-01-01', 'a'), (2, null, null, null);
 insert into "order" select i, i % 30 + 1, null, timestamp '2024-01-01' + i * interval '1 hour', i * 10,
     timestamp '2024-01-01' + i * interval '1 hour', 'new' from generate_series(1, 50) as i;
 insert into order_lines select i, j, (i + j) % 20 + 1, j, 9.99, 'note ' || i
@@ -76,6 +84,7 @@ TABLES = {
     "measures": 9,
     "sales_loads": 5,
     "gadgets": 30,
+    "gou_mai_products": 2,
 }
 # The lines with what they come to, and when and by whom they were ordered.
 LINES = """
@@ -147,7 +156,7 @@ def erp(request: pytest.FixtureRequest, clone: Target, new_postgres_database: Ca
 def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
     said: list[str] = []
     with erp.entered():
-        scaffold(erp.clone.project, "erp", "", ["Sales"], [], said.append)
+        scaffold(erp.clone.project, "erp", "", ["Sales", "购买"], [], said.append)
     assert said[:4] == [
         "left out: big_orders is a view: TABLES=big_orders takes it",
         "left out: nokey has neither a primary nor a unique key, and nothing in its rows is one: name one in its "
@@ -155,6 +164,9 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
         "gadgets: the database holds no key; code is unique in all 30 rows",
         "first star: erp.fct_order_lines, one row for each of order_lines of order, by placed_at",
     ]
+    purchases = read_contract("erp", erp.clone.project).table("gou_mai_products")
+    bought = {column.at_source: column.name for column in purchases.columns}
+    assert bought == {"编号": "bian_hao", "Größe (cm)": "grosse_cm", "at": "at", "Straße": "strasse"}
     status = next(
         each for each in read_contract("erp", erp.clone.project).table("order").columns if each.name == "status"
     )
@@ -237,7 +249,7 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
     with erp.entered():
         said.clear()
         scaffold(erp.clone.project, "erp", "", [], [], said.append)
-    assert said[-1] == "erp: its contract has all 46 columns of 8 tables", "and nothing is written"
+    assert said[-1] == "erp: its contract has all 50 columns of 9 tables", "and nothing is written"
 
 
 def test_a_preview_writes_nothing(clone: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

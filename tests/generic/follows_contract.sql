@@ -11,25 +11,27 @@
     {%- set broken = [] -%}
     {%- for column in (table.node.columns.values() if table.node else []) -%}
         {%- set rules = column.config.meta.get('contract', {}) -%}
+        {%- set name = adapter.quote(column.name) -%}
         {%- if rules.get('required') -%}
-            {%- do broken.append(column.name ~ ' is null') -%}
+            {%- do broken.append(name ~ ' is null') -%}
         {%- endif -%}
         {%- if rules.get('accepted_values') -%}
-            {%- do broken.append(folded(column.name) ~ " not in ('" ~ rules.accepted_values | join("', '") ~ "')") -%}
+            {%- set listed = rules.accepted_values | map('string') | map('lower') | map('replace', "'", "''") | join("', '") -%}
+            {%- do broken.append(folded(name) ~ " not in ('" ~ listed ~ "')") -%}
         {%- endif -%}
         {%- if rules.get('minimum') is not none -%}
-            {%- do broken.append(column.name ~ ' < ' ~ rules.minimum) -%}
+            {%- do broken.append(name ~ ' < ' ~ rules.minimum) -%}
         {%- endif -%}
         {%- if rules.get('largest') is not none -%}
-            {%- do broken.append(column.name ~ ' not between -' ~ rules.largest ~ ' and ' ~ rules.largest) -%}
+            {%- do broken.append(name ~ ' not between -' ~ rules.largest ~ ' and ' ~ rules.largest) -%}
         {%- endif -%}
         {%- if column.data_type in ['date', 'timestamp'] -%}
-            {%- do broken.append('cast(' ~ column.name ~ " as date) not between cast('"
+            {%- do broken.append('cast(' ~ name ~ " as date) not between cast('"
                 ~ rules.get('earliest', var('calendar').earliest) ~ "' as date) and cast('"
                 ~ rules.get('latest', var('calendar').latest) ~ "' as date)") -%}
         {%- endif -%}
         {%- if column.config.meta.privacy == 'direct_identifier' -%}
-            {%- do broken.append(column.name ~ " like '%@%'") -%}
+            {%- do broken.append(name ~ " like '%@%'") -%}
         {%- endif -%}
     {%- endfor -%}
 

@@ -157,7 +157,11 @@ def edits_of(root: Path, column: NewColumn) -> list[Edit]:
 
 
 def _edits(root: Path, column: NewColumn, models: Sequence[str], snapshots: Sequence[Path]) -> list[Edit]:
-    return [_into_contract(column, read_contract(column.source, root).reader), *_into_staging(column, models), *_into_history(column, snapshots)]
+    return [
+        _into_contract(column, read_contract(column.source, root).reader),
+        *_into_staging(column, models),
+        *_into_history(column, snapshots),
+    ]
 
 
 def _into_contract(column: NewColumn, reader: str) -> Edit:

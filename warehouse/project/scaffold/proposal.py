@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from anyascii import anyascii
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from ingestion.contract.contracts import AUDIT_TABLES, LONGEST_NAME, UNDECIDED
@@ -223,13 +224,16 @@ def _alias(name: str, kind: str, entity: str, privacy: str, taken: Collection[st
 
 
 def _clean(name: str, taken: Collection[str], longer: str) -> str:
-    """A name for raw: the longer one where it is taken, and a number behind it where that is, too."""
+    """A name for raw: the longer one where it is taken, and a number behind it where that is, too.
+
+    Letters that raw's names can't have are those that sound alike: `Straße` is strasse, `名称` ming_cheng.
+    """
     convention = NamingConvention(LONGEST_NAME - 3)
-    plain = convention.normalize_identifier(name)
-    clean = plain if plain not in taken else convention.normalize_identifier(longer)
-    number = 2
+    spelt = (re.sub(r"[\W_]+$", "", anyascii(each)) or each for each in (name, longer))
+    plain, other = map(convention.normalize_identifier, spelt)
+    clean, number = plain if plain not in taken else other, 2
     while clean in taken:
-        clean, number = f"{convention.normalize_identifier(longer)}_{number}", number + 1
+        clean, number = f"{other}_{number}", number + 1
     return clean
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
@@ -29,8 +30,11 @@ _KEYS = re.compile(r"int|serial|char|text|uuid|date|time|num|dec")
 # How a check that lists texts begins, as it is written and as Postgres and MySQL give it back, and what it is made of.
 _LISTS = re.compile(r"""[("`]*(\w+)["`)]*(::[\w ]+\)?)?\s*(in\s*\(|=\s*any\s*\(+\s*array\[)""", re.IGNORECASE)
 _TEXT = re.compile(r"(?:\b_\w+)?'((?:[^']|'')*)'")
+# Where dbt's files have code of Jinja's: what a database says of itself is text, and never run.
+_RUN = re.compile(r"\{(?=[{%#])")
 _TOO_LONG = re.compile(r"json|bytea|blob|\[\]|interval")
 _DRIVERS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
+_SHOWN = 10  # names in a message, of a database that may have hundreds
 _OWN_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
 
 
@@ -79,7 +83,7 @@ def survey(source: str, schemas: Sequence[str] = (), tables: Sequence[str] = ())
     Args:
         source: the source, whose address is where its reader looks for it.
         schemas: those to look at; the reader's own unless given.
-        tables: those to look at; all unless given.
+        tables: those to look at, by name or as `schema.table`; all unless given.
 
     Raises:
         BuildError: there is no address, the database refuses, or it has nothing of that name.
@@ -107,12 +111,12 @@ def survey(source: str, schemas: Sequence[str] = (), tables: Sequence[str] = ())
             for name in sorted([*inspector.get_table_names(schema), *inspector.get_view_names(schema)])
             if (schema, name) not in parts
         ]
-        if unknown := [each for each in tables if each not in {name for _, name in places}]:
-            raise BuildError(
-                f"{source} has no table {', '.join(unknown)} in {', '.join(chosen)}: it has "
-                f"{', '.join(name for _, name in places) or 'none'}"
-            )
-        wanted = [place for place in places if not tables or place[1] in tables]
+        called = {place: (place[1], ".".join(place)) for place in places}
+        names = list(dict.fromkeys(name for _, name in places))
+        for each in tables:
+            if not any(each in both for both in called.values()):
+                raise BuildError(f"{source} has no table {each} in {', '.join(chosen)}: it has {_some(names, each)}")
+        wanted = [place for place in places if not tables or set(called[place]) & set(tables)]
         with engine.connect() as connection:
             return [_table(connection, inspector, engine, *place, wanted) for place in wanted]
     except SQLAlchemyError as error:
@@ -122,6 +126,14 @@ def survey(source: str, schemas: Sequence[str] = (), tables: Sequence[str] = ())
         ) from error
     finally:
         engine.dispose()
+
+
+def _some(names: Sequence[str], wanted: str) -> str:
+    """The names that are like the one that is wanted, else all, or the first of many."""
+    alike = get_close_matches(wanted.rsplit(".", 1)[-1], names, _SHOWN)
+    shown = alike or names[:_SHOWN]
+    more = len(names) - len(shown)
+    return f"{', '.join(shown) or 'none'}{f' and {more} more, which make preview lists' if more else ''}"
 
 
 def _partitions(engine: Engine) -> set[tuple[str, str]]:
@@ -138,6 +150,12 @@ def _table(
     connection: Connection, inspector: Inspector, engine: Engine, schema: str, name: str, wanted: Sequence[Any]
 ) -> FoundTable:
     found = inspector.get_columns(name, schema)
+    for each in (name, *(column["name"] for column in found)):
+        if _RUN.search(each):
+            raise BuildError(
+                f"the name {each} of {schema}.{name} holds what dbt would take for code and run: read it by a view "
+                "that names it otherwise"
+            )
     table = selectable(name, *(selectable_column(each["name"], each["type"]) for each in found), schema=schema)
     rows = connection.execute(select(table).limit(SAMPLE)).fetchall()
     counted = select(text("1")).select_from(table).limit(COUNTED + 1).subquery()
@@ -148,8 +166,8 @@ def _table(
             each["name"],
             _kind(each["type"], engine),
             bool(each["nullable"]),
-            each.get("comment") or "",
-            tuple(getattr(each["type"], "enums", ())) or listed.get(each["name"], ()),
+            _comment(each.get("comment")),
+            _values(getattr(each["type"], "enums", ()) or listed.get(each["name"], ())),
             tuple(str(row[number]) for row in rows if row[number] is not None),
         )
         for number, each in enumerate(found)
@@ -169,13 +187,23 @@ def _table(
         if len(each["constrained_columns"]) > 1
     )
     try:
-        comment = inspector.get_table_comment(name, schema)["text"] or ""
+        comment = _comment(inspector.get_table_comment(name, schema)["text"])
     except NotImplementedError:  # SQLite has none
         comment = ""
     held = _key(inspector, schema, name, columns)
     key = held or _found_key(connection, table, columns, references, int(count))
     is_view = name in inspector.get_view_names(schema)
     return FoundTable(schema, name, columns, key, int(count), bool(held), is_view, comment, references, wide)
+
+
+def _comment(text_of: str | None) -> str:
+    """A comment, in which dbt finds no code to run."""
+    return _RUN.sub("{ ", text_of or "")
+
+
+def _values(listed: Sequence[str]) -> tuple[str, ...]:
+    """The values of a list; none where dbt would find code in one."""
+    return () if any(_RUN.search(value) for value in listed) else tuple(listed)
 
 
 def _listed_values(inspector: Inspector, schema: str, name: str) -> dict[str, tuple[str, ...]]:
