@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from bson import Timestamp, json_util
-from pymongo.change_stream import CollectionChangeStream
+from pymongo.change_stream import ChangeStream
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure
 
@@ -87,7 +87,7 @@ def changes(collection: Collection[dict[str, Any]], token: str, end: Timestamp) 
     return found
 
 
-def _next(stream: CollectionChangeStream[dict[str, Any]]) -> Any:
+def _next(stream: ChangeStream[dict[str, Any]]) -> Any:
     """The next event; None where the server has read its log to the end, or has been looking for long."""
     before = None
     for _ in range(_WAITS):

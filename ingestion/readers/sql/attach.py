@@ -13,6 +13,7 @@ import duckdb
 from ingestion.duck import load_extension
 from ingestion.load.extracts import Reader, SourceError, first_line
 from ingestion.readers.settings import variable
+from ingestion.readers.sql import odbc
 from ingestion.readers.sql.database import DIALECTS, Database
 from ingestion.sql import literal
 
@@ -24,9 +25,10 @@ def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> 
 
     Args:
         reader: what a load works with; a copy lies in its workspace.
-        url: `sqlite:////path`, `postgresql://user:password@host:port/database`, `mysql://…` or `mariadb://…`. What
-            stands behind a `?` are settings of libpq, or of DuckDB's MySQL extension.
-        schema: the schema (Postgres; `public` unless given) or database (MySQL; the URL's) that holds the tables.
+        url: `sqlite:////path`, `postgresql://user:password@host:port/database`, `mysql://…`, `mariadb://…` or
+            `mssql://…`. What stands behind a `?` are settings of libpq, DuckDB's MySQL extension, or the ODBC driver.
+        schema: the schema (Postgres; `public` unless given, SQL Server; `dbo`) or database (MySQL; the URL's) that
+            holds the tables.
         copy: SQLite only: read a consistent copy rather than the living file.
 
     Raises:
@@ -37,9 +39,11 @@ def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> 
     dialect = DIALECTS.get(parts.scheme.split("+")[0])
     if dialect is None:
         raise SourceError(
-            f"{source}: {variable(source, 'credentials')} starts with '{parts.scheme}': use sqlite, postgresql, mysql "
-            "or mariadb"
+            f"{source}: {variable(source, 'credentials')} starts with '{parts.scheme}': use sqlite, postgresql, mysql, "
+            "mariadb or mssql"
         )
+    if dialect == "sqlserver":
+        return odbc.attach(reader, parts, schema)
     load_extension(connection, f"{dialect}_scanner")
     path = _sqlite_path(source, parts.path) if dialect == "sqlite" else None
     where = str(path or parts.hostname or parts.path)

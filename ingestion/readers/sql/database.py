@@ -1,7 +1,7 @@
 """A source's database as DuckDB sees it: list columns, read rows, count them.
 
-What differs between SQLite, Postgres and MySQL is here and nowhere else in the package. Conditions (`where`) are
-written in the SQL that all of them understand, with the database's own names in double quotes.
+What differs between SQLite, Postgres, MySQL and SQL Server is here and nowhere else in the package. Conditions
+(`where`) are written in the SQL that all of them understand, with the database's own names in double quotes.
 
 How each is read in one state:
 
@@ -9,12 +9,15 @@ How each is read in one state:
 - MySQL and MariaDB: the same holds for tables that DuckDB scans, and not for `mysql_query`, which takes another
   connection. So rows are scanned, but for a table with values that DuckDB can't hold; DuckDB hands conditions and
   counts on to the source.
+- SQL Server: one connection over ODBC, and one transaction of it with the isolation level snapshot, if the database
+  allows that; else each statement sees what is committed when it begins.
 - SQLite: DuckDB may read through several connections, which share no state. Where change tables are read on, this
   does no harm: they only grow, and are read up to a position. Else a copy is read.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,9 +33,15 @@ DIALECTS = {
     "postgresql": "postgres",
     "mysql": "mysql",
     "mariadb": "mysql",
+    "mssql": "sqlserver",
+    "sqlserver": "sqlserver",
 }
 # Types of Postgres that DuckDB reads as the text that Postgres writes.
 _TEXTS = {"text", "character varying", "character", "name", "uuid", "json", "jsonb"}
+# Types of SQL Server that the driver hands on as they are; money has four decimals, which its own text hasn't.
+_PLAIN = {"tinyint", "smallint", "int", "integer", "bigint", "bit", "float", "real", "date", "char", "varchar", "nchar",
+          "nvarchar", "text", "ntext"}  # fmt: skip
+_MONEY, _BYTES = {"money", "smallmoney"}, {"binary", "varbinary", "image", "timestamp", "rowversion"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,12 @@ class Database:
         """
         if self.dialect == "sqlite":
             query = f"select name, lower(type) as type from pragma_table_info({literal(table.name)}) order by cid"
+        elif self.dialect == "sqlserver":
+            query = (
+                "select COLUMN_NAME as name, lower(DATA_TYPE) as type from INFORMATION_SCHEMA.COLUMNS "
+                f"where TABLE_SCHEMA = N{literal(table.schema)} and TABLE_NAME = N{literal(table.name)} "
+                "order by ORDINAL_POSITION"
+            )
         else:
             query = (
                 "select column_name as name, case when data_type in ('numeric', 'decimal') "
@@ -114,8 +129,11 @@ class Database:
         text that they are written as; the contract then judges them like a file's. For the same reason Postgres
         writes a numeric as text that DuckDB's decimals can't hold, NaN among them, and what the contract has as text,
         such as an array, an interval or money: DuckDB would write it in its own way, or not read it at all. MySQL
-        writes its long decimals, and a column in which days without a month or a day stand.
+        writes its long decimals, and a column in which days without a month or a day stand. SQL Server writes all but
+        its integers, floats, dates and texts, so that no driver has a say in how they are rounded.
         """
+        if self.dialect == "sqlserver":
+            return self._over_odbc(table, columns, where)
         kinds = self.columns(table) if self.dialect != "sqlite" else {}
         as_text = [c for c in columns if self.dialect == "sqlite" or kinds.get(c) == "numeric()"]
         if self.dialect == "postgres":
@@ -146,16 +164,40 @@ class Database:
 
     def moment(self, column: str) -> str:
         """A DuckDB expression for a column of `rows` that holds times: the time in UTC, null where it is none."""
-        return (utc_time if self.dialect == "sqlite" else utc_moment)(quoted(column))
+        is_text = self.dialect in ("sqlite", "sqlserver")
+        return (utc_time if is_text else utc_moment)(
+            f"cast({quoted(column)} as varchar)" if is_text else quoted(column)
+        )
 
     def count(self, table: Relation, where: str | None = None) -> int:
         """The table's rows for which `where` is true, as the source itself counts them."""
         condition = f" where {where}" if where else ""
         if self.dialect == "mysql":
             return self._number(f"select count(*) from {self._scanned(table)}{condition}")
+        if self.dialect == "sqlserver":
+            condition = _in_sqlserver(condition)
         return self._number(
             f"select * from {self._remote(f'select count(*) as n from {self._named(table)}{condition}')}"
         )
+
+    def _over_odbc(self, table: Relation, columns: Sequence[str], where: str | None) -> str:
+        kinds = self.columns(table)
+
+        def value(column: str) -> str:
+            own, kind = table.own(column), kinds.get(column, "")
+            if kind in _PLAIN:
+                return own
+            if kind in _BYTES:
+                return f"convert(varchar(max), cast({own} as varbinary(max)), 2)"
+            if kind in _MONEY:
+                own = f"cast({own} as decimal(19, 4))"
+            # Of a table's own types and those without a length, as long as it takes.
+            length = "60" if kind in ("decimal", "numeric", "uniqueidentifier", *_MONEY) or "time" in kind else "max"
+            return f"cast({own} as {'varchar' if length == '60' else 'nvarchar'}({length}))"
+
+        listed = ", ".join(f"{value(column)} as {quoted(column)}" for column in columns)
+        condition = _in_sqlserver(f" where {where}") if where else ""
+        return f"(from {self._remote(f'select {listed} from {self._named(table)}{condition}')})"
 
     def _text(self, table: Relation, column: str) -> str:
         """A column's value as the text that the source writes, in the source's own SQL.
@@ -232,6 +274,8 @@ class Database:
 
     def _remote(self, query: str) -> str:
         """A DuckDB relation that runs `query` in the source database itself."""
+        if self.dialect == "sqlserver":
+            return f"odbc_query(getvariable('source'), {literal(query)})"
         return f"{self.dialect}_query('source', {literal(query)})"
 
     def _named(self, table: Relation) -> str:
@@ -241,6 +285,11 @@ class Database:
     def _scanned(self, table: Relation) -> str:
         """A table's name in DuckDB."""
         return f"source.{quoted(table.schema)}.{quoted(table.name)}"
+
+
+def _in_sqlserver(text: str) -> str:
+    """SQL in which times that tell that they are in UTC are typed: with a time of SQL Server's, no text compares so."""
+    return re.sub(r"'(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?)\+00'", r"cast('\1' as datetime2)", text)
 
 
 def _in_mysql(text: str | None) -> str:

@@ -150,12 +150,17 @@ def _end_transaction(reader: Reader) -> None:
 
 def _by_changes(database: Database, reader: Reader, chosen: Settings) -> dict[str, bool]:
     """Which tables are followed by a change table."""
-    if chosen.follow in ("polling", "compare"):
+    source, is_sqlserver = reader.contract.name, database.dialect == "sqlserver"
+    if chosen.follow == "changes" and is_sqlserver:
+        raise SourceError(
+            f"{source}: {variable(source, 'follow')}=changes, but change tables of a SQL Server are not read yet: say "
+            "polling, compare or auto"
+        )
+    if chosen.follow in ("polling", "compare") or is_sqlserver:
         return {table.name: False for table in reader.contract.tables}
     logs = {table.name: changes.change_table(database, table) for table in reader.contract.tables}
     found = {name: bool(database.columns(log)) for name, log in logs.items()}
     if chosen.follow == "changes" and not all(found.values()):
-        source = reader.contract.name
         lacking = ", ".join(log.name for name, log in logs.items() if not found[name])
         raise SourceError(
             f"{source}: {variable(source, 'follow')}=changes, but the database has no table {lacking} that may be "
