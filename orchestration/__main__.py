@@ -14,6 +14,7 @@ from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 from warehouse.ports import require_free
+from warehouse.reading.domains import leave_out_unused
 
 
 def main() -> NoReturn:
@@ -23,6 +24,7 @@ def main() -> NoReturn:
     arguments = parser.parse_args()
     try:
         target = current_target()
+        leave_out_unused(target)
     except ConfigurationError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         sys.exit(2)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Any
-
 from reports.site.charts import Chart, Follows, chart, shown
 from reports.site.measures import Measures
-from reports.site.pages import Figure, Page
+from reports.site.pages import Figure, Page, whole_months
 from reports.site.project import Project
 
 FIRST = 15  # of what there is too much of to draw
@@ -26,8 +23,7 @@ def business(measures: Measures, project: Project) -> Page:
         "Business",
         f"How the company does, by the metrics of the catalogue. Amounts are in {currency.code}. {as_of}",
     )
-    # The last month is whole only if the data end with it.
-    whole = [row for row in months if _end_of_month(row[0]) <= last_day]
+    whole = whole_months(months, last_day)
     for metric in ("net_sales", "orders", "average_order_value", "active_customers", "return_rate"):
         if not whole:
             break
@@ -87,10 +83,6 @@ def business(measures: Measures, project: Project) -> Page:
               [[row[0], row[names.index("units_on_hand")]] for row in risks], kind="bar", axis="units", note=as_of)
     )  # fmt: skip
     return page
-
-
-def _end_of_month(first: Any) -> Any:
-    return (first.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
 
 
 def _stacked_by_channel(measures: Measures, as_of: str) -> Chart:

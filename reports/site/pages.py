@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
 
 from ingestion.domains import domains
 from ingestion.project import PROJECT_ROOT
@@ -51,8 +53,14 @@ def of_domains(measures: Measures, project: Project) -> list[tuple[str, Page]]:
     return found
 
 
+def whole_months(rows: list[tuple[Any, ...]], last_day: date) -> list[tuple[Any, ...]]:
+    """Those rows whose month, their first value, the data have whole: the last one only if they end with it."""
+    months_end = last_day + timedelta(days=1)
+    return [row for row in rows if (row[0].replace(day=28) + timedelta(days=4)).replace(day=1) <= months_end]
+
+
 def by_month(name: str, query: str, measures: Measures, project: Project) -> Page:
-    """A page of a saved query by month: for each of its metrics the newest month's figure, and a chart.
+    """A page of a saved query by month: for each of its metrics the newest whole month's figure, and a chart.
 
     Args:
         name: the page's, which is the domain's, or begins with it.
@@ -63,12 +71,13 @@ def by_month(name: str, query: str, measures: Measures, project: Project) -> Pag
     names, rows = measures.saved(query)
     last_day = measures.days()[1]
     page = Page(name, name.replace("_", " ").capitalize(), f"By month. Data until {last_day}.")
+    whole = whole_months(rows, last_day)
     for number, metric in enumerate(names[1:], start=1):
         label, unit = project.metrics[metric].label, measures.unit(metric)
-        if rows:
-            before = f"{shown(rows[-2][number], unit)} the month before" if len(rows) > 1 else ""
-            value, link = shown(rows[-1][number], unit), f"metrics.html#{metric}"
-            page.figures.append(Figure(f"{label}, {rows[-1][0]:%B %Y}", value, before, link))
+        if whole:
+            before = f"{shown(whole[-2][number], unit)} the month before" if len(whole) > 1 else ""
+            value, link = shown(whole[-1][number], unit), f"metrics.html#{metric}"
+            page.figures.append(Figure(f"{label}, {whole[-1][0]:%B %Y}", value, before, link))
         values = [[row[0], row[number]] for row in rows]
         page.charts.append(chart(metric, label, ["month", label], values, unit=unit, kind="bar", axis=label))
     return page

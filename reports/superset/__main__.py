@@ -22,6 +22,7 @@ from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 from warehouse.parts import CORE
 from warehouse.ports import require_free
+from warehouse.reading.domains import leave_out_unused
 from warehouse.reading.query import require_published
 
 PYTHON = PROJECT_ROOT / os.environ.get("BI_VENV", ".venv-bi") / "bin" / "python"
@@ -64,6 +65,7 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         target = current_target()
+        leave_out_unused(target)
         home = target.folder / "superset"
         environment = _environment(target, home)
         if arguments.export:
