@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.contract.contracts import read_contract
+from ingestion.contract.contracts import contract_file, read_contract
 from ingestion.destination.target import Target, current_target
 from tests.domains.clones import without_domains
 from tests.warehouses import settings
@@ -120,6 +120,30 @@ def test_what_is_guessed_of_a_new_table_is_said(shop: Path, clone: Target) -> No
         "new: the table main.loose, with 2 columns",
         "loose: the database holds no key; code is unique in all 2 rows",
     ]
+
+
+def test_a_star_that_comes_later_goes_by_what_was_changed_since(shop: Path, clone: Target) -> None:
+    """A column that got another name in staging, and a key that the contract has otherwise."""
+    without_domains(clone.project, keep_list=True)
+    scaffold(clone.project, "erp", "", [], [], lambda line: None, fact="none")
+    staging = clone.project / "models/staging/erp/stg_erp__invoice_lines.sql"
+    text = staging.read_text(encoding="utf-8")
+    renamed = text.replace("        quantity,\n", "        quantity as pieces,\n", 1)
+    assert renamed != text
+    staging.write_text(renamed, encoding="utf-8")
+    contract = clone.project / contract_file("erp")
+    text = contract.read_text(encoding="utf-8")
+    lines = text.index("- name: invoice_lines")
+    contract.write_text(
+        text[:lines] + text[lines:].replace("key: [id]", "key: [invoice_id, line_no]", 1), encoding="utf-8"
+    )
+    read_contract.cache_clear()
+    scaffold(clone.project, "erp", "", [], [], lambda line: None, fact="invoice_lines")
+    fact = (clone.project / "models/marts/erp/fct_invoice_lines.sql").read_text(encoding="utf-8")
+    assert "pieces" in fact
+    assert "quantity" not in fact
+    described = (clone.project / "models/marts/erp/fct_invoice_lines.yml").read_text(encoding="utf-8")
+    assert "Key: `invoice_line_key`, made from `invoice_id`, `line_no`." in described
 
 
 @pytest.mark.parametrize(

@@ -207,6 +207,12 @@ def _folded(document: Any) -> Any:
     return document.strip() if isinstance(document, str) else document
 
 
+def alias_in(staging: str, column: str) -> str:
+    """What a staging model's text calls a column of raw: what it selects it as, else the column's own name."""
+    named = re.search(rf"\b{column}\b['\")}} ]* as (\w+),$", staging, re.MULTILINE)
+    return named[1] if named else column
+
+
 def is_reserved(name: str) -> bool:
     """Whether a name means something else than a column in SQL unless it stands in quotes, on either engine."""
     return name in _VALUES or name in _reserved()

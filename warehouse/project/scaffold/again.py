@@ -10,7 +10,7 @@ from typing import Any
 from ingestion.contract.contracts import Source, contract_file, read_contract
 from warehouse.errors import BuildError
 from warehouse.project.columns import NewColumn, edits_of
-from warehouse.project.edits import Edit, new_texts, with_items
+from warehouse.project.edits import Edit, alias_in, new_texts, with_items
 from warehouse.project.scaffold.files import contract_entry, model_entry, snapshot_entry, sql_of
 from warehouse.project.scaffold.proposal import FRACTIONS, Column, Place, Table, propose
 from warehouse.project.scaffold.rendering import dumped_items
@@ -49,7 +49,7 @@ def added(
         if _place(table) not in known and (table.found.name in tables or table.found.schema in contract.schemas)
     ]
     others = [each.found.name for each in proposal.tables if _place(each) not in known and each not in news]
-    ours = [_as_known(table, contract) for table in proposal.tables if _place(table) in known]
+    ours = [_as_known(project, table, contract) for table in proposal.tables if _place(table) in known]
     edits = [edit for table in ours for edit in _new_columns(project, source, table, contract, say)]
     for table in news:
         say(f"new: the table {table.found.schema}.{table.found.name}, with {len(table.columns)} columns")
@@ -73,14 +73,30 @@ def _place(table: Table) -> Place:
     return table.found.schema, table.found.name
 
 
-def _as_known(table: Table, contract: Source) -> Table:
-    """A table with the contract's names of its columns, types and privacy; new columns are as proposed."""
-    known = {column.at_source: column for column in contract.table(table.name).columns}
+def _as_known(project: Path, table: Table, contract: Source) -> Table:
+    """A table with the contract's key, and its names of columns, types and privacy, and with staging's names of them.
+
+    New columns are as proposed.
+    """
+    ours = contract.table(table.name)
+    known = {column.at_source: column for column in ours.columns}
+    model = project / f"models/staging/{contract.name}/stg_{contract.name}__{table.name}.sql"
+    staging = model.read_text(encoding="utf-8") if model.exists() else ""
     columns = []
     for column in table.columns:
         old = known.get(column.found.name)
-        columns.append(replace(column, name=old.name, data_type=old.data_type, privacy=old.privacy) if old else column)
-    return replace(table, columns=tuple(columns))
+        if old:
+            column = replace(
+                column,
+                name=old.name,
+                alias=alias_in(staging, old.name) if staging else column.alias,
+                data_type=old.data_type,
+                privacy=old.privacy,
+                is_key=old.name in ours.key,
+            )
+        columns.append(column)
+    key = tuple(column.at_source for column in ours.columns if column.name in ours.key)
+    return replace(table, columns=tuple(columns), found=replace(table.found, key=key))
 
 
 def _new_columns(project: Path, source: str, table: Table, contract: Source, say: Say) -> list[Edit]:

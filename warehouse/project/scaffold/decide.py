@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +12,7 @@ import yaml
 from ingestion.contract.contracts import PRIVACY, UNDECIDED, contract_file, read_contract
 from ingestion.project import parsed_yaml
 from warehouse.errors import BuildError
-from warehouse.project.edits import node_of, value_node
+from warehouse.project.edits import alias_in, node_of, value_node
 from warehouse.project.scaffold.proposal import published_privacy
 
 
@@ -80,8 +79,7 @@ def _marts(project: Path, names: Sequence[str]) -> dict[Path, list[str]]:
             if f"'snap_{source}__{table}'" not in text:
                 continue
             staging = (project / f"models/staging/{source}/stg_{source}__{table}.sql").read_text(encoding="utf-8")
-            named = re.search(rf"\b{column}\b['\")}} ]* as (\w+),$", staging, re.MULTILINE)
-            alias, file = named[1] if named else column, model.with_suffix(".yml")
+            alias, file = alias_in(staging, column), model.with_suffix(".yml")
             columns: dict[str, Any] = next(
                 iter((parsed_yaml(file.read_text(encoding="utf-8")) or {}).get("models") or ()), {}
             )
