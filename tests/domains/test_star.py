@@ -146,6 +146,21 @@ def test_a_star_that_comes_later_goes_by_what_was_changed_since(shop: Path, clon
     assert "Key: `invoice_line_key`, made from `invoice_id`, `line_no`." in described
 
 
+def test_few_values_of_a_status_are_accepted_as_seen(shop: Path, clone: Target) -> None:
+    values = ("new", "Paid", "it''s late")
+    rows = ", ".join(f"({number}, '{values[number % 3]}', 'R{number}')" for number in range(60))
+    change(shop, f"create table jobs (id integer primary key, status text, kind text); insert into jobs values {rows}")
+    said: list[str] = []
+    scaffold(clone.project, "erp", "", [], ["jobs"], said.append, fact="none")
+    assert said[0] == (
+        "jobs: status accepts Paid, it's late, new, which all 60 rows have: anything else will be a reject; its "
+        "contract says so"
+    )
+    jobs = read_contract("erp", clone.project).table("jobs")
+    accepted = {column.name: column.accepted_values for column in jobs.columns}
+    assert accepted == {"id": (), "status": ("paid", "it's late", "new"), "kind": ()}
+
+
 @pytest.mark.parametrize(
     ("fact", "message"),
     [("orders", "FACT=orders is no table that is taken: those are customers, "), ("tags", None)],

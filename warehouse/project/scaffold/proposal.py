@@ -105,6 +105,12 @@ class Table:
         said += [
             f"its reference by {each} is tested by nothing and joins no dimension" for each in found.wide_references
         ]
+        said += [
+            f"{column.name} accepts {', '.join(column.found.values)}, which all {found.row_count:,} rows have: "
+            "anything else will be a reject; its contract says so"
+            for column in self.columns
+            if column.found.values_are_seen
+        ]
         if column := self.untimed:
             said.append(f"{column.name} is {column.found.kind}, not a time: it is compared as a whole")
         return [f"{found.name}: {line}" for line in said]

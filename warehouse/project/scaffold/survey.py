@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
@@ -27,6 +27,10 @@ SAMPLE, COUNTED = 1000, 1_000_000
 # Of how many columns each two are tried as a key, and what may be part of one.
 PAIRED = 5
 _KEYS = re.compile(r"int|serial|char|text|uuid|date|time|num|dec")
+# Columns of few values by their names, how many at most, and how often each has to come in the mean.
+_FEW = re.compile(r"(?i)(status|stage|phase|type|kind|level|priority|mode|currency|severity|channel)$")
+_IS_TEXT = re.compile(r"(n?var)?char|character|n?text|tinytext")
+LISTED, OFTEN = 12, 10
 # How a check that lists texts begins, as it is written and as Postgres and MySQL give it back, and what it is made of.
 _LISTS = re.compile(r"""[("`]*(\w+)["`)]*(::[\w ]+\)?)?\s*(in\s*\(|=\s*any\s*\(+\s*array\[)""", re.IGNORECASE)
 _TEXT = re.compile(r"(?:\b_\w+)?'((?:[^']|'')*)'")
@@ -43,7 +47,9 @@ class FoundColumn:
     """A column as the database declares it, and what the sample has of it, as texts.
 
     kind: the type in the database's words, in small letters.
-    values: those that an enumeration, or a check of the column alone, allows.
+    values: those that an enumeration, or a check of the column alone, allows; else all that stand in a column whose
+        name says that it has few.
+    values_are_seen: whether they were found in the rows, and nothing holds the column to them.
     """
 
     name: str
@@ -52,6 +58,7 @@ class FoundColumn:
     comment: str = ""
     values: tuple[str, ...] = ()
     sample: tuple[str, ...] = ()
+    values_are_seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +184,7 @@ def _table(
         )
         for number, each in enumerate(found)
     )
+    columns = tuple(_with_seen_values(connection, table, column, int(count)) for column in columns)
     keys = inspector.get_foreign_keys(name, schema)
     references = {
         each["constrained_columns"][0]: (
@@ -199,6 +207,17 @@ def _table(
     key = held or _found_key(connection, table, columns, references, int(count))
     is_view = name in inspector.get_view_names(schema)
     return FoundTable(schema, name, columns, key, int(count), bool(held), is_view, comment, references, wide)
+
+
+def _with_seen_values(connection: Connection, table: TableClause, column: FoundColumn, count: int) -> FoundColumn:
+    """A column that is named as one of few values, with those that all rows have, if they come often enough."""
+    if column.values or not _FEW.search(column.name) or not _IS_TEXT.match(column.kind) or count > COUNTED:
+        return column
+    rows = connection.execute(select(table.c[column.name]).distinct().limit(LISTED + 2)).fetchall()
+    seen = sorted(str(value) for (value,) in rows if value is not None)
+    if not seen or len(seen) > LISTED or count < OFTEN * len(seen):
+        return column
+    return replace(column, values=_values(seen), values_are_seen=True)
 
 
 def _comment(text_of: str | None) -> str:
