@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime, timedelta
 import duckdb
 
 from bench.measuring import Settings
-from ingestion.contract.contracts import META_COLUMNS, read_contract, source_names
+from ingestion.contract.contracts import META_COLUMNS
+from ingestion.contract.reading import read_contract, source_names
 from ingestion.destination.target import Target, attach_statement
 from ingestion.duck import connect, load_extension
 from ingestion.load.loading import load

@@ -17,7 +17,8 @@ import duckdb
 
 from bench.measuring import Measurement, Settings, median_seconds, say, timed
 from bench.server import Server, environment
-from ingestion.contract.contracts import Column, Source, Table, read_contract
+from ingestion.contract.contracts import Column, Source, Table
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target
 from ingestion.duck import connect, load_extension
 from ingestion.load.extracts import Extract, ExtractFunction, Reader, no_rows

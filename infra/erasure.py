@@ -11,7 +11,7 @@ from infra.cluster import Cluster, primary_of, run_sql
 from infra.drills import backup, restored
 from infra.records import Say, noted
 from infra.scratch import DATABASE, company, scratch
-from ingestion.contract.contracts import read_contract
+from ingestion.contract.reading import read_contract
 from ingestion.domains import domains
 from ingestion.privacy.identifiers import person_column
 from warehouse.errors import BuildError

@@ -25,7 +25,8 @@ import psycopg2
 from infra.cluster import Cluster, primary_of
 from infra.records import Say, noted
 from infra.scratch import DATABASE, SYSTEM, Scratch, company, last_line, scratch
-from ingestion.contract.contracts import Table, read_contract
+from ingestion.contract.contracts import Table
+from ingestion.contract.reading import read_contract
 from ingestion.readers.settings import variable
 from warehouse.errors import BuildError
 from warehouse.runs.runs import Run

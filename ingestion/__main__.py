@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from ingestion.contract.contracts import source_names
+from ingestion.contract.reading import source_names
 from ingestion.destination.lock import LockError, build_lock
 from ingestion.destination.target import current_target
 from ingestion.environment import ConfigurationError

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ingestion import domains
-from ingestion.contract.contracts import source_names
+from ingestion.contract.reading import source_names
 from warehouse.database import Database
 
 SEEN_TABLES = {

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from ingestion.contract.contracts import ContractError, Source, contract_file, read_contract, source_names
+from ingestion.contract.contracts import ContractError, Source, contract_file
+from ingestion.contract.reading import read_contract, source_names
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError

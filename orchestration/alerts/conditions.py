@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from ingestion.contract.contracts import Source, read_contracts
+from ingestion.contract.contracts import Source
+from ingestion.contract.reading import read_contracts
 from ingestion.destination.target import Target
 from ingestion.domains import domains
 from ingestion.load.run import kept_logs

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from ingestion.contract.contracts import Source, read_contracts
+from ingestion.contract.contracts import Source
+from ingestion.contract.reading import read_contracts
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import current_target
 from ingestion.load.run import load_all

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from reports.site.charts import Chart, Follows, chart, shown
 from reports.site.measures import Measures
 from reports.site.pages import Figure, Page, whole_months
@@ -92,7 +94,7 @@ def _stacked_by_channel(measures: Measures, as_of: str) -> Chart:
     for _, channel, value in rows:
         totals[channel or "none"] = totals.get(channel or "none", 0) + float(value or 0)
     channels = sorted(totals, key=lambda name: -totals[name])
-    months = {month: {} for month, _, _ in rows}  # type: dict[Any, dict[str, Any]]
+    months: dict[Any, dict[str, Any]] = {month: {} for month, _, _ in rows}
     for month, channel, value in rows:
         months[month][channel or "none"] = value
     table = [[month, *(values.get(name) for name in channels)] for month, values in sorted(months.items())]

@@ -9,7 +9,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.contract.contracts import ContractError, Table, read_contract
+from ingestion.contract.contracts import ContractError, Table
+from ingestion.contract.reading import read_contract
 from ingestion.contract.rules import judged, rejected
 from tests.domains.garden import Garden, plant
 

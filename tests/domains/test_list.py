@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ingestion.contract.contracts import source_names
+from ingestion.contract.reading import source_names
 from ingestion.destination.target import Target
 from ingestion.domains import domains, listed, named_sources
 from ingestion.environment import ConfigurationError

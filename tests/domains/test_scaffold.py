@@ -12,7 +12,8 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ingestion.contract.contracts import contract_file, read_contract
+from ingestion.contract.contracts import contract_file
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target, current_target
 from tests.domains.clones import edit, without_domains
 from tests.project import layering

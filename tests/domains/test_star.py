@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.contract.contracts import contract_file, read_contract
+from ingestion.contract.contracts import contract_file
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target, current_target
 from tests.domains.clones import without_domains
 from tests.warehouses import settings

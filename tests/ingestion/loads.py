@@ -10,7 +10,8 @@ from typing import Any
 
 import duckdb
 
-from ingestion.contract.contracts import META_COLUMNS, Source, read_contract
+from ingestion.contract.contracts import META_COLUMNS, Source
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded
 from ingestion.load.loading import load

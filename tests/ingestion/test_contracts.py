@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ingestion.contract.contracts import ContractError, Source, read_contract
+from ingestion.contract.contracts import ContractError, Source
+from ingestion.contract.reading import read_contract
 
 
 def contract(folder: Path, table: str, column: str) -> Source:

@@ -14,7 +14,8 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ingestion.contract.contracts import Column, ContractError, Table, read_contract
+from ingestion.contract.contracts import Column, ContractError, Table
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target
 from ingestion.duck import connect
 from ingestion.privacy.crosswalk import (

@@ -16,7 +16,8 @@ import openpyxl
 import pytest
 import yaml
 
-from ingestion.contract.contracts import ContractError, read_contract
+from ingestion.contract.contracts import ContractError
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded
 from ingestion.load.run import load_all

@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ingestion.contract.contracts import AUDIT_TABLES, read_contracts
+from ingestion.contract.contracts import AUDIT_TABLES
+from ingestion.contract.reading import read_contracts
 from ingestion.destination.target import current_target
 from ingestion.load.run import load_all
 from tests.prove.tally import Tally

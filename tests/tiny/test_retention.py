@@ -8,7 +8,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.contract.contracts import ContractError, Table, read_contract
+from ingestion.contract.contracts import ContractError, Table
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import current_target
 from ingestion.environment import variables
 from tests.tiny.club import PROJECT, Club

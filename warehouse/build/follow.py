@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ingestion.contract.contracts import read_contract, source_names
+from ingestion.contract.reading import read_contract, source_names
 from ingestion.destination.lock import LockError
 from ingestion.destination.target import Target
 from ingestion.signals import ENDING, end_by_signals

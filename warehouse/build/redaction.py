@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ingestion.contract.contracts import Column, Table, read_contracts
+from ingestion.contract.contracts import Column, Table
+from ingestion.contract.reading import read_contracts
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target
 from ingestion.duck import connect

@@ -14,7 +14,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ingestion.contract.contracts import ContractError, Table, read_contract, read_contracts
+from ingestion.contract.contracts import ContractError, Table
+from ingestion.contract.reading import read_contract, read_contracts
 from ingestion.destination.lock import build_lock
 from ingestion.destination.roles import has_roles
 from ingestion.destination.target import Target

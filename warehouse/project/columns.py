@@ -24,9 +24,8 @@ from ingestion.contract.contracts import (
     Table,
     contract_file,
     is_data_type,
-    read_contract,
-    source_names,
 )
+from ingestion.contract.reading import read_contract, source_names
 from ingestion.load.extracts import SourceError
 from ingestion.load.run import reader_of
 from ingestion.sql import quoted

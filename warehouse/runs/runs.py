@@ -22,7 +22,8 @@ from typing import Any
 
 import duckdb
 
-from ingestion.contract.contracts import OWN_SOURCE, read_contract
+from ingestion.contract.contracts import OWN_SOURCE
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Extract, Loaded, Reader
 from ingestion.load.loading import load

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from ingestion.contract.contracts import source_names
+from ingestion.contract.reading import source_names
 from ingestion.destination.target import current_target
 from ingestion.project import PROJECT_ROOT, current_project, parsed_yaml
 from ingestion.readers.settings import setting

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from ingestion.contract.contracts import read_contract
+from ingestion.contract.reading import read_contract
 from ingestion.demo.commerce import Fault, next_day, serving, simulate
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError

@@ -26,7 +26,8 @@ import pytest
 from infra.following import load_through_kills, loaded, made
 from infra.machine import as_server, binary, own
 from infra.scratch import Scratch
-from ingestion.contract.contracts import Column, Source, Table, read_contract
+from ingestion.contract.contracts import Column, Source, Table
+from ingestion.contract.reading import read_contract
 from ingestion.demo.commerce.shop_schema import create_shop
 from ingestion.demo.commerce.work import WORK, Worker
 from ingestion.destination.target import Target

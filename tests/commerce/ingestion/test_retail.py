@@ -21,7 +21,8 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ingestion.contract.contracts import Column, read_contract
+from ingestion.contract.contracts import Column
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded, LoadError, SourceError
 from ingestion.load.loading import load

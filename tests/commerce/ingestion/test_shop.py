@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ingestion.contract.contracts import Column, Source, Table, read_contract
+from ingestion.contract.contracts import Column, Source, Table
+from ingestion.contract.reading import read_contract
 from ingestion.demo.commerce import simulate
 from ingestion.demo.commerce.shop_schema import copy_shop
 from ingestion.destination.target import Target

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.contract.contracts import Column, Source, Table, read_contract
+from ingestion.contract.contracts import Column, Source, Table
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target
 from ingestion.load.loading import load
 from ingestion.readers import sql

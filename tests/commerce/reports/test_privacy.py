@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.contract.contracts import PRIVACY, read_contract
+from ingestion.contract.contracts import PRIVACY
+from ingestion.contract.reading import read_contract
 from ingestion.destination.target import current_target
 from tests.warehouses import settings
 from warehouse.reading.docs import make_artifacts

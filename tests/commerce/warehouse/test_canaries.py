@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ingestion.contract.contracts import Table, read_contract, source_names
+from ingestion.contract.contracts import Table
+from ingestion.contract.reading import read_contract, source_names
 from ingestion.destination.target import current_target
 from ingestion.duck import connect, load_extension
 from ingestion.project import PROJECT_ROOT

@@ -14,7 +14,8 @@ import psycopg2
 import pytest
 import yaml
 
-from ingestion.contract.contracts import Column, read_contract, source_names
+from ingestion.contract.contracts import Column
+from ingestion.contract.reading import read_contract, source_names
 from tests.project import layering
 from warehouse.errors import BuildError
 from warehouse.project.columns import new_column, take_column

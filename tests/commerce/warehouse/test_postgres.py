@@ -10,7 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from ingestion.contract.contracts import META_COLUMNS, read_contract
+from ingestion.contract.contracts import META_COLUMNS
+from ingestion.contract.reading import read_contract
 from ingestion.demo.commerce import next_day, serving
 from tests.warehouses import build_from, connected, differences
 from warehouse.build.build import Request

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ingestion.contract.contracts import Source, contract_file, read_contract
+from ingestion.contract.contracts import Source, contract_file
+from ingestion.contract.reading import read_contract
 from warehouse.errors import BuildError
 from warehouse.project.columns import NewColumn, edits_of
 from warehouse.project.edits import Edit, alias_in, new_texts, with_items

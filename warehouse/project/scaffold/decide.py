@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from ingestion.contract.contracts import PRIVACY, UNDECIDED, contract_file, read_contract
+from ingestion.contract.contracts import PRIVACY, UNDECIDED, contract_file
+from ingestion.contract.reading import read_contract
 from ingestion.project import parsed_yaml
 from warehouse.errors import BuildError
 from warehouse.project.edits import alias_in, node_of, value_node

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ingestion.contract.contracts import contract_file, read_contract
+from ingestion.contract.contracts import contract_file
+from ingestion.contract.reading import read_contract
 from ingestion.domains import listed
 from ingestion.project import parsed_yaml
 from ingestion.readers.settings import setting
