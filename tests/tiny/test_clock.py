@@ -34,6 +34,20 @@ def clock(grown: Club) -> Iterator[dg.RepositoryDefinition]:
         yield defs().get_repository_def()
 
 
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that the clock means to wait before each retry; here it waits for one."""
+    asked: list[float] = []
+    meant = dg.RetryPolicy.calculate_delay
+
+    def one(policy: dg.RetryPolicy, attempt: int) -> float:
+        asked.append(meant(policy, attempt))
+        return 1
+
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", one)
+    return asked
+
+
 def generation(club: Club) -> int:
     rows = club.ask(lambda database: f"select max(generation_number) from {database.published('ops', 'generation')}")
     return int(rows[0][0])
@@ -49,7 +63,7 @@ def heal(club: Club, away: Path, instance: dg.DagsterInstance, over: threading.E
 
 
 def test_a_failing_source_heals_by_a_retry_and_a_generation_is_published(
-    grown: Club, clock: dg.RepositoryDefinition, instance: dg.DagsterInstance
+    grown: Club, clock: dg.RepositoryDefinition, instance: dg.DagsterInstance, waits: list[float]
 ) -> None:
     grown.visit(20, "01-20 10:00", 2)
     grown.deliver()
@@ -65,6 +79,7 @@ def test_a_failing_source_heals_by_a_retry_and_a_generation_is_published(
     assert result.success
     retried = [event for event in result.all_events if event.event_type_value == "STEP_RESTARTED"]
     assert {event.step_key for event in retried} == {"load_club"}
+    assert waits and 0 < waits[0] <= 60, "half a minute, give or take as much"
     made = {event.asset_key.to_user_string() for event in result.get_asset_materialization_events() if event.asset_key}
     assert {"club/visits", "tiny/fct_visits", "tiny/dim_members"} <= made
     checks = result.get_asset_check_evaluations()
