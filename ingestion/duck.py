@@ -5,18 +5,19 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
 from ingestion.sql import literal
 
+# It may use the network for nothing: extensions come from the locked requirements.
+SETTINGS: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB whose time zone is UTC, so that times with an offset are read right.
-
-    It may use the network for nothing: extensions come from the locked requirements.
-    """
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    """An in-memory DuckDB whose time zone is UTC, so that times with an offset are read right."""
+    connection = duckdb.connect(config=SETTINGS)
     connection.execute("load icu")
     connection.execute("set timezone = 'UTC'")
     # A terminal's progress bar would be drawn into the middle of the build's own lines.

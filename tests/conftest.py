@@ -19,6 +19,7 @@ import pymysql
 import pytest
 from dbt_common.behavior_flags import BehaviorFlagRendered
 
+from ingestion import duck
 from ingestion.destination.target import Target
 from ingestion.project import PROJECT_ROOT
 from tests.absent import absent
@@ -28,6 +29,10 @@ from tests.warehouses import as_environment
 
 # Whenever it starts, dbt looks through the whole stack for who declared its flags; under pytest that takes a second.
 BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]
+
+# DuckDB reads the whole file of an extension to check its signature, a tenth of a second each time that it is loaded.
+# That they are signed, test_loading.py proves.
+duck.SETTINGS["allow_unsigned_extensions"] = "true"
 
 _numbers = count(1)
 share_crosswalk()

@@ -17,6 +17,7 @@ from dlt.extract.extract import Extract as Extractor
 from dlt.load import Load
 from dlt.normalize import Normalize
 
+from ingestion import duck
 from ingestion.contract.contracts import Column, Source, Table
 from ingestion.contract.rules import judged, rejected
 from ingestion.destination.target import Target
@@ -249,3 +250,13 @@ def test_words_of_sql_are_names(
     target = Target("prod" if engine == "postgres" else "dev", engine, tmp_path / "warehouse")
     found = [load(Source("words", "raw_words", (table,)), extracts, target, NOON)[0] for _ in range(2)]
     assert [(each.loaded, each.known) for each in found] == [(1, 0), (0, 1)]
+
+
+@pytest.mark.parametrize("name", ["sqlite_scanner", "postgres_scanner", "mysql_scanner", "odbc_scanner", "httpfs"])
+def test_an_extension_is_signed_by_duckdb(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """All other tests take its word for it: see conftest.py."""
+    monkeypatch.delitem(duck.SETTINGS, "allow_unsigned_extensions")
+    with duck.connect() as connection:
+        asked = "select current_setting('allow_unsigned_extensions')"
+        assert connection.execute(asked).fetchone() == (False,)
+        duck.load_extension(connection, name)
