@@ -155,11 +155,15 @@ take-column: setup ## Take a new column of a source over: contract, staging, his
 		$(if $(findstring command,$(origin AS)),--as "$(AS)") $(if $(PRIVACY),--privacy "$(PRIVACY)") \
 		$(if $(MODEL),--model $(MODEL)) $(if $(TRACK),--track)
 
+# Where a file system in memory has room for it, what tests write lies there, and none of them waits for a disk.
+IN_MEMORY = $(shell [ "$$(df --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 8000000 ] 2>/dev/null \
+	&& echo TMPDIR=/dev/shm)
+
 PYTEST = env -u TARGET -u WAREHOUSE_DIR $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder \
 	-rs --durations=15 --durations-min=10 $(PYTEST_ARGS)
 
 test: setup-dev ## Python tests, dbt on DuckDB and on a real Postgres, the site in a browser (ONLY=tiny: the mechanism alone)
-	@$(PYTEST) $(if $(ONLY),tests/$(ONLY))
+	@$(IN_MEMORY) $(PYTEST) -o tmp_path_retention_policy=failed $(if $(ONLY),tests/$(ONLY))
 
 test-systems: setup-dev setup-bi ## What stands beside the warehouse: a production cluster with all its drills, Superset in a browser
 	@$(PYTEST) -m systems
