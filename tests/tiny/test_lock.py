@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from ingestion.destination import lock
 from ingestion.destination.lock import LockError, build_lock, lock_holder
 from ingestion.destination.target import Target
 from tests.tiny.test_rights import ask
@@ -54,7 +55,10 @@ def test_who_may_only_log_in_holds_up_no_build(
             pass
 
 
-def test_one_build_at_a_time_and_vacuum_goes_on(postgres_database: dict[str, str], tmp_path: Path) -> None:
+def test_one_build_at_a_time_and_vacuum_goes_on(
+    postgres_database: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "PATIENCE_SECONDS", 1.0)
     target, elsewhere = (Target("prod", "postgres", tmp_path / name) for name in ("one", "other"))
     with (
         closing(connected(postgres_database)) as other,
