@@ -109,7 +109,9 @@ class ContractPass:
                 f"{where}: the source could not be read to its end: {first_line(error)}; nothing of it was loaded: "
                 "check the source, then load again"
             ) from error
-        tokens = self._tokens(extract)
+        # Most extracts have no bad rows: to plan what only those need would take longer than a small load itself.
+        bad = self._number("select count(*) from judged where not _is_good") if read else 0
+        tokens = self._tokens(extract, bad)
         forgotten = forgotten_of(self.reader.target, table)
         good = as_known(
             table, [*table.column_names, *GIVEN], "(select * from judged where _is_good)", tokens, forgotten
@@ -139,7 +141,7 @@ class ContractPass:
             files, written = self._copy(f"select {ordered} from (select *, {self._stamp()} from ({versions}))", where)
         if written:
             self._profile(table, versions)
-        if read or extract.rejects:
+        if bad or extract.rejects:
             new_rejects, repeated = self._reject(table, types, extract.rejects, tokens)
             known += repeated
         loaded = written - deleted
@@ -154,7 +156,7 @@ class ContractPass:
         self.cursors[table.name] = cursor
         return files, written
 
-    def _tokens(self, extract: Extract) -> str | None:
+    def _tokens(self, extract: Extract, bad: int) -> str | None:
         """The tokens for all direct identifiers of the extract, as a relation; None where its table has none.
 
         A record that couldn't even be read as a row is an identifier as a whole.
@@ -162,7 +164,7 @@ class ContractPass:
         found = []
         forgotten, person = forgotten_of(self.reader.target, extract.table), person_column(extract.table)
         for column in extract.table.identifiers:
-            for record, where in (("", "_is_good"), ("_source.", "not _is_good")):
+            for record, where in [("", "_is_good"), *([("_source.", "not _is_good")] if bad else [])]:
                 value = identifier_in(column, f"{record}{quoted(column.name)}")
                 if forgotten:
                     known = f"cast({record}{quoted(str(person))} as varchar)"
@@ -240,9 +242,6 @@ class ContractPass:
         self, table: Table, types: dict[str, str], unreadable: str | None, tokens: str | None
     ) -> tuple[int, int]:
         """Keep the rejects that are not known yet. Returns (new, known)."""
-        # Most extracts have none, which is quickly seen: to plan what follows takes longer than a small load itself.
-        if not unreadable and not self._number("select count(*) from judged where not _is_good"):
-            return 0, 0
         connection = self.reader.connection
         bad = rejected(table, "judged", types)
         names = [*table.column_names, "reasons", "_revision", "_effective_at"]
