@@ -91,7 +91,10 @@ class Extract:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The outcome of one extract, in records; `deleted` is beside them (see the module)."""
+    """The outcome of one extract, in records; `deleted` is beside them (see the module).
+
+    reasons: why records were rejected, the most frequent ones first, and how often; a record may have several.
+    """
 
     source: str
     resource: str
@@ -103,6 +106,7 @@ class Loaded:
     compared: bool = False
     notes: tuple[str, ...] = ()
     more: bool = False
+    reasons: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ from ingestion.sql import literal, quoted
 GIVEN = ("_operation", "_revision", "_effective_at")
 
 
+_REASONS_SHOWN = 3
+
+
 def file_format(target: Target) -> str:
     """The form in which the warehouse bulk-loads."""
     return "parquet" if target.engine == "duckdb" else "csv"
@@ -134,7 +137,7 @@ class ContractPass:
             connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
             deleted = self._number("select count(*) from deletes")
             versions += f" union all select {listed} from deletes"
-        files, written, new_rejects = list[Path](), 0, 0
+        files, written, new_rejects, reasons = list[Path](), 0, 0, tuple[tuple[str, int], ...]()
         if read or deleted:
             named = [*table.column_names, *META_COLUMNS]
             ordered = ", ".join(quoted(c) for c in self.reader.in_order(table.name, named))
@@ -144,6 +147,7 @@ class ContractPass:
         if bad or extract.rejects:
             new_rejects, repeated = self._reject(table, types, extract.rejects, tokens)
             known += repeated
+            reasons = self._reasons() if new_rejects else ()
         loaded = written - deleted
         if loaded + known + new_rejects != extract.source_count:
             raise LoadError(
@@ -152,7 +156,8 @@ class ContractPass:
                 "while it is read, load again; else its reader has a fault"
             )
         counts = (extract.source_count, loaded, known, new_rejects, deleted)
-        self.results.append(Loaded(table.source, table.name, *counts, extract.compared, extract.notes, extract.more))
+        told = (extract.compared, extract.notes, extract.more, reasons)
+        self.results.append(Loaded(table.source, table.name, *counts, *told))
         self.cursors[table.name] = cursor
         return files, written
 
@@ -276,6 +281,13 @@ class ContractPass:
             from rejected""")
         new = self._number("select count(*) from rejected")
         return new, read - new
+
+    def _reasons(self) -> tuple[tuple[str, int], ...]:
+        """The reasons of the extract's new rejects that are most frequent."""
+        rows = self.reader.connection.execute(f"""
+            select reason, count(*) as n from (select unnest(from_json(reasons, '["VARCHAR"]')) as reason from rejected)
+            group by reason order by n desc, reason limit {_REASONS_SHOWN}""").fetchall()
+        return tuple((str(reason), int(count)) for reason, count in rows)
 
     def rejects(self) -> tuple[list[Path], int]:
         """The files of all rejects of this load, and their number."""

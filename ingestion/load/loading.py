@@ -174,9 +174,10 @@ def _run(
 def _line(result: Loaded) -> str:
     deleted = f"; {result.deleted:,} found deleted" if result.deleted else ""
     deleted += "; compared as a whole" if result.compared else ""
+    reasons = ", ".join(f"{reason} {count:,}" for reason, count in result.reasons)
     return (
         f"  {result.source}.{result.resource}: {result.source_count:,} read, {result.loaded:,} loaded, "
-        f"{result.known:,} known, {result.rejected:,} rejected{deleted}"
+        f"{result.known:,} known, {result.rejected:,} rejected{f' ({reasons})' if reasons else ''}{deleted}"
     )
 
 

@@ -1,7 +1,8 @@
 {#  A select of the rejects that a later good version of the same record has mended: source_id, reject_id, mended_at.
 
     `record_key` of a reject is a JSON array of its table's reject key; a version mends it that has the same key, and a
-    higher source revision. Only tables that have rejects are looked through. #}
+    higher source revision, or the same one and was seen later: then it was the contract that was mended. Only tables
+    that have rejects are looked through. #}
 {% macro mended_rejects(source_ids) -%}
     {%- set parts = [] -%}
     {%- for source_id in (source_ids if execute else []) -%}
@@ -12,7 +13,7 @@
             {%- set meta = node.config.meta -%}
             {%- set keys = [] -%}
             {%- for column in meta.get('reject_key', meta.key) -%}
-                {%- set text = 'cast(versions.' ~ column ~ ' as ' ~ dbt.type_string() ~ ')' -%}
+                {%- set text = 'cast(versions.' ~ adapter.quote(column) ~ ' as ' ~ dbt.type_string() ~ ')' -%}
                 {%- do keys.append('cast(to_json(' ~ text ~ ') as ' ~ dbt.type_string() ~ ')') -%}
             {%- endfor -%}
             {%- do parts.append(
@@ -20,7 +21,8 @@
                 ~ "    from " ~ rejects ~ " as rejects\n"
                 ~ "    inner join " ~ source(source_id, node.name) ~ " as versions\n"
                 ~ "        on rejects.record_key = '[' || " ~ keys | join(" || ',' || ") ~ " || ']'\n"
-                ~ "        and versions._revision > rejects._revision and versions." ~ from_completed_load() ~ "\n"
+                ~ "        and (versions._revision > rejects._revision or (versions._revision = rejects._revision\n"
+                ~ "            and versions._observed_at > rejects._observed_at)) and versions." ~ from_completed_load() ~ "\n"
                 ~ "    where rejects.resource = '" ~ node.name ~ "'\n"
                 ~ "    group by rejects.reject_id"
             ) -%}

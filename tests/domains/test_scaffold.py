@@ -31,7 +31,8 @@ create type mood as enum ('happy', 'Sad', 'don''t know');
 create domain posint as int check (value > 0);
 create table "Customers" (
     "CustomerID" serial primary key, "Customer Name" text not null, "E-Mail" varchar(80), born date, "group" text,
-    credit money, mood mood, created timestamptz default now(), full_text text generated always as ("group") stored
+    credit money, mood mood, country text default 'DE',
+    created timestamptz default now(), full_text text generated always as ("group") stored
 );
 comment on table "Customers" is 'Käufer: wer kauft';
 comment on column "Customers"."group" is 'Gruppe des Kunden: A, B';
@@ -62,7 +63,7 @@ comment on table "购买".products is '商品：{{ this is text }} {% if %} اخ
 comment on column "购买".products.at is 'Когда: {# да #}';
 create view big_orders as select * from "order" where total > 100;
 insert into "Customers" ("Customer Name", "E-Mail", born, "group", credit, mood)
-    select 'Ada ' || i, 'a' || i || '@x.org', '1990-01-01', 'A', 12.5,
+    select 'Ada ' || i, 'a' || i || '@x.org', case when i > 1 then date '1990-01-01' else '1938-02-01' end, 'A', 12.5,
     (array['happy', 'Sad', 'don''t know']::mood[])[i % 3 + 1] from generate_series(1, 30) as i;
 insert into products
     select i, 'Mug ' || i, array['a', 'b'], i + 0.25, i / 3.0, '\\x00ff', '[1,5)', '{"a": 1}'
@@ -158,16 +159,21 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
     said: list[str] = []
     with erp.entered():
         scaffold(erp.clone.project, "erp", "", ["Sales", "购买"], [], said.append)
-    assert said[:4] == [
+    assert said[:5] == [
         "left out: big_orders is a view: TABLES=big_orders takes it",
-        "left out: nokey has neither a primary nor a unique key, and nothing in its rows is one: name one in its "
-        "contract",
+        "left out: nokey has neither a primary nor a unique key, and nothing in its rows is one: give it one there",
         "gadgets: the database holds no key; code is unique in all 30 rows",
+        "products: weight is a binary float, and taken as its text",
         "first star: erp.fct_order_lines, one row for each of order_lines of order, by placed_at",
     ]
     purchases = read_contract("erp", erp.clone.project).table("gou_mai_products")
     bought = {column.at_source: column.name for column in purchases.columns}
     assert bought == {"编号": "bian_hao", "Größe (cm)": "grosse_cm", "at": "at", "Straße": "strasse"}
+    persons = {table.name: table.meta.get("person") for table in read_contract("erp", erp.clone.project).tables}
+    assert {name: column for name, column in persons.items() if column} == {
+        "customers": "customer_id",
+        "order": "customer_id",
+    }
     status = next(
         each for each in read_contract("erp", erp.clone.project).table("order").columns if each.name == "status"
     )
@@ -250,7 +256,7 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
     with erp.entered():
         said.clear()
         scaffold(erp.clone.project, "erp", "", [], [], said.append)
-    assert said[-1] == "erp: its contract has all 50 columns of 9 tables", "and nothing is written"
+    assert said[-1] == "erp: its contract has all 51 columns of 9 tables", "and nothing is written"
 
 
 def test_a_preview_writes_nothing(clone: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,12 +275,13 @@ def test_a_preview_writes_nothing(clone: Target, tmp_path: Path, monkeypatch: py
         "  none: customer_id, rating",
         "  direct_identifier: full_name, phone",
         "  quasi_identifier: city",
+        "Customers: rating is a binary float, and taken rounded to 6 decimals",
     ]
     assert {path: path.stat().st_mtime_ns for path in clone.project.rglob("*")} == before
     scaffold(clone.project, "erp", "commerce", [], [], lines.append)
     table = read_contract("erp", clone.project).table("customers")
     kinds = {column.name: (column.at_source, column.data_type) for column in table.columns}
-    assert kinds["customer_id"] == ("CustomerID", "bigint") and kinds["rating"] == ("Rating", "numeric(18,2)")
+    assert kinds["customer_id"] == ("CustomerID", "bigint") and kinds["rating"] == ("Rating", "numeric(18,6)")
     lines.clear()
     scaffold(clone.project, "erp", "", [], [], lines.append)
     assert lines == ["erp: its contract has all 5 columns of 1 tables"]

@@ -88,9 +88,10 @@ def _found(database: Database, asked: str) -> set[Person]:
         found = _texts(database, table, _column(table), sorted(tokens), where=column)
         persons |= {(table.source, each) for each in found}
     if not persons:
+        known = ", ".join(sources) or "no contract says `person:` of a table yet, see docs/privacy.md"
         raise BuildError(
             f"nobody is known as {person if source in sources else 'who has this address'}: say PERSON=source:id, as "
-            f"the source numbers its people ({', '.join(sources)}), or an address"
+            f"the source numbers its people ({known}), or an address"
         )
     return persons
 

@@ -43,6 +43,7 @@ class NewColumn:
 
     alias: its name in staging and history.
     source_name: what the source calls it, where that is no name for raw.
+    is_trimmed: whether staging takes blanks around it away.
     """
 
     source: str
@@ -53,6 +54,7 @@ class NewColumn:
     alias: str
     privacy: str
     source_name: str = ""
+    is_trimmed: bool = False
 
     @property
     def at_source(self) -> str:
@@ -182,7 +184,8 @@ def _into_contract(column: NewColumn, reader: str) -> Edit:
 def _into_staging(column: NewColumn, models: Sequence[str]) -> list[Edit]:
     folder, alias = _STAGING / column.source, column.alias
     name = quoted(column.name) if is_reserved(column.name) else column.name
-    expression = name if name == alias else f"{name} as {alias}"
+    value = f"{{{{ trimmed('{name}') }}}}" if column.is_trimmed else name
+    expression = value if value == alias else f"{value} as {alias}"
     edits = []
     for model in models:
         select = partial(selected, expression=expression, alias=alias)

@@ -65,7 +65,7 @@ def added(
         say(f"left out: {each}")
     if others:
         say(f"at the source, and not in the contract: {', '.join(others)}; TABLES=… takes them")
-    if not texts:
+    if not texts and ours:
         say(f"{source}: its contract has all {sum(len(table.columns) for table in ours)} columns of {len(ours)} tables")
     return texts, [*ours, *news]
 
@@ -110,8 +110,9 @@ def _new_columns(project: Path, source: str, table: Table, contract: Source, say
         say(f"new: {source}.{table.name}.{column.name}, {column.data_type}, {column.privacy}")
         own = "" if column.name == column.found.name else column.found.name
         new = NewColumn(
-            source, table.name, column.name, column.data_type, column.description, column.alias, column.privacy, own
-        )
+            source, table.name, column.name, column.data_type, column.description, column.alias, column.privacy, own,
+            is_trimmed=column.data_type == "text" and column.privacy != "direct_identifier",
+        )  # fmt: skip
         edits += edits_of(project, new)
     return edits
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,17 @@ def decide(project: Path, column: str, privacy: str, say: Callable[[str], None])
     path = project / contract_file(source)
     if not path.exists():
         raise BuildError(f"there is no source {source}: it would have a contract, {contract_file(source)}")
-    names = [name for name in read_contract(source, project).undecided if fnmatchcase(name, column)]
+    contract = read_contract(source, project)
+    names = [name for name in contract.undecided if fnmatchcase(name, column)]
     if not names:
+        there = [f"{source}.{table.name}.{each.name}" for table in contract.tables for each in table.columns]
+        if not any(fnmatchcase(name, column) for name in there):
+            alike = get_close_matches(column, there, 3)
+            hint = f": there is {', '.join(alike)}" if alike else f", see {contract_file(source)}"
+            raise BuildError(f"{source} has no column {rest}{hint}")
         raise BuildError(
-            f"no column {rest} of {source} is undecided: what is decided is changed in {contract_file(source)}"
+            f"no column {rest} of {source} is undecided: what is decided is changed in {contract_file(source)}, and a "
+            "mart that shows it has its own `privacy`"
         )
     kinds = {f"{source}.{table.name}.{each.name}": each.data_type
              for table in read_contract(source, project).tables for each in table.columns}  # fmt: skip

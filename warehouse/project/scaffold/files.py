@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ingestion.contract.contracts import contract_file
+from ingestion.domains import variables
+from ingestion.project import current_project
 from warehouse.project.edits import is_reserved
 from warehouse.project.scaffold.proposal import Column, Table
 from warehouse.project.scaffold.rendering import Flow, FlowList, a_test, dumped, from_docs, rendered
@@ -84,6 +86,8 @@ def contract_entry(source: str, table: Table) -> dict[str, Any]:
     meta["source_schema"] = found.schema
     if table.untimed or table.modified_at not in (None, "updated_at"):
         meta["modified_at"] = table.modified_at
+    if table.person:
+        meta["person"] = table.person
     if table.references:
         meta["indexes"] = FlowList(FlowList([name]) for name in table.references)
     return {
@@ -101,6 +105,7 @@ def _contract_column(column: Column) -> dict[str, Any]:
     rules = Flow(required=True) if column.is_required else Flow()
     if column.found.values:
         rules["accepted_values"] = FlowList(column.found.values)
+    rules |= _unusual_days(column)
     if rules:
         meta["contract"] = rules
     return {
@@ -109,6 +114,19 @@ def _contract_column(column: Column) -> dict[str, Any]:
         "description": column.description,
         "config": {"meta": meta},
     }
+
+
+def _unusual_days(column: Column) -> dict[str, str]:
+    """The bounds of a column whose days go beyond the project's calendar: those of its decades, or the end of time."""
+    calendar = variables(current_project()).get("calendar")
+    if not calendar or not column.found.days or column.data_type not in ("date", "timestamp"):
+        return {}
+    (first, last), bounds = column.found.days, {}
+    if first < str(calendar["earliest"]):
+        bounds["earliest"] = f"{int(first[:3])}0-01-01".rjust(10, "0")
+    if last > str(calendar["latest"]):
+        bounds["latest"] = f"{last[:3]}9-12-31"
+    return bounds
 
 
 def _entry(column: Column) -> dict[str, Any]:

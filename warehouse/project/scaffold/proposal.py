@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from anyascii import anyascii
 from dlt.common.normalizers.naming.snake_case import NamingConvention
@@ -17,11 +17,23 @@ from warehouse.project.scaffold.survey import FoundColumn, FoundTable
 _IDENTIFIES = re.compile(
     r"(^|_)(e?mail|phone|fax|mobile|tel|telephone|iban|bic|ssn|passport|tax_id|vat_id|username|login|password|"
     r"(first|last|middle|given|family|full|sur|maiden|contact|customer|person|user|employee|patient|holder)_?name|"
-    r"street|address(_?line)?(_?\d)?|line_?\d|ip(_?address)?|account_(no|number)|card_(no|number)|license(_plate)?)($|_)"
+    r"street|address(_?line)?(_?\d)?|line_?\d|ip(_?address)?|account_(no|number)|card_(no|number)|license(_plate)?|"
+    r"(tax|vat)_(no|number))($|_)"
 )
 _NARROWS_DOWN = re.compile(
     r"(^|_)(born|birth(_?(date|day))?|date_of_birth|dob|age|gender|sex|zip|postal_?code|postcode|city|town|region|county|"
-    r"nationality|job_?title|latitude|longitude)($|_)"
+    r"nationality|job_?title|lat|lon|lng|latitude|longitude|geo|location)($|_)"
+)
+_IS_NOBODYS = re.compile(
+    r"(^|_)(salary|salaries|wages?|income|bonus|compensation|religion|religious|ethnicity|race|political|union_member|"
+    r"health|diagnosis|disability|medical|blood_(type|group)|marital_status|sexual_orientation|credit_score)($|_)"
+)
+# Of those who have a record of their own.
+_REACHES = re.compile(r"mail|phone|mobile|name|login")
+# Where anything may stand, however few the values are so far.
+_FREE = re.compile(
+    r"(^|_)(names?|title|notes?|comments?|remarks?|memo|message|description|details?|info|reason|subject|body|text|"
+    r"contact|person|author)($|_)"
 )
 # By what stands in it.
 _VALUES = re.compile(r"^([^@\s]+@[^@\s]+\.[^@\s]+|\+?[0-9][0-9 ()/.-]{8,}[0-9]|[A-Z]{2}[0-9]{2}[A-Z0-9 ]{11,30})$")
@@ -34,7 +46,8 @@ _OF_HISTORY = {
     "is_deleted", "valid_at", "source_revision", "observed_at", "load_id", "valid_from", "valid_to", "is_current",
     "is_inferred", "source_key",
 }  # fmt: skip
-FRACTIONS = ("numeric", "decimal", "real", "double", "float")
+_FLOATS = ("real", "double", "float")
+FRACTIONS = ("numeric", "decimal", *_FLOATS)
 _INTEGERS = re.compile(r"(tiny|small|medium|big)?int(eger|[248])?\b|year")
 _CODES = re.compile(r"(^|_)(id|code|sku|status|state|type|kind|currency|country|unit|locale|language|uuid|guid)$")
 
@@ -64,6 +77,11 @@ class Column:
         return self.is_key or not self.found.is_nullable
 
     @property
+    def identifies_people(self) -> bool:
+        """Whether it is what people are reached or called by."""
+        return self.privacy == "direct_identifier" and bool(_REACHES.search(self.name))
+
+    @property
     def is_person(self) -> bool:
         """Whether it tells something of a person, for all that is known."""
         return self.privacy not in ("none", UNDECIDED)
@@ -75,6 +93,7 @@ class Table:
 
     references: columns, by raw's names, that point at the key of another table of the source, by that one's name.
     has_history: whether it gets a snapshot.
+    person: the column that says whose record it is, by which `make forget` finds it; empty where that isn't known.
     """
 
     found: FoundTable
@@ -82,6 +101,7 @@ class Table:
     columns: tuple[Column, ...]
     references: dict[str, str] = field(default_factory=dict)
     has_history: bool = True
+    person: str = ""
 
     @property
     def modified_at(self) -> str | None:
@@ -111,8 +131,13 @@ class Table:
             for column in self.columns
             if column.found.values_are_seen
         ]
-        if column := self.untimed:
-            said.append(f"{column.name} is {column.found.kind}, not a time: it is compared as a whole")
+        for column in self.columns:
+            if column.found.kind.startswith(_FLOATS):
+                scale = column.data_type.rpartition(",")[2].rstrip(")")
+                how = "as its text" if column.data_type == "text" else f"rounded to {scale} decimals"
+                said.append(f"{column.name} is a binary float, and taken {how}")
+        if named := self.untimed:
+            said.append(f"{named.name} is {named.found.kind}, not a time: it is compared as a whole")
         return [f"{found.name}: {line}" for line in said]
 
     @property
@@ -135,17 +160,20 @@ class Table:
 class Proposal:
     """What to write, and what to tell a person.
 
+    unsure: what can't be told of several tables.
     left_out: tables that aren't taken, and why.
     """
 
     tables: list[Table]
+    unsure: list[str]
     left_out: list[str]
 
     @property
     def remarks(self) -> list[str]:
         """All that somebody may want to decide otherwise, a line each."""
         return [f"left out: {each}" for each in self.left_out] + [
-            line for table in self.tables for line in table.unsure
+            *(line for table in self.tables for line in table.unsure),
+            *self.unsure,
         ]
 
 
@@ -162,7 +190,7 @@ def propose(
     left_out = [f"{each.name} is a view: TABLES={each.name} takes it" for each in found if _is_unasked(each, named)]
     asked = [each for each in found if not _is_unasked(each, named)]
     left_out += [
-        f"{each.name} has neither a primary nor a unique key, and nothing in its rows is one: name one in its contract"
+        f"{each.name} has neither a primary nor a unique key, and nothing in its rows is one: give it one there"
         for each in asked
         if not each.key
     ]
@@ -185,7 +213,28 @@ def propose(
         }
         is_event = bool(each.references) and (each.schema, each.name) not in referred
         tables.append(Table(each, names[each.schema, each.name], columns, references, not is_event))
-    return Proposal(tables, left_out)
+    return Proposal(*_with_people(tables), left_out)
+
+
+def _with_people(tables: list[Table]) -> tuple[list[Table], list[str]]:
+    """The tables, with whose records they have, where one table alone is of people; and what can't be told."""
+    people = [
+        table
+        for table in tables
+        if len(table.key) == 1 and any(each.identifies_people for each in table.columns)
+    ]
+    if len(people) > 1:
+        listed = ", ".join(table.name for table in people)
+        return tables, [
+            f"{listed} have people, each numbered for itself: make forget finds those of whom a contract says "
+            "`person:` (docs/privacy.md)"
+        ]
+    told = []
+    for table in tables:
+        own = [table.key[0].name] if table in people else []
+        own += [name for name, other in table.references.items() if people and other == people[0].name]
+        told.append(replace(table, person=own[0]) if len(own) == 1 else table)
+    return told, []
 
 
 def _is_unasked(table: FoundTable, named: Collection[str]) -> bool:
@@ -279,7 +328,7 @@ def _fitting(sample: Sequence[str], is_float: bool) -> str:
         return "text"
     scale = max((len((match[2] or "").rstrip("0")) for match in digits if match), default=0)
     whole = max((len(match[1]) for match in digits if match), default=1)
-    scale = max(scale, 2)
+    scale = max(scale, 6 if is_float else 2)
     # A binary float keeps 15 digits of a decimal: one with more is none, and its text is all that can be had.
     longest = max((len((match[1] + (match[2] or "")).strip("0")) for match in digits if match), default=0)
     fits = whole + scale <= 34 and (not is_float or longest <= 15)
@@ -297,11 +346,13 @@ def _privacy(name: str, kind: str, column: FoundColumn, is_reference: bool) -> s
         return "direct_identifier"
     if _NARROWS_DOWN.search(name):
         return "quasi_identifier"
+    if _IS_NOBODYS.search(name):
+        return "sensitive"
     if kind != "text" or column.kind.startswith(FRACTIONS):
         return "none"
     if values and sum(bool(_VALUES.match(value)) for value in values) * 5 > len(values):
         return UNDECIDED if is_reference else "direct_identifier"
-    few = len(values) >= 20 and len(set(values)) * 10 <= len(values)
+    few = len(values) >= 20 and len(set(values)) * 10 <= len(values) and not _FREE.search(name)
     if column.values or is_reference or _CODES.search(name) or few or column.kind in ("uuid", "time", "interval"):
         return "none"
     return UNDECIDED

@@ -69,6 +69,8 @@ def scaffold(
     Raises:
         BuildError: the name is taken or none, or the database can't be looked at; nothing was written.
     """
+    if not source:
+        raise BuildError("say what to call the source: SOURCE=<name>, such as make scaffold SOURCE=erp")
     if not _NAME.fullmatch(source):
         raise BuildError(f"'{source}' is no name for a source: it becomes a schema, in snake_case")
     readers = [each.name for each in listed(project) if source in each.sources]
@@ -111,7 +113,8 @@ def scaffold(
     read_contract.cache_clear()
     undecided = read_contract(source, project).undecided
     if undecided:
-        say(f"to decide: what {len(undecided)} columns tell of a person. Until then nothing of {source} is loaded:")
+        many = f"{len(undecided)} columns tell" if undecided[1:] else "1 column tells"
+        say(f"to decide: what {many} of a person. Until then nothing of {source} is loaded:")
         for name in undecided:
             say(f"  make decide COLUMN={name} PRIVACY=none")
         say(f"  or all at once: make decide COLUMN='{source}.*' PRIVACY=none")

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import TableClause, create_engine, inspect, or_, select, text
+from sqlalchemy import String, TableClause, cast, create_engine, func, inspect, or_, select, text
 from sqlalchemy import column as selectable_column
 from sqlalchemy import table as selectable
 from sqlalchemy.dialects.postgresql import DOMAIN
@@ -27,6 +27,7 @@ SAMPLE, COUNTED = 1000, 1_000_000
 # Of how many columns each two are tried as a key, and what may be part of one.
 PAIRED = 5
 _KEYS = re.compile(r"int|serial|char|text|uuid|date|time|num|dec")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d(?!.* BC)")
 # Columns of few values by their names, how many at most, and how often each has to come in the mean.
 _FEW = re.compile(r"(?i)(status|stage|phase|type|kind|level|priority|mode|currency|severity|channel)$")
 _IS_TEXT = re.compile(r"(n?var)?char|character|n?text|tinytext")
@@ -50,6 +51,7 @@ class FoundColumn:
     values: those that an enumeration, or a check of the column alone, allows; else all that stand in a column whose
         name says that it has few.
     values_are_seen: whether they were found in the rows, and nothing holds the column to them.
+    days: of dates and times the first and the last day that stand in it, ISO 8601; empty where it wasn't asked.
     """
 
     name: str
@@ -59,6 +61,7 @@ class FoundColumn:
     values: tuple[str, ...] = ()
     sample: tuple[str, ...] = ()
     values_are_seen: bool = False
+    days: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,6 +188,7 @@ def _table(
         for number, each in enumerate(found)
     )
     columns = tuple(_with_seen_values(connection, table, column, int(count)) for column in columns)
+    columns = _with_days(connection, table, columns, int(count))
     keys = inspector.get_foreign_keys(name, schema)
     references = {
         each["constrained_columns"][0]: (
@@ -218,6 +222,24 @@ def _with_seen_values(connection: Connection, table: TableClause, column: FoundC
     if not seen or len(seen) > LISTED or count < OFTEN * len(seen):
         return column
     return replace(column, values=_values(seen), values_are_seen=True)
+
+
+def _with_days(
+    connection: Connection, table: TableClause, columns: tuple[FoundColumn, ...], count: int
+) -> tuple[FoundColumn, ...]:
+    """The columns, those of dates and times with their first and last day."""
+    times = [column.name for column in columns if column.kind.startswith(("date", "timestamp"))]
+    if not times or count > COUNTED:
+        return columns
+    asked = [cast(of(table.c[name]), String(40)) for name in times for of in (func.min, func.max)]
+    told = connection.execute(select(*asked)).one()
+    days = {name: (told[2 * number], told[2 * number + 1]) for number, name in enumerate(times)}
+    return tuple(
+        replace(column, days=tuple(str(day)[:10] for day in days[column.name]))
+        if column.name in days and all(_DAY.match(str(day)) for day in days[column.name])
+        else column
+        for column in columns
+    )
 
 
 def _comment(text_of: str | None) -> str:

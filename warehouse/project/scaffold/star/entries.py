@@ -31,7 +31,7 @@ def dimension_entry(names: Names, dimension: Dimension) -> Entry:
             _entry(f"{entity}_key", "uuid", f"Key of the {said}, the same in all versions.", constraints=_NOT_NULL),
             _source_key(),
             _entry(key.alias, key.data_type, key.description),
-            *(_attribute_entry(column) for column in dimension.columns),
+            *(_attribute_entry(column, names, entity) for column in dimension.columns),
             *_history_entries(),
         ],
     }
@@ -65,13 +65,8 @@ def fact_entry(names: Names) -> Entry:
         table=f"{names.domain}.{star.fact}",
     )  # fmt: skip
     held = [a_test("version_holds_at", "consistency", **_held(role, names.event_at)) for role in star.roles]
-    count = {"name": names.metrics[star.lines.name], "label": _label(star.lines.name),
-             "description": "How many there are.", "type": "simple", "agg": "count", "expr": "1"}  # fmt: skip
-    sums = [
-        {"name": names.metrics[each.name], "label": _label(each.name), "description": f"Sum of `{each.name}`.",
-         "type": "simple", "agg": "sum", "expr": each.name}
-        for each in measures_of(star)
-    ]  # fmt: skip
+    count = _metric(names, star.lines.name, "How many there are.", "count", "1")
+    sums = [_metric(names, each.name, f"Sum of `{each.name}`.", "sum", each.name) for each in measures_of(star)]
     return {
         "name": star.fact,
         "description": description,
@@ -83,13 +78,19 @@ def fact_entry(names: Names) -> Entry:
             _key_entry(f"{event}_key", f"Key of the {_words(event)}.", **_entity(names, event)),
             _source_key(),
             *_role_entries(names),
-            *(_attribute_entry(column) for column, _ in plain_columns(names)),
+            *(_attribute_entry(column, names, event) for column, _ in plain_columns(names)),
             _day_entry(names, f"Business day of `{names.event_at}`.", granularity="day", dimension=Flow(type="time")),
             _entry(names.event_at, "timestamp", star.event.description, constraints=_NOT_NULL),
             *(_measure_entry(star, each) for each in measures_of(star)),
         ],
         "metrics": [count, *sums],
     }
+
+
+def _metric(names: Names, what: str, description: str, how: str, expression: str) -> Entry:
+    name = names.metrics[what]
+    more = {"type": "simple", "agg": how, "expr": expression}
+    return {"name": name, "label": _label(name), "description": description, **more}
 
 
 def daily_entry(names: Names) -> Entry:
@@ -189,10 +190,13 @@ def _source_key() -> Entry:
     return _key_entry("source_key", "{{ doc('source_key') }}", "dim_sources", "source_key")
 
 
-def _attribute_entry(column: Column, *, is_grouped_by: bool = True) -> Entry:
+def _attribute_entry(column: Column, names: Names | None = None, thing: str = "") -> Entry:
+    """A column that is shown; with names, one that metrics are grouped by, as what a `thing` has."""
     more: Entry = {}
-    if is_grouped_by and column.data_type in ("text", "boolean") and not column.is_person:
-        more["dimension"] = Flow(type="categorical")
+    if names and column.data_type in ("text", "boolean") and not column.is_person:
+        # What the semantic layer has another thing for, such as a country, is called by whose it is.
+        named = {"name": f"{thing}_{column.alias}"} if column.alias in names.words else {}
+        more["dimension"] = Flow(type="categorical", **named)
     if column.privacy != "none":
         more["config"] = {"meta": Flow(privacy=published_privacy(column.privacy))}
     return _entry(column.alias, column.data_type, column.description, **more)
@@ -225,5 +229,5 @@ def _label(name: str) -> str:
 def _measure_entry(star: Star, measure: Measure) -> Entry:
     column = next((each for each in star.measures if each.alias == measure.name), None)
     if column:
-        return _attribute_entry(column, is_grouped_by=False)
+        return _attribute_entry(column)
     return _entry(measure.name, measure.data_type, "The quantity at its price, in the source's own currency.")

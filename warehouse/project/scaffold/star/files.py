@@ -26,7 +26,8 @@ def star_files(source: str, domain: str, star: Star, owner: str, taken: Collecti
     metrics, entities = (
         {name: name if name not in taken else f"{source}_{name}" for name in each} for each in (wanted, things)
     )
-    names = Names(source, domain, star, metrics, entities)
+    words = frozenset({*taken, *metrics.values(), *entities.values()})
+    names = Names(source, domain, star, metrics, entities, words)
     marts, between = Path("models/marts", domain), Path("models/intermediate", domain)
     values = sql.star_values(names)
     texts = {}

@@ -14,6 +14,7 @@ class Names:
 
     metrics: by what they count or add up, the count first, under the table's name.
     entities: of the semantic layer, by what a row is.
+    words: all that the semantic layer calls a metric or an entity, these among them.
     """
 
     source: str
@@ -21,6 +22,7 @@ class Names:
     star: Star
     metrics: dict[str, str]
     entities: dict[str, str]
+    words: frozenset[str]
 
     @property
     def event_at(self) -> str:
