@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +13,14 @@ import pytest
 from ingestion.contract.contracts import contract_file
 from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target, current_target
+from ingestion.domains import variables
 from tests.domains.clones import without_domains
+from tests.project import evaluator
+from tests.project.evaluated import Graph
+from tests.project.test_evaluator import exceptions, excepts
+from tests.project.test_quality_rules import CATALOGUE, disagreements, known_tests
 from tests.warehouses import settings
+from warehouse import dbt
 from warehouse.build.build import Request, build
 from warehouse.database import open_database
 from warehouse.errors import BuildError
@@ -145,6 +152,23 @@ def test_a_star_that_comes_later_goes_by_what_was_changed_since(shop: Path, clon
     assert "quantity" not in fact
     described = (clone.project / "models/marts/erp/fct_invoice_lines.yml").read_text(encoding="utf-8")
     assert "Key: `invoice_line_key`, made from `invoice_id`, `line_no`." in described
+
+
+def test_what_is_scaffolded_keeps_the_rules_of_the_project(shop: Path, clone: Target) -> None:
+    change(shop, "alter table customers add column country text")
+    places = {"WAREHOUSE_DIR": str(clone.folder), "GRANARY_PROJECT_DIR": str(clone.project), "TARGET": "dev"}
+    with settings({**places, "SOURCES__ERP__CREDENTIALS": f"sqlite:///{shop}"}):
+        for fact in ("invoice_lines", "payments"):
+            scaffold(clone.project, "erp", "", [], [], lambda line: None, fact=fact)
+        dbt.parse(current_target(), artifacts=True)
+        manifest = json.loads(Path(dbt.target_path(current_target()), "manifest.json").read_text(encoding="utf-8"))
+    graph = Graph(manifest, variables(clone.project)["dbt_project_evaluator"])
+    findings = [(rule.__name__, finding) for rule in evaluator.RULES for finding in rule(graph)]
+    assert [each for each in findings if not any(excepts(exception, *each) for exception in exceptions())] == []
+    texts = [path.read_text(encoding="utf-8") for each in CATALOGUE for path in sorted(clone.project.glob(each))]
+    tests = {name: each for name, each in known_tests(clone.project).items() if name.endswith("is_there_once")}
+    missing = [line for line in disagreements(tests, "\n".join(texts)) if "not in the catalogue" in line]
+    assert missing == []
 
 
 def test_few_values_of_a_status_are_accepted_as_seen(shop: Path, clone: Target) -> None:

@@ -31,12 +31,14 @@ EXCEPTIONS = {
     "fct_missing_primary_key_tests": 4,
     "fct_model_fanout": 1,
     "fct_multiple_sources_joined": 1,
-    "fct_rejoining_of_upstream_concepts": 4,
+    "fct_rejoining_of_upstream_concepts": 5,
     "fct_root_models": 2,
     "fct_source_fanout": 4,
     "fct_sources_without_freshness": 3,
-    "fct_too_many_joins": 3,
+    "fct_too_many_joins": 4,
 }
+# Those that this project has no case of, and one with a scaffolded source has.
+OF_SCAFFOLDS = {("fct_rejoining_of_upstream_concepts", "dim_%"), ("fct_too_many_joins", "ops_%")}
 
 
 def exceptions() -> list[dict[str, str]]:
@@ -76,7 +78,8 @@ def test_what_is_found_is_excepted(findings: list[tuple[str, Finding]]) -> None:
 
 
 def test_every_exception_excepts_something(findings: list[tuple[str, Finding]]) -> None:
-    assert [each for each in exceptions() if not any(excepts(each, *finding) for finding in findings)] == []
+    ours = [each for each in exceptions() if (each["fct_name"], each["id_to_exclude"]) not in OF_SCAFFOLDS]
+    assert [each for each in ours if not any(excepts(each, *finding) for finding in findings)] == []
 
 
 def test_the_number_of_exceptions_is_known_and_each_has_its_reason() -> None:

@@ -219,9 +219,7 @@ def propose(
 def _with_people(tables: list[Table]) -> tuple[list[Table], list[str]]:
     """The tables, with whose records they have, where one table alone is of people; and what can't be told."""
     people = [
-        table
-        for table in tables
-        if len(table.key) == 1 and any(each.identifies_people for each in table.columns)
+        table for table in tables if len(table.key) == 1 and any(each.identifies_people for each in table.columns)
     ]
     if len(people) > 1:
         listed = ", ".join(table.name for table in people)

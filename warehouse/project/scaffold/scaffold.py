@@ -18,7 +18,7 @@ from warehouse.project.scaffold.again import added
 from warehouse.project.scaffold.files import files_of
 from warehouse.project.scaffold.proposal import Proposal, propose
 from warehouse.project.scaffold.star.choice import NO_STAR, Star, first_star
-from warehouse.project.scaffold.star.files import star_files
+from warehouse.project.scaffold.star.files import catalogue, star_files
 from warehouse.project.scaffold.survey import COUNTED, survey
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -94,6 +94,10 @@ def scaffold(
     if star:
         of_star = star_files(source, domain, star, _owner(project, domain), _words(project))
         texts |= {path: text for path, text in of_star.items() if not (project / path).exists()}
+        rules = Path("tests/data", domain, "README.md")
+        before = (project / rules).read_text(encoding="utf-8") if (project / rules).exists() else ""
+        if catalogue(domain, star, before) != before:
+            texts[rules] = catalogue(domain, star, before)
         _say_star(star, domain, say)
         for path in of_star:
             if (project / path).exists():

@@ -40,9 +40,31 @@ def star_files(source: str, domain: str, star: Star, owner: str, taken: Collecti
     texts[marts / f"{star.fact}.yml"] = dumped({"models": [entries.fact_entry(names)]})
     texts[marts / f"{star.daily}.sql"] = rendered("daily.sql", **values)
     texts[marts / f"{star.daily}.yml"] = dumped({"models": [entries.daily_entry(names)]})
-    totals = Path("tests/data", domain, f"{star.lines.name}__every_record_is_there_once.sql")
+    totals = Path("tests/data", domain, f"{_totals(star)}.sql")
     texts[totals] = rendered("totals.sql", **values)
     texts[marts / f"_{domain}__exposures.yml"] = dumped({"exposures": [entries.report(names, owner)]})
     texts[marts / f"_{star.lines.name}__metrics.yml"] = dumped({"saved_queries": entries.saved_queries(names)})
     texts[Path("reports", domain, "site.py")] = rendered("report.py", names=names)
     return texts
+
+
+def catalogue(domain: str, star: Star, before: str) -> str:
+    """The domain's part of the catalogue of tests, with the star's.
+
+    Args:
+        domain: the domain.
+        star: what was chosen.
+        before: the text that is there; empty where there is none.
+    """
+    row = (
+        f"| What the source holds now is in `{star.fact}` once, day by day. | `{_totals(star)}` | completeness | error "
+        "| whoever changed the model |\n"
+    )
+    if f"`{_totals(star)}`" in before:
+        return before
+    return (before or rendered("rules.md", title=domain.replace("_", " ").capitalize())).rstrip("\n") + f"\n{row}"
+
+
+def _totals(star: Star) -> str:
+    """The test of what the source holds now."""
+    return f"{star.lines.name}__every_record_is_there_once"
