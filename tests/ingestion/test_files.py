@@ -195,6 +195,27 @@ def test_a_table_whose_key_stands_twice_or_that_lost_most_of_its_records(
     assert "19 of 20 known stock are gone from the source, more than the plausible share of 10%" in failures[0]
 
 
+def test_a_file_is_judged_again_once_its_contract_is_mended(here: Target, deliver: Deliver, load: Load) -> None:
+    def days(*formats: str) -> None:
+        since = ("date", {"contract": {"timestamp_formats": list(formats)}} if formats else {})
+        contract(here.project, table("stock", {"holds": "table"}, {"id": "text", "since": since}, ["id"]))
+
+    text = "id,since\n1,01.05.2024\n2,2024-05-02\n"
+    days()
+    deliver("stock.csv", text)
+    assert counts(load()["stock"]) == (2, 1, 0, 1, 0)
+    days("%d.%m.%Y", "%Y-%m-%d")
+    assert load()["stock"].source_count == 0
+    deliver("stock.csv", text, 2)
+    assert counts(load()["stock"]) == (2, 1, 1, 0, 0)
+    deliver("stock.csv", text, 3)
+    assert counts(load()["stock"]) == (2, 0, 2, 0, 0)
+    assert ask(here, "select id, since from raw_plant.stock order by id") == [
+        ("1", date(2024, 5, 1)),
+        ("2", date(2024, 5, 2)),
+    ]
+
+
 def workbook(rows: list[list[object]], sheet: str = "Orders") -> Callable[[Path], None]:
     def write(path: Path) -> None:
         book = openpyxl.Workbook()

@@ -55,6 +55,7 @@ class Known:
     versions: dict[tuple[object, ...], dict[Order, tuple[str, int, str]]] = field(default_factory=dict)
     names: dict[date | None, dict[str, list[str]]] = field(default_factory=dict)  # of a date, by series
     together: set[str] = field(default_factory=set)  # series that shared a date with another
+    rejected: set[int] = field(default_factory=set)  # revisions of files of which records were rejected
 
     def add(self, period: date | None, series: str, name: str) -> None:
         """Take a file's name in."""
@@ -160,7 +161,9 @@ def _sort_in(version: Version, known: Known, found: Found) -> None:
         latest = versions[max(versions)]
         same = [each for each in versions.values() if (each[0], each[2]) == (version.checksum, name)]
         repeated = [latest] if latest[0] == version.checksum else same if known.layout.holds == "table" else []
-        if repeated:
+        # Touched, a file of which something was rejected is judged again: the contract may have been mended since.
+        is_judged_again = repeated == [latest] and max(versions)[1] in known.rejected
+        if repeated and not is_judged_again:
             found.touched.append(repeated[0][1])
             return
         if order in versions:
@@ -189,6 +192,10 @@ def known_of(reader: Reader, layout: Layout, files: Table) -> Known:
         known.seen.add((name, size, revision))
         known.of(day, series, name)[known.order(day, revision)] = (checksum, records, name)
         known.add(day, series, name)
+    for (revision,) in reader.connection.execute(f"""
+            select distinct _revision from {reader.complete("rejects")} where resource = {literal(layout.table.name)}
+            """).fetchall():
+        known.rejected.add(revision)
     for row in reader.connection.execute(f"""
             select record ->> '$.file_name', cast(record ->> '$.size_bytes' as bigint), record ->> '$.checksum',
                 _revision
