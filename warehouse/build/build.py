@@ -77,7 +77,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
             raise BuildError(failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else ""))
     apply_tombstones(target, say)
     prepare_next(target)
-    forced = bool(request.full or request.select or request.backfill)
+    forced, wanted = bool(request.full or request.select or request.backfill), request.select
     project = project_fingerprint(target)
     with open_database(target) as database:
         if not forced and (known := ledger.models_parsed(database, project)) is not None:
@@ -113,6 +113,11 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     with run.step("building"):
         outcome = carry_out(target, planned, _command(request), excluded, manifest, say)
     run.results = outcome.results
+    if request.select and not outcome.results:
+        raise BuildError(
+            f"SELECT={wanted} names nothing that is on: look at the name, and whether a domain that is on has "
+            "the source on its list (dbt_project.yml, vars: domains:)"
+        )
     number = 0
     with open_database(target) as database:
         note_outcome(database, planned, outcome, manifest)

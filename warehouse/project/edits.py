@@ -189,8 +189,10 @@ def _wrapped(text: str, indent: str) -> list[str]:
     )
 
 
-def _scalar(text: str) -> str:
+def _scalar(text: str | bool) -> str:
     """A text as YAML: as it is where YAML reads it so, else in quotes."""
+    if isinstance(text, bool):
+        return str(text).lower()
     try:
         plain = parsed_yaml(f"key: {text}") == {"key": text}
     except yaml.YAMLError:

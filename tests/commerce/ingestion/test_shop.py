@@ -488,7 +488,7 @@ def test_settings_that_are_wrong(warehouse: Target, monkeypatch: pytest.MonkeyPa
         (f"sqlite:///{tmp_path}/nowhere.sqlite", "shop: there is no SQLite file at .*nowhere.sqlite: check"),
         (
             "oracle://host/x",
-            "SOURCES__SHOP__CREDENTIALS starts with 'oracle': use sqlite, postgresql, mysql or mariadb",
+            "SOURCES__SHOP__CREDENTIALS starts with 'oracle': use sqlite, postgresql, mysql, mariadb or mssql",
         ),
     ):
         monkeypatch.setenv("SOURCES__SHOP__CREDENTIALS", url)

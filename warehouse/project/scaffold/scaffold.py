@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ingestion.contract.contracts import contract_file
 from ingestion.contract.reading import read_contract
-from ingestion.domains import listed
+from ingestion.domains import listed, variables
 from ingestion.project import parsed_yaml
 from ingestion.readers.settings import setting
 from warehouse.errors import BuildError
@@ -109,6 +109,11 @@ def scaffold(
         say("nothing was written (DRY)")
         return
     if is_new:
+        has = variables(project)
+        say(
+            f"days are those of {has.get('business_timezone')}, amounts are reported in {has.get('reporting_currency')}:"
+            " vars in dbt_project.yml say so for all"
+        )
         # The list comes last: a source that is on it is whole.
         texts[Path("dbt_project.yml")] = _listing(project, domain, source, star, say)
     for path, text in texts.items():
