@@ -111,8 +111,8 @@ def scaffold(
     if is_new:
         has = variables(project)
         say(
-            f"days are those of {has.get('business_timezone')}, amounts are reported in {has.get('reporting_currency')}:"
-            " vars in dbt_project.yml say so for all"
+            f"days are those of {has.get('business_timezone')}, amounts are reported in "
+            f"{has.get('reporting_currency')}: vars in dbt_project.yml say so for all"
         )
         # The list comes last: a source that is on it is whole.
         texts[Path("dbt_project.yml")] = _listing(project, domain, source, star, say)
