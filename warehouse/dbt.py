@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,13 +99,22 @@ def parse(target: Target, *, published: bool = False, artifacts: bool = False) -
         result = _invoked(["--quiet", "--log-level", "none", *command])
         if not result.success:
             # From its cache dbt 1.12 finds the metrics of a model twice once the model's YAML has changed.
-            result = _invoked(["--quiet", "--no-partial-parse", *command])
+            told: list[str] = []
+            result = _invoked(["--quiet", "--no-partial-parse", *command], callbacks=[partial(_note_semantics, told)])
     if not result.success:
-        raise BuildError(f"dbt can't parse the project: {_first_lines(result.exception)}")
+        # dbt says itself that the semantic layer is wrong, and what is wrong with it in events beside.
+        reason = " ".join([_first_lines(result.exception), *told[:1]])
+        raise BuildError(f"dbt can't parse the project: {reason}")
     if target.engine == "postgres":
         _name_database(result.result, database)
     _link_readers(result.result)
     return result.result
+
+
+def _note_semantics(told: list[str], event: Any) -> None:
+    """Note what an event says is wrong with the semantic layer."""
+    if event.info.name == "SemanticValidationFailure":
+        told.append(" ".join(str(event.data.msg).split()))
 
 
 def _name_database(manifest: Any, name: str) -> None:

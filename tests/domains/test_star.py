@@ -100,7 +100,7 @@ def test_what_is_chosen(shop: Path) -> None:
     visits = chosen("visits")
     assert visits is not None and [role.name for role in visits.roles] == ["customer"], "no name of its own"
     names = Names("erp", "erp", visits, {}, {}, frozenset())
-    assert (names.event_at, names.event_date) == ("visit_at", "visit_date")
+    assert (names.star.event_at, names.star.event_date) == ("visit_at", "visit_date")
     assert [column.alias for column, _ in plain_columns(names)] == ["line"], "the key's time is there once"
     proposed = chosen()
     assert proposed is not None and proposed.fact == "fct_invoice_lines", "as many dimensions, more rows"

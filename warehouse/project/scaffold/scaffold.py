@@ -133,7 +133,8 @@ def scaffold(
 def _listing(project: Path, domain: str, source: str, star: Star | None, say: Callable[[str], None]) -> str:
     """The text of dbt_project.yml with the source on the list; where there is no such domain, it is laid out."""
     if domain not in [each.name for each in listed(project)]:
-        example = f"select * from {domain}.{star.daily} limit 7" if star else ""
+        days = f"{domain}.{star.daily} order by {star.event_date} desc" if star else ""
+        example = f"select * from {days} limit 7" if days else ""
         lay_out(project, domain, lambda line: None, published=True, example=example)
         say(f"domain {domain}: laid out")
     return _entered(project, domain, source)

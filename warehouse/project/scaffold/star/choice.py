@@ -100,6 +100,16 @@ class Star:
         return f"agg_{self.fact.removeprefix('fct_')}__daily"
 
     @property
+    def event_at(self) -> str:
+        """The time of what happened."""
+        return f"{self.event.alias.removesuffix('_date').removesuffix('_at')}_at"
+
+    @property
+    def event_date(self) -> str:
+        """The business day of what happened."""
+        return f"{self.event_at.removesuffix('_at')}_date"
+
+    @property
     def amount_name(self) -> str:
         """What a quantity at its price comes to is called."""
         return f"{self.event_name}_amount"

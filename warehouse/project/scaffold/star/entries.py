@@ -61,26 +61,28 @@ def fact_entry(names: Names) -> Entry:
         "fact.md", event=event, said=_words(event), key=[column.alias for column in star.lines.key],
         when=star.event.alias, holder=(star.parent if star.event_of_parent and star.parent else star.lines).found.name,
         parent=star.parent.found.name if star.parent else "", is_nullable=star.event.found.is_nullable,
-        amount=star.amount_name if star.amount else "", quantity=quantity, price=price, event_date=names.event_date,
+        amount=star.amount_name if star.amount else "", quantity=quantity, price=price, event_date=star.event_date,
         table=f"{names.domain}.{star.fact}",
     )  # fmt: skip
-    held = [a_test("version_holds_at", "consistency", **_held(role, names.event_at)) for role in star.roles]
+    held = [a_test("version_holds_at", "consistency", **_held(role, names.star.event_at)) for role in star.roles]
     count = _metric(names, star.lines.name, "How many there are.", "count", "1")
     sums = [_metric(names, each.name, f"Sum of `{each.name}`.", "sum", each.name) for each in measures_of(star)]
     return {
         "name": star.fact,
         "description": description,
-        "config": {"meta": Flow(**_TENANTS, calendar=FlowList([names.event_date]))},
+        "config": {"meta": Flow(**_TENANTS, calendar=FlowList([names.star.event_date]))},
         **({"data_tests": held} if held else {}),
         "semantic_model": True,
-        "agg_time_dimension": names.event_date,
+        "agg_time_dimension": names.star.event_date,
         "columns": [
             _key_entry(f"{event}_key", f"Key of the {_words(event)}.", **_entity(names, event)),
             _source_key(),
             *_role_entries(names),
             *(_attribute_entry(column, names, event) for column, _ in plain_columns(names)),
-            _day_entry(names, f"Business day of `{names.event_at}`.", granularity="day", dimension=Flow(type="time")),
-            _entry(names.event_at, "timestamp", star.event.description, constraints=_NOT_NULL),
+            _day_entry(
+                names, f"Business day of `{names.star.event_at}`.", granularity="day", dimension=Flow(type="time")
+            ),
+            _entry(names.star.event_at, "timestamp", star.event.description, constraints=_NOT_NULL),
             *(_measure_entry(star, each) for each in measures_of(star)),
         ],
         "metrics": [count, *sums],
@@ -95,7 +97,7 @@ def _metric(names: Names, what: str, description: str, how: str, expression: str
 
 def daily_entry(names: Names) -> Entry:
     """The description and contract of the fact's days."""
-    star, key = names.star, [names.event_date, "source_key"]
+    star, key = names.star, [names.star.event_date, "source_key"]
     sums = [
         _entry(each.name, each.sum_type, f"Sum of `{each.name}`.", constraints=_NOT_NULL) for each in measures_of(star)
     ]
@@ -153,7 +155,7 @@ def _entry(name: str, kind: str, description: str, **more: Any) -> Entry:
 
 def _day_entry(names: Names, description: str, **more: Any) -> Entry:
     test = a_test("relationships", "consistency", to="ref('dim_dates')", field="date_day")
-    return _entry(names.event_date, "date", description, **more, constraints=_NOT_NULL, data_tests=[test])
+    return _entry(names.star.event_date, "date", description, **more, constraints=_NOT_NULL, data_tests=[test])
 
 
 def _entity(names: Names, thing: str, kind: str = "primary") -> Entry:

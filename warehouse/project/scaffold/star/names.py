@@ -25,16 +25,6 @@ class Names:
     words: frozenset[str]
 
     @property
-    def event_at(self) -> str:
-        """The time of what happened."""
-        return f"{self.star.event.alias.removesuffix('_date').removesuffix('_at')}_at"
-
-    @property
-    def event_date(self) -> str:
-        """The business day of what happened."""
-        return f"{self.event_at.removesuffix('_at')}_date"
-
-    @property
     def touched(self) -> str:
         """The list of what is computed again."""
         return f"int_{self.star.fact.removeprefix('fct_')}__touched"
@@ -77,7 +67,7 @@ def plain_columns(names: Names) -> list[tuple[Column, bool]]:
 
     When it happened stands there anyway, be it a part of the key.
     """
-    star, times = names.star, (names.event_at, names.event_date)
+    star, times = names.star, (names.star.event_at, names.star.event_date)
     own = [(column, False) for column in (*star.lines.key, *([star.link] if star.link else ()))]
     found = {column.alias: (column, of_parent) for column, of_parent in (*own, *star.attributes)}
     return [each for alias, each in found.items() if alias not in times]

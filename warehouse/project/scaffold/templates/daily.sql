@@ -1,18 +1,18 @@
 {{ config(
     materialized='incremental',
     incremental_strategy='touched_keys',
-    unique_key='[[ names.event_date ]]',
-    meta={'follows': {'relation': '[[ star.fact ]]', 'key': '[[ names.event_date ]]', 'ignores': [
+    unique_key='[[ names.star.event_date ]]',
+    meta={'follows': {'relation': '[[ star.fact ]]', 'key': '[[ names.star.event_date ]]', 'ignores': [
 [% for role in star.roles %]
         '[[ role.name ]]_key', '[[ role.name ]]_version_key',
 [% endfor %]
     ]}},
-    pre_hook="{{ remember_touched(pending_keys('[[ names.event_date ]]', 'cast(followed_key as date)')) }}",
-    indexes=[{'columns': ['[[ names.event_date ]]']}],
+    pre_hook="{{ remember_touched(pending_keys('[[ names.star.event_date ]]', 'cast(followed_key as date)')) }}",
+    indexes=[{'columns': ['[[ names.star.event_date ]]']}],
 ) }}
 
 select
-    [[ names.event_date ]],
+    [[ names.star.event_date ]],
     source_key,
     cast(count(*) as bigint) as [[ star.event_name ]]_count[[ ',' if measures else '' ]]
 [% for measure in measures %]
@@ -20,6 +20,6 @@ select
 [% endfor %]
 from {{ ref('[[ star.fact ]]') }}
 {%- if is_incremental() %}
-where [[ names.event_date ]] in (select touched.[[ names.event_date ]] from {{ touched_table() }} as touched)
+where [[ names.star.event_date ]] in (select touched.[[ names.star.event_date ]] from {{ touched_table() }} as touched)
 {%- endif %}
-group by [[ names.event_date ]], source_key
+group by [[ names.star.event_date ]], source_key

@@ -6,7 +6,7 @@
     indexes=[
         {'columns': ['[[ star.event_name ]]_key'], 'unique': true},
         {'columns': [[ touched ]]},
-        {'columns': ['[[ names.event_date ]]'], 'type': 'brin'},
+        {'columns': ['[[ names.star.event_date ]]'], 'type': 'brin'},
     ],
 ) }}
 -- depends_on: {{ ref('[[ names.touched ]]') }}
@@ -42,8 +42,8 @@ keyed as (
 [% for role in star.roles %]
         {{ surrogate_key(["'[[ role.dimension.entity ]]'", "'[[ names.source ]]'", '[[ role.reference ]]']) }} as [[ role.name ]]_key,
 [% endfor %]
-        [[ as_named(event_at, names.event_at) ]],
-        [[ as_named(event_date, names.event_date) ]]
+        [[ as_named(event_at, names.star.event_at) ]],
+        [[ as_named(event_date, names.star.event_date) ]]
 [% include "happened.sql" %]
     {{ computed_once() }}
 )
@@ -58,8 +58,8 @@ select
 [% for expression in plain %]
     [[ expression ]],
 [% endfor %]
-    keyed.[[ names.event_date ]],
-    keyed.[[ names.event_at ]][[ ',' if measures else '' ]]
+    keyed.[[ names.star.event_date ]],
+    keyed.[[ names.star.event_at ]][[ ',' if measures else '' ]]
 [% for measure in measures %]
     [[ measure.of('keyed') ]] as [[ measure.name ]][[ '' if loop.last else ',' ]]
 [% endfor %]
@@ -68,6 +68,6 @@ from keyed
 left join {{ ref('[[ role.dimension.name ]]') }} as [[ role.name ]]_versions
     on
         keyed.[[ role.name ]]_key = [[ role.name ]]_versions.[[ role.dimension.entity ]]_key
-        and keyed.[[ names.event_at ]] >= [[ role.name ]]_versions.valid_from
-        and keyed.[[ names.event_at ]] < [[ role.name ]]_versions.valid_to
+        and keyed.[[ names.star.event_at ]] >= [[ role.name ]]_versions.valid_from
+        and keyed.[[ names.star.event_at ]] < [[ role.name ]]_versions.valid_to
 [% endfor %]

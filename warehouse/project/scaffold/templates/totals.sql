@@ -13,7 +13,7 @@ documents as (
 
 held as (
     select
-        [[ event_date ]] as [[ names.event_date ]],
+        [[ event_date ]] as [[ names.star.event_date ]],
         count(*) as [[ star.event_name ]]_count[[ ',' if measures else '' ]]
 [% for measure in measures %]
         sum([[ measure.of('lines') ]]) as [[ measure.name ]][[ '' if loop.last else ',' ]]
@@ -24,21 +24,21 @@ held as (
 
 published as (
     select
-        [[ names.event_date ]],
+        [[ names.star.event_date ]],
         count(*) as [[ star.event_name ]]_count[[ ',' if measures else '' ]]
 [% for measure in measures %]
         sum([[ measure.name ]]) as [[ measure.name ]][[ '' if loop.last else ',' ]]
 [% endfor %]
     from {{ ref('[[ star.fact ]]') }}
-    group by [[ names.event_date ]]
+    group by [[ names.star.event_date ]]
 )
 
 select
-    coalesce(held.[[ names.event_date ]], published.[[ names.event_date ]]) as [[ names.event_date ]],
+    coalesce(held.[[ names.star.event_date ]], published.[[ names.star.event_date ]]) as [[ names.star.event_date ]],
     held.[[ star.event_name ]]_count,
     published.[[ star.event_name ]]_count as published_count
 from held
-full join published on held.[[ names.event_date ]] = published.[[ names.event_date ]]
+full join published on held.[[ names.star.event_date ]] = published.[[ names.star.event_date ]]
 where
     held.[[ star.event_name ]]_count is distinct from published.[[ star.event_name ]]_count
 [% for measure in measures %]
