@@ -375,3 +375,16 @@ def test_what_a_contract_may_not_say(here: Target, files: dict[str, Any], said: 
     with pytest.raises(ContractError) as error:
         layouts(read_contract("plant", here.project))
     assert said in str(error.value)
+
+
+def test_two_tables_do_not_read_the_same_files_unsaid(here: Target) -> None:
+    columns, key = {"id": "text"}, ["id"]
+    contract(
+        here.project,
+        table("stock", {"holds": "table"}, columns, key),
+        table("orders", {"holds": "changes", "glob": "orders_*.csv"}, columns, key),
+    )
+    with pytest.raises(
+        ContractError, match="stock takes every file of its format, and orders has some: give it a glob"
+    ):
+        layouts(read_contract("plant", here.project))

@@ -171,7 +171,7 @@ class Metrics:
             if name not in known:
                 raise BuildError(f"there is no metric {name!r}: choose from {', '.join(sorted(known))}")
         if not metrics:
-            raise BuildError('no metric was asked for: make metric Q="net_sales by month"')
+            raise BuildError(f'no metric was asked for: make metric Q="{min(known, default="")} by month"')
         dimensions = self.group_bys(metrics)
         group_by = tuple(resolved(word, dimensions) for word in listed(clauses.get("by", "")))
         order_by = tuple(ordered(word, metrics, dimensions) for word in listed(clauses.get("order by", "")))
@@ -265,4 +265,6 @@ def _list(metrics: Metrics, say: Callable[[str], None]) -> None:
     for name, saved in sorted(metrics.saved_queries.items()):
         say(f"{name:28}{saved.description}")
     say("")
-    say("make metric Q=\"net_sales, orders by month, country where channel = 'Web' order by -net_sales limit 10\"")
+    first = next((each.name for each in metrics.all()), "")
+    if first:
+        say(f'make metric Q="{first} by month order by -{first} limit 10"; a condition: … where channel = \'Web\'')

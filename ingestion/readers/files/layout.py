@@ -53,6 +53,11 @@ class Layout:
     numbered: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
+    def kind(self) -> tuple[str, str, str]:
+        """The format, and which part of a file it reads: tables of one kind need files of their own."""
+        return self.format, self.records, self.sheet
+
+    @property
     def identity(self) -> list[str]:
         """The columns that say which part a file is."""
         return [*([self.period] if self.period else []), SERIES]
@@ -150,6 +155,13 @@ def layouts(contract: Source) -> list[Layout]:
     """
     files = file_table(contract)
     found = [_layout(contract, table) for table in contract.tables if table is not files]
+    for one in found:
+        others = [each for each in found if each is not one and each.kind == one.kind]
+        if others and not one.glob:
+            raise ContractError(
+                f"{contract_file(contract.name)}: {one.table.name} takes every file of its format, and "
+                f"{others[0].table.name} has some: give it a glob of its own in config.meta.files"
+            )
     lacking = {"file_name", "modified_at", "size_bytes", "checksum", "record_count", SERIES} - set(files.column_names)
     lacking |= {layout.period for layout in found if layout.period} - set(files.column_names)
     lacking |= {"table_name"} - set(files.column_names) if len(found) > 1 else set()
