@@ -9,7 +9,6 @@ import duckdb
 
 from ingestion.contract.contracts import META_COLUMNS, Table
 from ingestion.contract.rules import as_rejects, judged, rejected
-from ingestion.destination.target import Target
 from ingestion.load.extracts import (
     LOAD_COLUMNS,
     PROFILE_COLUMNS,
@@ -22,6 +21,7 @@ from ingestion.load.extracts import (
     first_line,
     timestamp_literal,
 )
+from ingestion.load.handover import write_files
 from ingestion.privacy.crosswalk import exchange
 from ingestion.privacy.identifiers import RECORD, as_known, identifier_in, kind_of, normal_form, person_column
 from ingestion.privacy.tombstones import forgotten_of
@@ -32,26 +32,6 @@ GIVEN = ("_operation", "_revision", "_effective_at")
 
 
 _REASONS_SHOWN = 3
-
-
-def file_format(target: Target) -> str:
-    """The form in which the warehouse bulk-loads."""
-    return "parquet" if target.engine == "duckdb" else "csv"
-
-
-def write_files(reader: Reader, select: str, name: str) -> tuple[list[Path], int]:
-    """Write a select's rows, in any order, to files in the load's folder. Returns the files and the rows of all.
-
-    Nothing is compressed: the files are read once and deleted. Postgres takes one COPY a file, and several at once.
-    """
-    kind = file_format(reader.target)
-    path = reader.workspace / f"{name}.{kind}"
-    options = (
-        "format parquet, compression uncompressed" if kind == "parquet" else "format csv, header, per_thread_output"
-    )
-    row = reader.connection.execute(f"copy ({select}) to {literal(str(path))} ({options}, return_files)").fetchone()
-    assert row is not None
-    return [Path(str(each)) for each in row[1]], int(row[0])
 
 
 class ContractPass:

@@ -37,7 +37,8 @@ from ingestion.contract.contracts import LONGEST_NAME, ContractError, Source, Ta
 from ingestion.destination.target import Target, dlt_destination
 from ingestion.duck import connect
 from ingestion.load.extracts import ExtractFunction, Loaded, LoadError, Reader, SourceError, all_columns, no_rows
-from ingestion.load.judging import ContractPass, file_format, write_files
+from ingestion.load.handover import file_format, write_files
+from ingestion.load.judging import ContractPass
 from ingestion.sql import literal, quoted
 
 # dlt would take a signal that comes while it normalizes or loads, and end the load as if there had been none: whoever

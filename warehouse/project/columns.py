@@ -31,8 +31,8 @@ from ingestion.load.run import reader_of
 from ingestion.sql import quoted
 from warehouse.errors import BuildError
 from warehouse.project.edits import BY_HAND, Edit, is_reserved, new_texts, selected, tracked, with_entry, write_texts
+from warehouse.project.places import STAGING, snapshot_files, staging_models
 
-_STAGING = Path("models", "staging")
 _STAGING_LINES = 60  # at most, as docs/conventions.md has it
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -124,7 +124,7 @@ def take_column(
     _refuse(root, column)
     _ask_source(root, column, say)
     chosen = _models(root, column, models)
-    snapshots = [file for model in chosen for file in _snapshots(root, column, model)]
+    snapshots = [file for model in chosen for file in snapshot_files(root, column.source, model)]
     if track and not snapshots:
         raise BuildError(
             f"no snapshot reads {', '.join(chosen)}, so there is no history that could follow {column.name}: leave "
@@ -153,8 +153,9 @@ def edits_of(root: Path, column: NewColumn) -> list[Edit]:
     Raises:
         BuildError: no staging model reads its table.
     """
-    models = _models(root, column, _readers(root, column))
-    return _edits(root, column, models, [file for model in models for file in _snapshots(root, column, model)])
+    models = _models(root, column, staging_models(root, column.source, column.table))
+    snapshots = [file for model in models for file in snapshot_files(root, column.source, model)]
+    return _edits(root, column, models, snapshots)
 
 
 def _edits(root: Path, column: NewColumn, models: Sequence[str], snapshots: Sequence[Path]) -> list[Edit]:
@@ -182,7 +183,7 @@ def _into_contract(column: NewColumn, reader: str) -> Edit:
 
 
 def _into_staging(column: NewColumn, models: Sequence[str]) -> list[Edit]:
-    folder, alias = _STAGING / column.source, column.alias
+    folder, alias = STAGING / column.source, column.alias
     name = quoted(column.name) if is_reserved(column.name) else column.name
     value = f"{{{{ trimmed('{name}') }}}}" if column.is_trimmed else name
     expression = value if value == alias else f"{value} as {alias}"
@@ -280,7 +281,7 @@ def _check_contract(root: Path, column: NewColumn, text: str) -> None:
 
 def _models(root: Path, column: NewColumn, wanted: Sequence[str]) -> list[str]:
     """The names of the staging models that get the column. Raises BuildError where that is not clear."""
-    found = _readers(root, column)
+    found = staging_models(root, column.source, column.table)
     if not found:
         raise BuildError(f"no staging model reads {column.place}: write it first (docs/adding-a-source.md)")
     for model in wanted:
@@ -292,17 +293,3 @@ def _models(root: Path, column: NewColumn, wanted: Sequence[str]) -> list[str]:
             f'MODEL="{found[-1]}"'
         )
     return list(dict.fromkeys(wanted)) or found
-
-
-def _readers(root: Path, column: NewColumn) -> list[str]:
-    """The staging models that read a column's table."""
-    reads = re.compile(rf"\bsource\(\s*['\"]{column.source}['\"]\s*,\s*['\"]{column.table}['\"]\s*\)")
-    files = sorted((root / _STAGING / column.source).glob("*.sql"))
-    return [file.stem for file in files if reads.search(file.read_text(encoding="utf-8"))]
-
-
-def _snapshots(root: Path, column: NewColumn, model: str) -> list[Path]:
-    """The files of the snapshots of a staging model."""
-    reads = re.compile(rf"\bfrom\s+\{{\{{\s*ref\(\s*['\"]{model}['\"]")
-    files = sorted((root / "snapshots" / column.source).glob("*.sql"))
-    return [file.relative_to(root) for file in files if reads.search(file.read_text(encoding="utf-8"))]

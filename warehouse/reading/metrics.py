@@ -267,4 +267,4 @@ def _list(metrics: Metrics, say: Callable[[str], None]) -> None:
     say("")
     first = next((each.name for each in metrics.all()), "")
     if first:
-        say(f'make metric Q="{first} by month order by -{first} limit 10"; a condition: … where channel = \'Web\'')
+        say(f"make metric Q=\"{first} by month order by -{first} limit 10\"; a condition: … where channel = 'Web'")
