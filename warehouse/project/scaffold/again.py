@@ -13,7 +13,8 @@ from warehouse.errors import BuildError
 from warehouse.project.columns import NewColumn, edits_of
 from warehouse.project.edits import Edit, alias_in, new_texts, with_items
 from warehouse.project.scaffold.files import contract_entry, model_entry, snapshot_entry, sql_of
-from warehouse.project.scaffold.proposal import FRACTIONS, Column, Place, Table, propose
+from warehouse.project.scaffold.found import FRACTIONS
+from warehouse.project.scaffold.proposal import Column, Place, Table, propose
 from warehouse.project.scaffold.rendering import dumped_items
 from warehouse.project.scaffold.survey import survey
 

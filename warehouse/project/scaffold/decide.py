@@ -15,7 +15,7 @@ from ingestion.contract.reading import read_contract
 from ingestion.project import parsed_yaml
 from warehouse.errors import BuildError
 from warehouse.project.edits import alias_in, node_of, value_node
-from warehouse.project.scaffold.proposal import published_privacy
+from warehouse.project.scaffold.privacy import published_privacy
 
 
 def decide(project: Path, column: str, privacy: str, say: Callable[[str], None]) -> None:

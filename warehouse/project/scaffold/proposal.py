@@ -11,32 +11,10 @@ from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from ingestion.contract.contracts import AUDIT_TABLES, LONGEST_NAME, UNDECIDED
 from warehouse.project.edits import is_reserved
-from warehouse.project.scaffold.survey import FoundColumn, FoundTable
+from warehouse.project.scaffold.found import FLOATS, FoundColumn, FoundTable
+from warehouse.project.scaffold.kinds import data_type
+from warehouse.project.scaffold.privacy import is_called_or_reached_by, privacy_of
 
-# By a column's name, in raw's spelling. Who a person is, where to be reached, what stands for them.
-_IDENTIFIES = re.compile(
-    r"(^|_)(e?mail|phone|fax|mobile|tel|telephone|iban|bic|ssn|passport|tax_id|vat_id|username|login|password|"
-    r"(first|last|middle|given|family|full|sur|maiden|contact|customer|person|user|employee|patient|holder)_?name|"
-    r"street|address(_?line)?(_?\d)?|line_?\d|ip(_?address)?|account_(no|number)|card_(no|number)|license(_plate)?|"
-    r"(tax|vat)_(no|number))($|_)"
-)
-_NARROWS_DOWN = re.compile(
-    r"(^|_)(born|birth(_?(date|day))?|date_of_birth|dob|age|gender|sex|zip|postal_?code|postcode|city|town|region|county|"
-    r"nationality|job_?title|lat|lon|lng|latitude|longitude|geo|location)($|_)"
-)
-_IS_NOBODYS = re.compile(
-    r"(^|_)(salary|salaries|wages?|income|bonus|compensation|religion|religious|ethnicity|race|political|union_member|"
-    r"health|diagnosis|disability|medical|blood_(type|group)|marital_status|sexual_orientation|credit_score)($|_)"
-)
-# Of those who have a record of their own.
-_REACHES = re.compile(r"mail|phone|mobile|name|login")
-# Where anything may stand, however few the values are so far.
-_FREE = re.compile(
-    r"(^|_)(names?|title|notes?|comments?|remarks?|memo|message|description|details?|info|reason|subject|body|text|"
-    r"contact|person|author)($|_)"
-)
-# By what stands in it.
-_VALUES = re.compile(r"^([^@\s]+@[^@\s]+\.[^@\s]+|\+?[0-9][0-9 ()/.-]{8,}[0-9]|[A-Z]{2}[0-9]{2}[A-Z0-9 ]{11,30})$")
 # What says when a record changed last; the first is what the reader looks for unless it is told of another.
 MODIFIED = ("updated_at", "modified_at", "last_update", "last_modified")
 # Names that say their type, as docs/conventions.md has them, and those that every log or history has.
@@ -46,10 +24,6 @@ _OF_HISTORY = {
     "is_deleted", "valid_at", "source_revision", "observed_at", "load_id", "valid_from", "valid_to", "is_current",
     "is_inferred", "source_key",
 }  # fmt: skip
-_FLOATS = ("real", "double", "float")
-FRACTIONS = ("numeric", "decimal", *_FLOATS)
-_INTEGERS = re.compile(r"(tiny|small|medium|big)?int(eger|[248])?\b|year")
-_CODES = re.compile(r"(^|_)(id|code|sku|status|state|type|kind|currency|country|unit|locale|language|uuid|guid)$")
 
 
 Place = tuple[str, str]  # of a table: its schema and its name
@@ -79,7 +53,7 @@ class Column:
     @property
     def identifies_people(self) -> bool:
         """Whether it is what people are reached or called by."""
-        return self.privacy == "direct_identifier" and bool(_REACHES.search(self.name))
+        return self.privacy == "direct_identifier" and is_called_or_reached_by(self.name)
 
     @property
     def is_person(self) -> bool:
@@ -132,7 +106,7 @@ class Table:
             if column.found.values_are_seen
         ]
         for column in self.columns:
-            if column.found.kind.startswith(_FLOATS):
+            if column.found.kind.startswith(FLOATS):
                 scale = column.data_type.rpartition(",")[2].rstrip(")")
                 how = "as its text" if column.data_type == "text" else f"rounded to {scale} decimals"
                 said.append(f"{column.name} is a binary float, and taken {how}")
@@ -243,8 +217,8 @@ def _columns(table: FoundTable, table_name: str) -> tuple[Column, ...]:
     columns: list[Column] = []
     for found in table.columns:
         name = _clean(found.name, {column.name for column in columns}, f"{table_name}_{found.name}")
-        is_key, kind = found.name in table.key, _data_type(found)
-        privacy = _privacy(name, kind, found, is_key or found.name in table.references)
+        is_key, kind = found.name in table.key, data_type(found)
+        privacy = privacy_of(name, kind, found, is_key or found.name in table.references)
         if privacy == "direct_identifier":
             kind = "text"
         alias = _alias(name, kind, singular(table_name), privacy, {column.alias for column in columns})
@@ -298,59 +272,3 @@ def singular(name: str) -> str:
     if last.endswith(("sses", "xes", "ches", "shes")):
         return name[:-2]
     return name[:-1] if last.endswith("s") and not last.endswith(("ss", "us", "is")) else name
-
-
-def _data_type(column: FoundColumn) -> str:
-    """The contract's type. What it has none for is text, as the source writes it."""
-    kind = column.kind
-    if match := re.match(r"(?:numeric|decimal)\((\d+)(?:,\s*(\d+))?\)", kind):
-        precision, scale = int(match[1]), int(match[2] or 0)
-        return f"numeric({precision},{scale})" if precision <= 38 else "text"
-    if kind.startswith(FRACTIONS):
-        return _fitting(column.sample, not kind.startswith(("numeric", "decimal")))
-    if kind == "tinyint(1)" or kind.startswith("bool"):
-        return "boolean"
-    if _INTEGERS.match(kind):
-        return "numeric(20,0)" if kind.startswith("bigint") and "unsigned" in kind else "bigint"
-    if kind.endswith("serial"):
-        return "bigint"
-    if kind == "date":
-        return "date"
-    return "timestamp" if kind.startswith(("timestamp", "datetime")) else "text"
-
-
-def _fitting(sample: Sequence[str], is_float: bool) -> str:
-    """A decimal that holds what the sample has, with room for larger ones; text where none does."""
-    digits = [re.fullmatch(r"-?(\d+)(?:\.(\d+))?", value) for value in sample]
-    if not all(digits):
-        return "text"
-    scale = max((len((match[2] or "").rstrip("0")) for match in digits if match), default=0)
-    whole = max((len(match[1]) for match in digits if match), default=1)
-    scale = max(scale, 6 if is_float else 2)
-    # A binary float keeps 15 digits of a decimal: one with more is none, and its text is all that can be had.
-    longest = max((len((match[1] + (match[2] or "")).strip("0")) for match in digits if match), default=0)
-    fits = whole + scale <= 34 and (not is_float or longest <= 15)
-    return f"numeric({min(38, max(18, whole + 4 + scale))},{scale})" if fits else "text"
-
-
-def published_privacy(privacy: str) -> str:
-    """What a mart says of a column: the token in an identifier's place is no name any more, but still a person's."""
-    return "quasi_identifier" if privacy == "direct_identifier" else privacy
-
-
-def _privacy(name: str, kind: str, column: FoundColumn, is_reference: bool) -> str:
-    values = column.sample
-    if _IDENTIFIES.search(name):
-        return "direct_identifier"
-    if _NARROWS_DOWN.search(name):
-        return "quasi_identifier"
-    if _IS_NOBODYS.search(name):
-        return "sensitive"
-    if kind != "text" or column.kind.startswith(FRACTIONS):
-        return "none"
-    if values and sum(bool(_VALUES.match(value)) for value in values) * 5 > len(values):
-        return UNDECIDED if is_reference else "direct_identifier"
-    few = len(values) >= 20 and len(set(values)) * 10 <= len(values) and not _FREE.search(name)
-    if column.values or is_reference or _CODES.search(name) or few or column.kind in ("uuid", "time", "interval"):
-        return "none"
-    return UNDECIDED

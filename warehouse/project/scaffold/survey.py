@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
-from itertools import combinations
 from typing import Any
 
-from sqlalchemy import String, TableClause, cast, create_engine, func, inspect, or_, select, text
+from sqlalchemy import String, TableClause, cast, create_engine, func, inspect, select, text
 from sqlalchemy import column as selectable_column
 from sqlalchemy import table as selectable
 from sqlalchemy.dialects.postgresql import DOMAIN
@@ -21,12 +20,11 @@ from ingestion.load.extracts import first_line
 from ingestion.readers.settings import setting, variable
 from ingestion.readers.sql.database import DIALECTS
 from warehouse.errors import BuildError
+from warehouse.project.scaffold.found import FoundColumn, FoundTable
+from warehouse.project.scaffold.keys import SAMPLE, found_key, held_key
 
 # Rows that are looked at, and how far rows are counted: the first load counts them all.
-SAMPLE, COUNTED = 1000, 1_000_000
-# Of how many columns each two are tried as a key, and what may be part of one.
-PAIRED = 5
-_KEYS = re.compile(r"int|serial|char|text|uuid|date|time|num|dec")
+COUNTED = 1_000_000
 _DAY = re.compile(r"\d{4}-\d\d-\d\d(?!.* BC)")
 # Columns of few values by their names, how many at most, and how often each has to come in the mean.
 _FEW = re.compile(r"(?i)(status|stage|phase|type|kind|level|priority|mode|currency|severity|channel)$")
@@ -37,54 +35,9 @@ _LISTS = re.compile(r"""[("`]*(\w+)["`)]*(::[\w ]+\)?)?\s*(in\s*\(|=\s*any\s*\(+
 _TEXT = re.compile(r"(?:\b_\w+)?'((?:[^']|'')*)'")
 # Where dbt's files have code of Jinja's: what a database says of itself is text, and never run.
 _RUN = re.compile(r"\{(?=[{%#])")
-_TOO_LONG = re.compile(r"json|bytea|blob|\[\]|interval")
 _DRIVERS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg2", "mysql": "mysql+pymysql"}
 _SHOWN = 10  # names in a message, of a database that may have hundreds
 _OWN_SCHEMAS = {"information_schema", "mysql", "performance_schema", "sys"}
-
-
-@dataclass(frozen=True)
-class FoundColumn:
-    """A column as the database declares it, and what the sample has of it, as texts.
-
-    kind: the type in the database's words, in small letters.
-    values: those that an enumeration, or a check of the column alone, allows; else all that stand in a column whose
-        name says that it has few.
-    values_are_seen: whether they were found in the rows, and nothing holds the column to them.
-    days: of dates and times the first and the last day that stand in it, ISO 8601; empty where it wasn't asked.
-    """
-
-    name: str
-    kind: str
-    is_nullable: bool
-    comment: str = ""
-    values: tuple[str, ...] = ()
-    sample: tuple[str, ...] = ()
-    values_are_seen: bool = False
-    days: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FoundTable:
-    """A table or view.
-
-    key: the columns of its primary key, else of a unique one that is never null, else some that are unique in all rows.
-    key_is_held: whether the database holds the key; where not, it was found in the rows there are.
-    references: the columns that point at another table of the survey, with that one's place and column.
-    wide_references: what points at another table by several columns, in words.
-    row_count: up to COUNTED + 1.
-    """
-
-    schema: str
-    name: str
-    columns: tuple[FoundColumn, ...]
-    key: tuple[str, ...]
-    row_count: int
-    key_is_held: bool = True
-    is_view: bool = False
-    comment: str = ""
-    references: dict[str, tuple[str, str, str]] = field(default_factory=dict)
-    wide_references: tuple[str, ...] = ()
 
 
 def survey(source: str, schemas: Sequence[str] = (), tables: Sequence[str] = ()) -> list[FoundTable]:
@@ -207,8 +160,8 @@ def _table(
         comment = _comment(inspector.get_table_comment(name, schema)["text"])
     except NotImplementedError:  # SQLite has none
         comment = ""
-    held = _key(inspector, schema, name, columns)
-    key = held or _found_key(connection, table, columns, references, int(count))
+    held = held_key(inspector, schema, name, columns)
+    key = held or found_key(connection, table, columns, references, int(count))
     is_view = name in inspector.get_view_names(schema)
     return FoundTable(schema, name, columns, key, int(count), bool(held), is_view, comment, references, wide)
 
@@ -265,47 +218,8 @@ def _listed_values(inspector: Inspector, schema: str, name: str) -> dict[str, tu
     return found
 
 
-def _found_key(
-    connection: Connection, table: TableClause, columns: Sequence[FoundColumn], references: Collection[str], count: int
-) -> tuple[str, ...]:
-    """What is unique in all rows and never null: a column that is named as a key, or any one, or two of them."""
-    if not count:
-        return ()
-    names = [
-        column.name
-        for column in columns
-        if len(column.sample) == min(count, SAMPLE) and _KEYS.search(column.kind) and not _TOO_LONG.search(column.kind)
-    ]
-    names.sort(key=lambda name: not re.search(r"(?i)(id|key|code|no|number)$", name) and name not in references)
-    singles = [(name,) for name in names]
-    pairs = list(combinations(names[:PAIRED], 2))
-    samples = {column.name: column.sample for column in columns}
-    for each in [*singles, *pairs]:
-        seen = list(zip(*(samples[name] for name in each), strict=True))
-        if len(set(seen)) == len(seen) and _is_unique(connection, table, each):
-            return each
-    return ()
-
-
-def _is_unique(connection: Connection, table: TableClause, names: Sequence[str]) -> bool:
-    keys = [table.c[name] for name in names]
-    twice = select(text("1")).select_from(table).group_by(*keys).having(text("count(*) > 1")).limit(1)
-    empty = select(text("1")).select_from(table).where(or_(*(key.is_(None) for key in keys))).limit(1)
-    return not any(connection.execute(query).first() for query in (twice, empty))
-
-
 def _kind(declared: TypeEngine[Any], engine: Engine) -> str:
     """A type in the database's words, of a domain the one that it is made of; what SQLAlchemy doesn't know has none."""
     if isinstance(declared, DOMAIN):
         declared = declared.data_type
     return "" if isinstance(declared, NullType) else str(declared.compile(engine.dialect)).lower()
-
-
-def _key(inspector: Inspector, schema: str, name: str, columns: Sequence[FoundColumn]) -> tuple[str, ...]:
-    primary = inspector.get_pk_constraint(name, schema)["constrained_columns"]
-    if primary:
-        return tuple(primary)
-    nullable = {column.name for column in columns if column.is_nullable}
-    unique = [each["column_names"] for each in inspector.get_unique_constraints(name, schema)]
-    whole = [tuple(each) for each in unique if not nullable & set(each)]
-    return min(whole, key=len, default=())

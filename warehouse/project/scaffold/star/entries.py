@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from warehouse.project.scaffold.proposal import Column, published_privacy
+from warehouse.project.scaffold.privacy import published_privacy
+from warehouse.project.scaffold.proposal import Column
 from warehouse.project.scaffold.rendering import Flow, FlowList, a_test, from_docs, rendered
 from warehouse.project.scaffold.star.choice import Dimension, Role, Star
 from warehouse.project.scaffold.star.names import Measure, Names, measures_of, plain_columns
