@@ -117,6 +117,12 @@ def record(text: str) -> Any:
         return text.strip()
 
 
+def field_of(column: Column) -> str:
+    """The field of a record in which a column's value stands, or begins to."""
+    name = column.at_source
+    return re.split(r"[.\[]", name[2:])[0] if name.startswith("$.") else name
+
+
 def value_in(record: str, column: Column) -> str:
     """A column's value as text, from a record's JSON: at a field's name, or at a JSON path such as `$.address.city`.
 

@@ -12,9 +12,10 @@ from ingestion.contract.contracts import Table
 from ingestion.contract.rules import cast
 from ingestion.domains import variables
 from ingestion.load.extracts import Extract, Reader, timestamp_literal
+from ingestion.readers.documents import field_of
 from ingestion.readers.files.deletes import deletes
 from ingestion.readers.files.folder import copies_folder, list_files, open_folder
-from ingestion.readers.files.layout import SERIES, Layout, bare, file_table, layouts, written_as
+from ingestion.readers.files.layout import Layout, bare, file_table, layouts, written_as
 from ingestion.readers.files.parsing import parsed, parsed_table, unreadable_table
 from ingestion.readers.files.versions import Found, Version, find, known_of, unseen
 from ingestion.readers.gone import compared_with_raw, deletes_of_gone
@@ -92,7 +93,7 @@ def _notes(source: str, layout: Layout, versions: Sequence[Version]) -> list[str
     for version in versions:
         header = version.content.header if version.content else ()
         known = {written_as(column, header) for column in layout.columns}
-        known |= {name for name in header for each in layout.columns if each.at_source.startswith(f"$.{name}")}
+        known |= {field_of(column) for column in layout.columns}
         for name in header:
             if name not in known and bare(name) not in {bare(column.name) for column in layout.columns}:
                 new.setdefault(name, version.file.name)
@@ -148,7 +149,7 @@ def _versions(reader: Reader, every: Sequence[_Files], notes: Sequence[str]) -> 
         from versions where fault is null)"""
     which = "'table_name', table_name, " if _has_table_name(reader) else ""
     rejects = f"""
-        select to_json([cast(period as varchar), {SERIES}]) as record_key,
+        select {_reject_key(table, table.column_names)} as record_key,
             json_object({which}'file_name', file_name, 'size_bytes', size_bytes, 'checksum', checksum) as record,
             to_json(['file: ' || fault]) as reasons, revision as _revision, modified_at as _effective_at
         from versions where fault is not null"""
@@ -164,12 +165,18 @@ def _versions(reader: Reader, every: Sequence[_Files], notes: Sequence[str]) -> 
     )
 
 
+def _reject_key(table: Table, known: Sequence[str]) -> str:
+    """What mends a reject of which a file's version alone is known: the columns of its key that the version tells."""
+    parts = [f"cast({quoted(name)} as varchar)" if name in known else "null" for name in table.reject_key]
+    return f"to_json([{', '.join(parts)}])"
+
+
 def _records(reader: Reader, files: _Files) -> Extract:
     """The records of the new versions, and the deletes that follow from them."""
     layout, found, table = files.layout, files.found, files.layout.table
     mine = f"v.table_name = {literal(table.name)}"
     rejects = f"""
-        select to_json([cast(v.period as varchar), v.{SERIES}]) as record_key,
+        select {_reject_key(table, layout.identity)} as record_key,
             json_object(
                 {f"{literal(layout.period)}, v.period, " if layout.period else ""}
                 'file_name', v.file_name, 'line', u.line, 'text', u.text

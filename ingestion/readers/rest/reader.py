@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Generator
 from dataclasses import replace
@@ -12,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import requests
 
 from ingestion.load.extracts import Extract, Reader, SourceError, timestamp_literal
-from ingestion.readers.documents import value_in
+from ingestion.readers.documents import field_of, value_in
 from ingestion.readers.gone import compared_with_raw, deletes_of_gone
 from ingestion.readers.rest.authorization import authorization
 from ingestion.readers.rest.client import Client
@@ -176,8 +175,7 @@ def _new_fields(reader: Reader, endpoint: Endpoint) -> tuple[str, ...]:
     rows = reader.connection.execute("""
         select distinct unnest(json_keys(record)) as field from listed where json_type(record) = 'OBJECT' order by field
         """).fetchall()
-    known = {re.split(r"[.\[]", column.at_source.removeprefix("$."))[0] for column in endpoint.table.columns}
-    known |= {column.at_source for column in endpoint.table.columns}
+    known = {field_of(column) for column in endpoint.table.columns}
     new = [str(row[0]) for row in rows if row[0] not in known]
     if not new:
         return ()
