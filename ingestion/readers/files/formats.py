@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import duckdb
-from openpyxl import load_workbook
 
 from ingestion.readers.documents import field, parsed, record
 from ingestion.readers.files.layout import Layout, written_as
@@ -139,6 +138,8 @@ def _json_records(copy: Path, where: str) -> Iterator[bytes]:
 
 def _sheet(copy: Path, name: str, made: Path) -> Content:
     """A sheet of a workbook as CSV: its first row that isn't empty is the header."""
+    from openpyxl import load_workbook  # takes a tenth of what all of ingestion takes to be imported
+
     # What was computed, not the formulas; an error such as #DIV/0! is its text, which the contract rejects.
     try:
         with cast("BinaryIO", gzip.open(copy)) if copy.suffix == ".gz" else copy.open("rb") as file:
