@@ -15,7 +15,8 @@ MUTATIONS = (
     ),
     Mutation(
         "vanished lines of a file stay", "ingestion/readers/files/reader.py",
-        "        deletes=deletes(reader, layout) if counted else None,\n", "        deletes=None,\n",
+        "    return replace(extract, deletes=deletes(reader, layout, f\"(from {completed}{this})\"))\n",
+        "    return extract\n",
         tests("tests/commerce/ingestion/test_retail.py"),
     ),
 )  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 
 import pytest
 
+from ingestion.project import PROJECT_ROOT
 from tests.prove.kills import prove_kills
 from tests.prove.mutations import MUTATIONS, PLAN, copy_project, plant
 from tests.prove.paths import follow
@@ -35,8 +37,12 @@ def test_killed_builds_leave_whole_generations(engine: str, tmp_path: Path, requ
 
 
 def test_every_mutation_can_be_planted(tmp_path: Path) -> None:
+    """Those of each domain among them: their texts are the product's."""
+    domains = [path.parent.name for path in sorted((PROJECT_ROOT / "tests").glob("*/proof.py"))]
+    own = [each for name in domains for each in importlib.import_module(f"tests.{name}.proof").MUTATIONS]
+    assert not domains or own
     copy_project(tmp_path / "project")
-    for number, mutation in enumerate(MUTATIONS):
+    for number, mutation in enumerate((*MUTATIONS, *own)):
         root = tmp_path / str(number)
         (root / mutation.file).parent.mkdir(parents=True)
         shutil.copy2(tmp_path / "project" / mutation.file, root / mutation.file)
