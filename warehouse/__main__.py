@@ -28,7 +28,6 @@ from warehouse.project.columns import new_column, take_column
 from warehouse.project.new_domain import lay_out
 from warehouse.project.scaffold.address import address_of
 from warehouse.project.scaffold.decide import decide
-from warehouse.project.scaffold.scaffold import preview, scaffold
 from warehouse.reading.docs import check_freshness, write_docs
 from warehouse.reading.domains import leave_out_unused
 from warehouse.reading.export import Wanted, export
@@ -141,6 +140,9 @@ def main() -> int:
             lay_out(PROJECT_ROOT, arguments.name, _say)
             return 0
         if arguments.command in ("preview", "scaffold"):
+            # What reflects a database takes a fifth of a second to import: no other command waits for it.
+            from warehouse.project.scaffold.scaffold import preview, scaffold
+
             schemas, tables = (
                 [each for each in text.split(",") if each] for text in (arguments.schemas, arguments.tables)
             )
