@@ -192,6 +192,7 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
     erp.run(
         'set search_path = "Sales"',
         """update "Customers" set "group" = 'B' where "CustomerID" = 1""",
+        """update "Customers" set born = '1899-02-01' where "CustomerID" = 30""",
         "update \"order\" set status = 'paid', updated_at = '2025-06-02' where id = 2",
         "delete from order_lines where order_id = 3 and line_no = 3",
         "insert into products (id, name) values (99, 'Bowl')",
@@ -200,7 +201,7 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
     )
     lines = erp.build("2025-06-03")
     [records] = [line for line in lines if line.startswith("records: ")]
-    assert re.fullmatch(r"records: \d+ read = 5 loaded \+ \d+ known \+ 0 rejected", records)
+    assert re.fullmatch(r"records: \d+ read = 5 loaded \+ \d+ known \+ 1 rejected", records)
     erp.run('set search_path = "Sales"', """update "Customers" set "group" = 'A' where "CustomerID" = 1""")
     erp.build("2025-06-05")
     history = erp.ask(
@@ -230,7 +231,7 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
     erp.run(
         'set search_path = "Sales"',
         "alter table products add column colour text",
-        "update products set colour = 'red' where id < 3",
+        "update products set colour = ' red ' where id < 3",
         'create table returns (id int primary key, order_id bigint references "order", why varchar(20))',
         "insert into returns values (1, 5, 'broken')",
         "drop view big_orders",
@@ -238,6 +239,7 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
     )
     contract = erp.clone.project / contract_file("erp")
     edit(contract, "description: The table products of erp.", "description: What we sell.  # as the shop says")
+    edit(contract, "earliest: '1930-01-01'", "earliest: '1890-01-01'")
     said.clear()
     with erp.entered():
         scaffold(erp.clone.project, "erp", "", [], [], said.append)
@@ -253,6 +255,10 @@ def test_a_database_becomes_a_source_with_history(erp: Erp) -> None:
     assert " 0 warned, 0 failed" in tests
     assert erp.ask("select colour from snapshots.snap_erp__products where product_id = 1 and is_current") == [("red",)]
     assert erp.ask("select why from staging.stg_erp__returns") == [("broken",)]
+    # What the contract lets in since is no open reject any more.
+    with erp.entered() as target, open_database(target) as database:
+        rejects = database.run(f"select reasons, is_resolved from {database.published('ops', 'ops_rejects')}")
+    assert rejects == [('["range:born"]', True)]
     with erp.entered():
         said.clear()
         scaffold(erp.clone.project, "erp", "", [], [], said.append)
