@@ -28,7 +28,6 @@ UNDECIDED = "undecided"
 
 # Names of raw, as dlt makes them of any other: a table named otherwise would never be found again.
 LONGEST_NAME = 63
-_NAME = re.compile(rf"^(?=.{{1,{LONGEST_NAME}}}$)[a-z_]([a-z0-9_]*[a-z0-9])?$")
 _TYPE = re.compile(r"^(text|bigint|numeric\((\d+),\s*(\d+)\)|boolean|date|timestamp)$")
 
 

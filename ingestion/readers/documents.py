@@ -117,6 +117,12 @@ def record(text: str) -> Any:
         return text.strip()
 
 
+def dumped(value: Any) -> bytes:
+    """A value as one line of JSON, without its end."""
+    # A lone surrogate is text in JSON and in Python, and in no database.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
 def field_of(column: Column) -> str:
     """The field of a record in which a column's value stands, or begins to."""
     name = column.at_source

@@ -8,22 +8,34 @@ kept for it but what raw has anyway.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ingestion.contract.contracts import Table, contract_file
-from ingestion.load.extracts import Reader, SourceError
+from ingestion.load.extracts import Extract, Reader, SourceError
 from ingestion.readers.settings import setting, variable
 from ingestion.sql import quoted
 
 
-def compared_with_raw(reader: Reader, table: Table) -> None:
-    """Conclude an extract that is `compared`: raw's latest versions become `living`, those without a record `gone`.
+def compared(reader: Reader, extract: Extract, at: str | None = None) -> Extract:
+    """An extract of all records that a source has now, to be compared with raw: what it lacks is deleted.
+
+    Args:
+        reader: what a load works with.
+        extract: the records.
+        at: when what is gone was deleted, see `deletes_of_gone`.
 
     Raises:
-        SourceError: an implausible share of what raw has is gone, or a key stands twice.
+        SourceError: once the records are read: an implausible share of what raw has is gone, or a key stands twice.
     """
-    require_different_keys(reader, table)
-    reader.connection.execute(f"create or replace temp table living as {reader.latest(table)}")
-    find_gone(reader, table, "read_keys", table.key)
+    table = extract.table
+
+    def conclude() -> str | None:
+        require_different_keys(reader, table)
+        reader.connection.execute(f"create or replace temp table living as {reader.latest(table)}")
+        find_gone(reader, table, "read_keys", table.key)
+        return extract.cursor
+
+    return replace(extract, compared=True, conclude=conclude, deletes=deletes_of_gone(reader, table, at))
 
 
 def find_gone(reader: Reader, table: Table, there: str, by: Sequence[str]) -> None:

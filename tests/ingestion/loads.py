@@ -37,6 +37,11 @@ def contract_of(name: str, tables: Collection[str] = ()) -> Source:
     return replace(contract, tables=tuple(each for each in contract.tables if not tables or each.name in tables))
 
 
+def counts(result: Loaded) -> tuple[int, int, int, int, int]:
+    """What happened to a table's records: read, loaded, known, rejected, and found deleted."""
+    return (result.source_count, result.loaded, result.known, result.rejected, result.deleted)
+
+
 def check_balance(source: str, target: Target) -> None:
     """Every load's counts balance, and raw and rejects hold as many rows of it as it says."""
     # One connection for both questions: to open a database takes longer than to answer them.

@@ -22,7 +22,7 @@ from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded
 from ingestion.load.run import load_all
 from ingestion.readers.files.layout import layouts
-from tests.ingestion.loads import ask, check_balance, rejects
+from tests.ingestion.loads import ask, check_balance, counts, rejects
 
 FILE_COLUMNS = {
     "table_name": "text", "file_date": "date", "file_series": "text", "file_name": "text", "modified_at": "timestamp",
@@ -102,10 +102,6 @@ def load(here: Target) -> Load:
         return results
 
     return run
-
-
-def counts(result: Loaded) -> tuple[int, int, int, int, int]:
-    return (result.source_count, result.loaded, result.known, result.rejected, result.deleted)
 
 
 def may(day: int, hour: int = 0) -> datetime:

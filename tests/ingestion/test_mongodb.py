@@ -27,7 +27,7 @@ from ingestion.project import PROJECT_ROOT
 from ingestion.readers.mongodb import extracts
 from ingestion.readers.mongodb.values import line
 from tests.absent import absent
-from tests.ingestion.loads import ask, check_balance, rejects
+from tests.ingestion.loads import ask, check_balance, counts, rejects
 from tests.ports import free_port
 
 COLUMNS = (
@@ -94,10 +94,6 @@ def run(warehouse: Target, contract: Source = ERP) -> dict[str, Loaded]:
     loaded = load(contract, extracts, warehouse, datetime.now(UTC))
     check_balance("erp", warehouse)
     return {each.resource: each for each in loaded}
-
-
-def counts(result: Loaded) -> tuple[int, int, int, int, int]:
-    return (result.source_count, result.loaded, result.known, result.rejected, result.deleted)
 
 
 def history(warehouse: Target, document: object) -> list[tuple[Any, ...]]:

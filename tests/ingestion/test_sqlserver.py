@@ -23,7 +23,7 @@ from ingestion.load.loading import load
 from ingestion.readers.sql import extracts
 from ingestion.readers.sql.database import Database, Relation
 from tests.absent import package
-from tests.ingestion.loads import NOON, ask, check_balance
+from tests.ingestion.loads import NOON, ask, check_balance, counts
 
 DRIVER = "/usr/lib/x86_64-linux-gnu/odbc/psqlodbcw.so"
 COLUMNS = (
@@ -72,10 +72,6 @@ def run(warehouse: Target, hours: int = 0, source: Source = ERP) -> tuple[Loaded
     (loaded,) = load(source, extracts, warehouse, NOON + timedelta(hours=hours), lines.append)
     check_balance("erp", warehouse)
     return loaded, lines
-
-
-def counts(result: Loaded) -> tuple[int, int, int, int, int]:
-    return (result.source_count, result.loaded, result.known, result.rejected, result.deleted)
 
 
 def test_a_table_is_polled(server: Server, warehouse: Target) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
-import json
 import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -14,7 +13,7 @@ from typing import BinaryIO, cast
 
 import duckdb
 
-from ingestion.readers.documents import field, parsed, record
+from ingestion.readers.documents import dumped, field, parsed, record
 from ingestion.readers.files.layout import Layout, written_as
 from ingestion.readers.files.verification import BadFileError, Content, chunks, verify
 from ingestion.sql import literal
@@ -105,14 +104,9 @@ def _is_text(line: bytes) -> bool:
 
 def _careful(line: bytes) -> bytes:
     try:
-        return _dumped(record(line.decode("utf-8", "surrogateescape")))
+        return dumped(record(line.decode("utf-8", "surrogateescape")))
     except ValueError:
-        return _dumped(line.decode("utf-8", "backslashreplace"))
-
-
-def _dumped(value: object) -> bytes:
-    # A lone surrogate is text in JSON and in Python, and in no database.
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        return dumped(line.decode("utf-8", "backslashreplace"))
 
 
 def _lines(copy: Path) -> Iterator[bytes]:
@@ -133,7 +127,7 @@ def _json_records(copy: Path, where: str) -> Iterator[bytes]:
         raise BadFileError(f"it has no field {where}") from error
     if not isinstance(found, list):
         raise BadFileError(f"{where or 'it'} is no list of records")
-    return (_dumped(each) for each in found)
+    return (dumped(each) for each in found)
 
 
 def _sheet(copy: Path, name: str, made: Path) -> Content:

@@ -18,7 +18,7 @@ from ingestion.readers.files.folder import copies_folder, list_files, open_folde
 from ingestion.readers.files.layout import Layout, bare, file_table, layouts, written_as
 from ingestion.readers.files.parsing import parsed, parsed_table, unreadable_table
 from ingestion.readers.files.versions import Found, Version, find, known_of, unseen
-from ingestion.readers.gone import compared_with_raw, deletes_of_gone
+from ingestion.readers.gone import compared
 from ingestion.readers.settings import setting
 from ingestion.sql import folded, literal, quoted
 
@@ -190,13 +190,7 @@ def _records(reader: Reader, files: _Files) -> Extract:
     if not sound:
         return extract
     if layout.holds == "table":
-        at = timestamp_literal(_effective_at(reader, layout, sound[0]))
-        return replace(
-            extract,
-            compared=True,
-            conclude=lambda: compared_with_raw(reader, table),
-            deletes=deletes_of_gone(reader, table, at),
-        )
+        return compared(reader, extract, timestamp_literal(_effective_at(reader, layout, sound[0])))
     if layout.holds == "changes":
         oldest = reader.connection.execute(f"select min(_effective_at) from {relation}").fetchone()
         return replace(extract, compare_since=oldest[0] if oldest and table.modified_at else None)

@@ -192,10 +192,12 @@ def known_of(reader: Reader, layout: Layout, files: Table) -> Known:
         known.seen.add((name, size, revision))
         known.of(day, series, name)[known.order(day, revision)] = (checksum, records, name)
         known.add(day, series, name)
-    for (revision,) in reader.connection.execute(f"""
+    known.rejected = {
+        revision
+        for (revision,) in reader.connection.execute(f"""
             select distinct _revision from {reader.complete("rejects")} where resource = {literal(layout.table.name)}
-            """).fetchall():
-        known.rejected.add(revision)
+            """).fetchall()
+    }
     for row in reader.connection.execute(f"""
             select record ->> '$.file_name', cast(record ->> '$.size_bytes' as bigint), record ->> '$.checksum',
                 _revision

@@ -19,7 +19,7 @@ from pymongo.errors import ConfigurationError, InvalidURI, PyMongoError
 from ingestion.contract.contracts import Table, contract_file
 from ingestion.load.extracts import Extract, Reader, SourceError, first_line, timestamp_literal
 from ingestion.readers.documents import value_in
-from ingestion.readers.gone import compared_with_raw, deletes_of_gone
+from ingestion.readers.gone import compared
 from ingestion.readers.mongodb.stream import Changes, LostError, beginning, changes, revision_of
 from ingestion.readers.mongodb.values import line, text_of
 from ingestion.readers.settings import setting, variable
@@ -198,18 +198,8 @@ class _Source:
     def _compared(self, table: Table, token: str | None, notes: tuple[str, ...]) -> Extract:
         """The whole collection, of which those documents are loaded that differ from their latest version in raw."""
         path, count = self._copied(table)
-
-        def conclude() -> str | None:
-            compared_with_raw(self.reader, table)
-            return json.dumps({"token": token})
-
-        return replace(
-            self._extract(table, [path], count),
-            conclude=conclude,
-            compared=True,
-            deletes=deletes_of_gone(self.reader, table, self._at),
-            notes=notes,
-        )
+        extract = replace(self._extract(table, [path], count), cursor=json.dumps({"token": token}), notes=notes)
+        return compared(self.reader, extract, self._at)
 
     @property
     def _at(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
 import uuid
 from datetime import UTC, datetime
@@ -12,6 +11,8 @@ from typing import Any
 from bson import Binary, Code, DatetimeMS, DBRef, Decimal128, ObjectId, Regex, Timestamp
 from bson.binary import ALL_UUID_SUBTYPES
 
+from ingestion.readers.documents import dumped
+
 
 def line(document: Any) -> bytes:
     """A document as one line of JSON.
@@ -19,15 +20,13 @@ def line(document: Any) -> bytes:
     An ObjectId is its 24 hexadecimal digits, a Decimal128 its digits, a date ISO 8601 in UTC to the millisecond, binary
     data base64, a UUID its usual form; a date that no calendar has is its milliseconds since 1970.
     """
-    # A lone surrogate is text in JSON and in Python, and in no database.
-    text = json.dumps(_plain(document), ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace") + b"\n"
+    return dumped(_plain(document)) + b"\n"
 
 
 def text_of(value: Any) -> str:
     """A value alone, such as a key, as `line` writes it and DuckDB reads it."""
     plain = _plain(value)
-    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    return plain if isinstance(plain, str) else dumped(plain).decode()
 
 
 def _plain(value: Any) -> Any:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ingestion.readers.documents import dumped
 from ingestion.readers.rest.client import Page, Place, ReplyError
 
 LONGEST_AGE = 3600.0  # seconds for which pages of an interrupted load are used
@@ -125,8 +126,7 @@ def _store(folder: Path, number: int, place: Place, page: Page) -> None:
     """Write a page, then the note that it is there: a load that is killed in between asks for it again."""
     with _path(folder, number).open("wb") as file:
         for record in page.records:
-            # A lone surrogate is text in JSON and in Python, and in no database.
-            file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            file.write(dumped(record) + b"\n")
     note = folder / "listing.json.new"
     told = {"pages": number, "place": place, "total": page.total, "at": time.time()}
     note.write_text(json.dumps(told), encoding="utf-8")

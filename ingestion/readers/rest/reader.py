@@ -12,7 +12,7 @@ import requests
 
 from ingestion.load.extracts import Extract, Reader, SourceError, timestamp_literal
 from ingestion.readers.documents import field_of, value_in
-from ingestion.readers.gone import compared_with_raw, deletes_of_gone
+from ingestion.readers.gone import compared
 from ingestion.readers.rest.authorization import authorization
 from ingestion.readers.rest.client import Client
 from ingestion.readers.rest.endpoint import Endpoint, endpoints
@@ -75,12 +75,7 @@ def _everything(reader: Reader, endpoint: Endpoint) -> Extract:
     """All records: those are loaded that differ from their latest version in raw, and what is gone was deleted."""
     listing = _listing(reader, _client(reader.contract.name, endpoint), None)
     _read(reader, endpoint, listing)
-    return replace(
-        _extract(reader, endpoint, listing),
-        conclude=lambda: compared_with_raw(reader, endpoint.table),
-        compared=True,
-        deletes=deletes_of_gone(reader, endpoint.table),
-    )
+    return compared(reader, _extract(reader, endpoint, listing))
 
 
 def _written(endpoint: Endpoint, moment: datetime) -> str:

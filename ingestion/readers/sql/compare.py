@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ingestion.contract.contracts import Table
 from ingestion.load.extracts import Extract, Reader
-from ingestion.readers.gone import compared_with_raw, deletes_of_gone
+from ingestion.readers.gone import compared
 from ingestion.readers.sql.database import Database
 
 
@@ -20,12 +20,4 @@ def extract(database: Database, reader: Reader, table: Table, notes: tuple[str, 
     relation = f"""(
         select *, 'U' as _operation, 0 as _revision, {reader.observed} as _effective_at
         from {database.rows(everything, table.column_names)})"""
-    return Extract(
-        table,
-        relation,
-        database.count(everything),
-        conclude=lambda: compared_with_raw(reader, table),
-        compared=True,
-        deletes=deletes_of_gone(reader, table),
-        notes=notes,
-    )
+    return compared(reader, Extract(table, relation, database.count(everything), notes=notes))
