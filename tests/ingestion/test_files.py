@@ -176,6 +176,14 @@ def test_a_table_of_before_the_last_one_is_a_reject(here: Target, deliver: Deliv
     assert load()["files"].source_count == 0
 
 
+def test_tables_follow_by_their_time_where_no_date_is_looked_for(here: Target, deliver: Deliver, load: Load) -> None:
+    contract(here.project, table("stock", {"holds": "table"}, {"id": "text", "pieces": "bigint"}, ["id"]))
+    deliver("stock_2024-05-02.csv", "id,pieces\n1,1\n", 1)
+    deliver("stock_2024-05-01.csv", "id,pieces\n1,2\n", 2)
+    assert counts(load()["files"]) == (2, 2, 0, 0, 0)
+    assert [row[2] for row in history(here, "stock", "pieces")] == [1, 2]
+
+
 def test_a_table_whose_key_stands_twice_or_that_lost_most_of_its_records(
     here: Target, deliver: Deliver, load: Load
 ) -> None:

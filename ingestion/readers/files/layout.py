@@ -74,8 +74,8 @@ class Layout:
         return [column for column in self.columns if not column.meta.get("optional")]
 
     def period_of(self, name: str) -> date | None:
-        """The date in a file's name (its path below the folder); None where there is none."""
-        match = self._date.search(Path(name).name)
+        """The date in a file's name (its path below the folder); None where there is none, or none is looked for."""
+        match = self._date.search(Path(name).name) if self.period else None
         try:
             return datetime.strptime(match[0], self.period_format).date() if match else None  # noqa: DTZ007 (a date)
         except ValueError:

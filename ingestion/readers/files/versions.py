@@ -209,12 +209,11 @@ def known_of(reader: Reader, layout: Layout, files: Table) -> Known:
 
 
 def _version(layout: Layout, file: Delivered, path: Path, checksum: str, workspace: Path) -> Version:
-    period = layout.period_of(file.name) if layout.period else None
-    version = Version(file, path, period, layout.series_of(file.name), checksum)
+    version = Version(file, path, layout.period_of(file.name), layout.series_of(file.name), checksum)
     ending = layout.wrong_ending(file.name)
     if ending:
         return version.faulty(ending)
-    if layout.period and period is None:
+    if layout.period and version.period is None:
         return version.faulty(layout.no_period)
     try:
         text, content = prepared(path, layout, workspace)
