@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from ingestion.contract.contracts import Column, ContractError, Source, Table, contract_file
+from ingestion.readers.settings import require_choice, said
 
 SERIES = "file_series"
 # The formats, and the endings of such files' names.
@@ -175,11 +175,7 @@ def layouts(contract: Source) -> list[Layout]:
 
 def _layout(contract: Source, table: Table) -> Layout:
     where = f"{contract_file(contract.name)}: {table.name}"
-    said: dict[str, Any] = {**contract.meta.get("files", {}), **table.meta.get("files", {})}
-    known = {each.name for each in fields(Layout)} - {"table", "numbered"}
-    unknown = ", ".join(sorted(set(said) - known))
-    if unknown:
-        raise ContractError(f"{where}: config.meta.files has {unknown}, and knows {', '.join(sorted(known))}")
+    options = said(contract, table, "files", {each.name for each in fields(Layout)} - {"table", "numbered"})
     layout = Layout(
         table,
         numbered={
@@ -187,12 +183,10 @@ def _layout(contract: Source, table: Table) -> Layout:
             for column in table.columns
             if "numbered_within" in column.meta
         },
-        **{name: str(value) for name, value in said.items()},
+        **{name: str(value) for name, value in options.items()},
     )
-    if layout.format not in FORMATS:
-        raise ContractError(f"{where}: format is '{layout.format}': say one of {', '.join(FORMATS)}")
-    if layout.holds not in HOLDS:
-        raise ContractError(f"{where}: holds is '{layout.holds}': say one of {', '.join(HOLDS)}")
+    require_choice(where, "format", layout.format, FORMATS)
+    require_choice(where, "holds", layout.holds, HOLDS)
     if layout.period and layout.period not in table.column_names and layout.holds != "table":
         raise ContractError(f"{where}: period names {layout.period}, which is none of its columns")
     if layout.holds == "part" and not set(layout.identity) <= set(table.key):

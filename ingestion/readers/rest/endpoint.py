@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ingestion.contract.contracts import ContractError, Source, Table, contract_file
+from ingestion.readers.settings import require_choice, said
 
 # How a listing is paged: by numbers from `first_page`, by how many records to skip, by a token that a page gives for
 # the next, by a link to the next (in the reply, else in the header Link); `none`: one reply has all.
@@ -75,15 +76,10 @@ def endpoints(contract: Source) -> list[Endpoint]:
 
 def _endpoint(contract: Source, table: Table) -> Endpoint:
     where = f"{contract_file(contract.name)}: {table.name}"
-    said: dict[str, Any] = {**contract.meta.get("rest", {}), **table.meta.get("rest", {})}
-    known = {each.name for each in fields(Endpoint)} - {"table"}
-    unknown = ", ".join(sorted(set(said) - known))
-    if unknown:
-        raise ContractError(f"{where}: config.meta.rest has {unknown}, and knows {', '.join(sorted(known))}")
-    endpoint = Endpoint(table, **said)
-    for name, value, choices in (("paging", endpoint.paging, PAGINGS), ("auth", endpoint.auth, AUTHS)):
-        if value not in choices:
-            raise ContractError(f"{where}: {name} is '{value}': say one of {', '.join(choices)}")
+    options = said(contract, table, "rest", {each.name for each in fields(Endpoint)} - {"table"})
+    endpoint = Endpoint(table, **options)
+    require_choice(where, "paging", endpoint.paging, PAGINGS)
+    require_choice(where, "auth", endpoint.auth, AUTHS)
     if not endpoint.path.startswith("/"):
         raise ContractError(
             f"{where}: config.meta.rest.path is '{endpoint.path}': say where it lies, such as /v1/users"
