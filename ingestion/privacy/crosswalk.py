@@ -114,9 +114,12 @@ def _exchange_in_postgres(schema: str, asked: Path, answered: Path) -> None:
     with closing(psycopg2.connect("")) as postgres, postgres, postgres.cursor() as cursor:
         cursor.execute("select to_regclass(%s) is not null", [f"{schema}.identifiers"])
         if not (cursor.fetchone() or (False,))[0]:
+            # Two first loads at once would both find it missing, and `if not exists` doesn't wait for the other.
+            cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", [schema])
             cursor.execute(f"create schema if not exists {schema}")
             cursor.execute(_TABLE.format(schema=schema, now="(now() at time zone 'utc')"))
-            cursor.execute(f"create unique index identifiers_value on {schema}.identifiers (kind, md5(value))")
+            index = f"identifiers_value on {schema}.identifiers (kind, md5(value))"
+            cursor.execute(f"create unique index if not exists {index}")
         cursor.execute("create temporary table asked (kind text, value text) on commit drop")
         with asked.open("rb") as file:
             cursor.copy_expert("copy asked from stdin (format csv, header)", file)
