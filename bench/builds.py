@@ -25,9 +25,10 @@ from infra.migrate import HEAD, migrate
 from ingestion.destination.target import Target
 from ingestion.project import PROJECT_ROOT
 from warehouse import dbt, ledger
-from warehouse.build.build import published_models
+from warehouse.build.parsed import published_models
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
+from warehouse.fingerprints import fingerprints
 from warehouse.publish.access import declared_access
 from warehouse.publish.publish import exchange, exchange_files, exchange_schemas, prepare_next, stamp
 from warehouse.publish.schemas import begin_schemas, next_schemas
@@ -141,14 +142,16 @@ class Warehouse:
         models = published_models(manifest, self.target)
         schemas = sorted({schema for schema, _ in models.values()})
         with open_database(self.target) as database:
-            begin_schemas(database, schemas, ledger.begin(database, manifest))
+            code = fingerprints(manifest, self.target.project)
+            ledger.begin(database, code)
+            begin_schemas(database, schemas, code)
         dbt_started = time.perf_counter()
         outcome = dbt.run(self.target, ["build", *(["--full-refresh"] if full else []), *WITHOUT_TESTS], manifest)
         dbt_seconds = time.perf_counter() - dbt_started
         if not outcome.success:
             raise BuildError("; ".join(outcome.failures[:3]) or "dbt failed: see logs/dbt.log")
         with open_database(self.target) as database:
-            number = stamp(database, schemas)
+            number = stamp(database, schemas, ledger.newest_load(database))
         exchange(self.target, number, schemas, declared_access(manifest, self.target), lambda line: None)
         return Built(time.perf_counter() - started, dbt_seconds, outcome.seconds)
 

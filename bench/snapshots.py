@@ -15,6 +15,7 @@ from bench.server import Server
 from ingestion.project import PROJECT_ROOT
 from warehouse.dbt import close_connections
 from warehouse.errors import BuildError
+from warehouse.ledger import LOAD_COLUMNS, SEEN_COLUMNS
 
 SIZES = (1_000_000, 10_000_000)
 AT_MOST = 1.3
@@ -120,11 +121,10 @@ class _Snapshots:
             "timestamp '9999-12-31 00:00:00' as valid_to, true as is_current, false as is_deleted from log",
             # What the ledger needs to know of a build.
             "create schema granary",
-            "create table granary.loads (load_id varchar, source_name varchar)",
+            f"create table granary.loads ({LOAD_COLUMNS})",
             "create table granary.code (relation_name varchar, fingerprint varchar)",
-            "create table granary.seen_loads (relation_name varchar, load_id varchar)",
-            "create table granary.seen_code (relation_name varchar, fingerprint varchar)",
-            "insert into granary.loads values ('load 1', 'bench')",
+            f"create table granary.seen ({SEEN_COLUMNS})",
+            "insert into granary.loads values ('load 1', 1, 'bench')",
             "insert into granary.code values ('ours', 'bench')",
             *(indexes if self.engine == "postgres" else []),
         )
@@ -139,7 +139,7 @@ class _Snapshots:
             f"update state set {', '.join(f'{name} = log.{name}' for name in TRACKED)}, updated_at = log.valid_at "
             "from log where log.id = state.id and log.load_id = 'load 2'",
             f"insert into state select id, {LISTED}, valid_at from log where id > {self.keys}",
-            "insert into granary.loads values ('load 2', 'bench')",
+            "insert into granary.loads values ('load 2', 2, 'bench')",
         )
         self._settle()
 

@@ -183,7 +183,7 @@ def _published(own: Scratch, source: str, batches: int, say: Say) -> list[tuple[
     return [(float(found[1]), float(found[2])) for line in published if (found := _LAG.search(line))]
 
 
-_LAG = re.compile(r"; (\d+) to (\d+) s after they were made$")
+_LAG = re.compile(r"; ([\d.]+) to ([\d.]+) s after they were made$")
 
 
 def _versions(connection: Any, query: str) -> dict[str, list[str]]:

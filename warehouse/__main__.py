@@ -66,7 +66,11 @@ def main() -> int:
     commands.add_parser("rebuild-history", help="compute all snapshots from raw anew, and compare")
     following = commands.add_parser("follow", help="load, build, publish, and begin again, until Ctrl-C")
     following.add_argument("source", nargs="?", default="", help="which; the only one unless given")
-    following.add_argument("--seconds", type=float, default=5.0, help="how long to wait where nothing came")
+    following.add_argument(
+        "--seconds", type=float, default=None,
+        help="how long to wait at most where nothing came (default: 5; 60 where the source tells that something did)",
+    )  # fmt: skip
+    following.add_argument("--by-dbt", action="store_true", help="have dbt make each batch")
     following.add_argument("--batches", type=int, default=None, help="end after so many were published")
     day = commands.add_parser("next-day", help="the demo: simulate one more day and build it on top")
     day.add_argument("--days", type=int, default=1)
@@ -182,7 +186,8 @@ def main() -> int:
         elif arguments.command == "next-day":
             build(target, Request(extra_days=arguments.days), _say)
         elif arguments.command == "follow":
-            follow(target, arguments.source, arguments.seconds, arguments.batches, _say)
+            seconds, batches = arguments.seconds, arguments.batches
+            follow(target, arguments.source, seconds, batches, _say, by_dbt=arguments.by_dbt)
         elif arguments.command == "docs":
             write_docs(target, _say)
         elif arguments.command == "status":

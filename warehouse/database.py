@@ -11,7 +11,7 @@ import duckdb
 import psycopg2
 
 from ingestion.destination.target import Target
-from warehouse.errors import BuildError
+from warehouse.errors import BuildError, PassingError
 
 NEXT = "__next"
 
@@ -66,6 +66,13 @@ class Database:
         values = [*parts[-2:], *([catalog] if catalog else [])]
         return bool(self.run(f"select 1 from information_schema.tables where {condition}", values))
 
+    def columns(self, qualified: str) -> list[str]:
+        """The names of the columns of a table that is there."""
+        if self.target.engine == "duckdb":
+            return [str(row[0]) for row in self.connection.execute(f"describe {qualified}").fetchall()]
+        query = "select attname from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped"
+        return [str(row[0]) for row in self.run(query, [qualified])]
+
     def tables(self, schema: str) -> set[str]:
         """The names of the tables and views of a schema beside the generations, which may not be there."""
         if self.target.engine == "duckdb":
@@ -89,30 +96,74 @@ def open_database(target: Target) -> Iterator[Database]:
     Raises:
         BuildError: the engine refuses, when it is opened or what it is asked then.
     """
+    with Session(target) as session:
+        yield session.database
+
+
+class Session:
+    """A warehouse that is opened when it is asked first, and again when it is asked after it was let go.
+
+    As a context it closes at the end, and what the engine refuses becomes a BuildError.
+    """
+
+    def __init__(self, target: Target):
+        self.target = target
+        self._open: list[Database] = []
+
+    @property
+    def database(self) -> Database:
+        """The warehouse, open."""
+        return self.databases(1)[0]
+
+    def databases(self, count: int) -> list[Database]:
+        """The warehouse, open so many times, the one of `database` first."""
+        while len(self._open) < count:
+            if self._open and self.target.engine == "duckdb":
+                connection = self._open[0].connection.cursor()
+                connection.execute("set timezone = 'UTC'")
+            else:
+                connection = _connected(self.target)
+            self._open.append(Database(self.target, connection))
+        return self._open[:count]
+
+    def let_go(self) -> None:
+        """Close it: dbt and dlt open DuckDB's files with settings of their own, and a publish renames them."""
+        while self._open:
+            self._open.pop().connection.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        self.let_go()
+        if isinstance(error, duckdb.Error | psycopg2.Error):
+            raise BuildError(f"the warehouse says: {str(error).strip().splitlines()[0]}") from error
+
+
+def _connected(target: Target) -> Any:
     connection: Any
     try:
-        if target.engine == "duckdb":
-            target.folder.mkdir(parents=True, exist_ok=True)
-            connection = duckdb.connect(str(target.build_file))
-            # Before the first publish attaching makes the file. Later `prepare_next` does, from what is published:
-            # an empty one would have everything built again.
-            if target.next_file.exists() or not target.published_file.exists():
-                connection.execute(f"attach '{target.next_file}' as marts")
-            if target.published_file.exists():
-                connection.execute(f"attach '{target.published_file}' as published (read_only)")
-        else:
+        if target.engine == "postgres":
             connection = psycopg2.connect("")  # libpq reads its own variables
             connection.autocommit = True
+            return connection
+        target.folder.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect(str(target.build_file))
+        # As dbt's own sessions are (profiles.yml).
+        connection.execute("set timezone = 'UTC'")
+        connection.execute("set preserve_insertion_order = false")
+        connection.execute("set checkpoint_threshold = '2GB'")
+        # Before the first publish attaching makes the file. Later `prepare_next` does, from what is published:
+        # an empty one would have everything built again.
+        if target.next_file.exists() or not target.published_file.exists():
+            connection.execute(f"attach '{target.next_file}' as marts")
+        if target.published_file.exists():
+            connection.execute(f"attach '{target.published_file}' as published (read_only)")
+        return connection
     except (duckdb.Error, psycopg2.Error) as error:
         first = str(error).strip().splitlines()[0]
         if target.engine == "duckdb":
             hint = f"close whatever else has a file in {target.folder} open for writing, then build again"
         else:
             hint = "check that it runs and that PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE name it"
-        raise BuildError(f"the warehouse can't be opened: {first}; {hint}") from error
-    try:
-        yield Database(target, connection)
-    except (duckdb.Error, psycopg2.Error) as error:
-        raise BuildError(f"the warehouse says: {str(error).strip().splitlines()[0]}") from error
-    finally:
-        connection.close()
+        raise PassingError(f"the warehouse can't be opened: {first}; {hint}") from error

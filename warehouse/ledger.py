@@ -6,48 +6,51 @@ starts with what this build is about.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import re
-from dataclasses import asdict
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
-from ingestion import domains
 from ingestion.contract.reading import source_names
 from warehouse.database import Database
 
-SEEN_TABLES = {
-    "seen_loads": "relation_name varchar not null, load_id varchar not null",
-    "seen_code": "relation_name varchar not null, fingerprint varchar not null",
-}
-PENDING_COLUMNS = "relation_name varchar not null, followed_key varchar"
-COMPILED_COLUMNS = "test_id varchar not null, project varchar not null, statement text not null"
+LOAD_COLUMNS = "load_id varchar primary key, load_number bigint not null, source_name varchar not null"
+WRITTEN_COLUMNS = "source_name varchar not null, resource_name varchar not null, load_number bigint not null"
+SEEN_COLUMNS = (
+    "relation_name varchar not null, entry_number bigint not null, load_number bigint not null, "
+    "fingerprint varchar not null"
+)
+PENDING_COLUMNS = "relation_name varchar not null, entry_number bigint not null, followed_key varchar"
+COMPILED_COLUMNS = (
+    "unique_id varchar not null, project varchar not null, position bigint not null, statement text not null"
+)
 TESTED_COLUMNS = "test_id varchar not null, fingerprint varchar not null"
-GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp not null"
-GENERATION_LOAD_COLUMNS = "load_id varchar not null, source_name varchar not null"
-
-# A variable that SQL or a macro reads.
-_VARIABLE = re.compile(r"\bvar\(\s*['\"](\w+)['\"]")
-# And one of the environment.
-ENVIRONMENT = re.compile(r"\benv_var\(\s*['\"](\w+)['\"]")
+GENERATION_COLUMNS = "generation_number bigint not null, published_at timestamp not null, load_number bigint not null"
+GENERATION_LOAD_COLUMNS = "load_id varchar not null, load_number bigint not null, source_name varchar not null"
+# How many entries a relation may have, on average, before those that hold no more are taken away.
+_FOLDED_FROM = 20
 
 
-def begin(database: Database, manifest: Any) -> dict[str, str]:
+@dataclass(frozen=True)
+class Entry:
+    """The last entry of a relation: its number, that of the last load which the relation has seen, and its code's."""
+
+    number: int
+    load_number: int
+    fingerprint: str
+
+
+def begin(database: Database, code: dict[str, str]) -> None:
     """Write down what the build that starts now is about: the loads that it sees, the code that it has.
 
-    Returns:
-        The fingerprint of each relation's code.
+    Args:
+        database: the warehouse.
+        code: the fingerprint of each relation's code.
     """
     ensure_tables(database)
+    fold(database)
     database.run(f"delete from {database.granary('parsed')}")
     register_loads(database)
-    code = fingerprints(manifest, database.target.project)
     write_code(database, code)
-    return code
 
 
 def note_parsed(database: Database, project: str, models: dict[str, tuple[str, str]]) -> None:
@@ -75,16 +78,16 @@ def _with_outdated(database: Database, fingerprint: str) -> str:
 def ensure_tables(database: Database) -> None:
     """Make the ledger's tables, in the build's own schema and in the generation that is being built."""
     database.run(f"create schema if not exists {database.target.schema('granary')}")
-    database.run(
-        f"create table if not exists {database.granary('loads')} (load_id varchar primary key, source_name varchar)"
-    )
+    _drop_old_form(database)
+    database.run(f"create table if not exists {database.granary('loads')} ({LOAD_COLUMNS})")
+    # Which tables of raw loads wrote to; to '' where they wrote to any, as they do to their own books.
+    database.run(f"create table if not exists {database.granary('written')} ({WRITTEN_COLUMNS})")
     database.run(f"create table if not exists {database.granary('code')} (relation_name varchar, fingerprint varchar)")
     database.run(f"create schema if not exists {database.next_schema('ops')}")
     if database.target.engine == "postgres":
         database.run(f"create schema if not exists {database.target.schema('partitions')}")
-    for name, columns in SEEN_TABLES.items():
-        database.run(f"create table if not exists {database.granary(name)} ({columns})")
-        database.run(f"create table if not exists {database.next('ops', name)} ({columns})")
+    for seen in (database.granary("seen"), database.next("ops", "seen")):
+        database.run(f"create table if not exists {seen} ({SEEN_COLUMNS})")
     database.run(f"create table if not exists {database.next('ops', 'pending')} ({PENDING_COLUMNS})")
     database.run(f"create table if not exists {database.next('ops', 'generation')} ({GENERATION_COLUMNS})")
     database.run(f"create table if not exists {database.next('ops', 'generation_loads')} ({GENERATION_LOAD_COLUMNS})")
@@ -96,8 +99,9 @@ def ensure_tables(database: Database) -> None:
     database.run(f"create table if not exists {database.granary('parsed')} (project varchar, models text)")
     # The code whose unit tests passed: they know nothing of the data, so once is enough.
     database.run(f"create table if not exists {database.granary('unit_tested')} (fingerprint varchar not null)")
-    # What dbt made of tests, by the project that they are of, and which passed since what they read last changed.
-    database.run(f"create table if not exists {database.granary('compiled_tests')} ({COMPILED_COLUMNS})")
+    # What dbt made of relations and tests, by the project that they are of.
+    database.run(f"create table if not exists {database.granary('compiled')} ({COMPILED_COLUMNS})")
+    # Which tests passed since what they read last changed.
     database.run(f"create table if not exists {database.next('ops', 'tested')} ({TESTED_COLUMNS})")
     # What retention took out of raw, by load: its counts add up with these.
     database.run(
@@ -107,7 +111,22 @@ def ensure_tables(database: Database) -> None:
     # A row while raw is redacted: where that was cut short, marts may still know what raw knows no more.
     database.run(f"create table if not exists {database.granary('redacting')} (since timestamp not null)")
     # A row where the next generation is built, tested and held back from readers.
-    database.run(f"create table if not exists {database.granary('held')} (tested_at timestamp not null)")
+    held = "tested_at timestamp not null, load_number bigint not null"
+    database.run(f"create table if not exists {database.granary('held')} ({held})")
+
+
+def _drop_old_form(database: Database) -> None:
+    """Loads were not numbered once. What was seen then was built by other code, so that all is built in full anyway."""
+    for column, tables in {
+        "load_number": (
+            database.granary("loads"), database.granary("held"),
+            database.next("ops", "generation"), database.next("ops", "generation_loads"),
+        ),
+        "entry_number": (database.next("ops", "pending"),),
+    }.items():  # fmt: skip
+        for table in tables:
+            if database.exists(table) and column not in database.columns(table):
+                database.run(f"drop table {table}")
 
 
 def begin_generation(database: Database) -> None:
@@ -120,108 +139,100 @@ def hold_generation(database: Database) -> None:
     """The next generation is whole and tested, and waits to be published."""
     database.run(f"delete from {database.granary('held')}")
     database.run(
-        f"insert into {database.granary('held')} (tested_at) values (%s)", [datetime.now(UTC).replace(tzinfo=None)]
+        f"insert into {database.granary('held')} (tested_at, load_number) values (%s, %s)",
+        [datetime.now(UTC).replace(tzinfo=None), newest_load(database)],
     )
 
 
-def is_held(database: Database) -> bool:
-    """Whether a whole, tested generation waits to be published."""
+def held_up_to(database: Database) -> int | None:
+    """The last load in the whole, tested generation that waits to be published; None where none waits."""
     held = database.granary("held")
-    return database.exists(held) and bool(database.run(f"select 1 from {held}"))
+    rows = database.run(f"select load_number from {held}") if database.exists(held) else []
+    return int(rows[0][0]) if rows else None
 
 
 def register_loads(database: Database) -> None:
     """List the completed loads that brought or rejected something: what this build sees of raw."""
+    loads, written = database.granary("loads"), database.granary("written")
     for source in source_names(database.target.project):
+        before = newest_load(database)
         database.run(f"""
-            insert into {database.granary("loads")} (load_id, source_name)
-            select d.load_id, '{source}'
+            insert into {loads} (load_id, load_number, source_name)
+            select d.load_id, {before} + row_number() over (order by d.inserted_at, d.load_id), '{source}'
             from {database.raw(source, "_dlt_loads")} as d
             where
                 d.status = 0
-                and not exists (select 1 from {database.granary("loads")} as known where known.load_id = d.load_id)
+                and not exists (select 1 from {loads} as known where known.load_id = d.load_id)
                 and exists (
                     select 1 from {database.raw(source, "loads")} as l
                     where
                         l._load_id = d.load_id
                         and l.loaded_count + coalesce(l.deleted_count, 0) + l.rejected_count > 0
                 )""")
+        if newest_load(database) == before:
+            continue
+        database.run(f"""
+            insert into {written} (source_name, resource_name, load_number)
+            select '{source}', l.resource, max(known.load_number)
+            from {database.raw(source, "loads")} as l
+            join {loads} as known on known.load_id = l._load_id
+            where known.load_number > {before} and l.loaded_count + coalesce(l.deleted_count, 0) > 0
+            group by l.resource
+            union all
+            select '{source}', '', max(load_number) from {loads}""")
 
 
-def fingerprints(manifest: Any, project_folder: Path) -> dict[str, str]:
-    """A fingerprint of the code of every model, snapshot and seed, by name.
-
-    It covers the node's own code and settings, the macros it uses, the variables that these read, and everything
-    above it: seeds, other models, the columns of sources. Where any of these changes, the relation is built in full.
-
-    Args:
-        manifest: dbt's parsed project (`dbt.contracts.graph.manifest.Manifest`).
-        project_folder: where the project lies.
-    """
-    project = manifest.metadata.project_name
-    variables = domains.variables(project_folder)
-    # What is read of the list of domains: another domain, or a label, changes nothing for who reads neither.
-    listed = {
-        "source_ids": domains.source_ids(project_folder),
-        "named_sources": [asdict(each) for each in domains.named_sources(project_folder)],
-    }
-    macros: dict[str, str] = {}
-    found: dict[str, str] = {}
-
-    def macro_text(unique_id: str, seen: frozenset[str] = frozenset()) -> str:
-        if unique_id not in macros and unique_id not in seen and unique_id in manifest.macros:
-            macro = manifest.macros[unique_id]
-            if macro.package_name != project:
-                return unique_id
-            below = sorted(macro_text(each, seen | {unique_id}) for each in macro.depends_on.macros)
-            read = json.dumps(listed.get(macro.name, ""), sort_keys=True)
-            macros[unique_id] = _digest([macro.macro_sql, *_variables_read(macro.macro_sql, variables), read, *below])
-        return macros.get(unique_id, unique_id)
-
-    def fingerprint(unique_id: str) -> str:
-        if unique_id in found:
-            return found[unique_id]
-        if unique_id in manifest.sources:
-            source = manifest.sources[unique_id]
-            columns = (f"{column.name} {column.data_type}" for column in source.columns.values())
-            parts = [source.source_name, source.name, *columns]
-        else:
-            node = manifest.nodes[unique_id]
-            settings = {
-                key: value for key, value in node.config.to_dict().items() if key not in ("docs", "description")
-            }
-            parts = [
-                node.checksum.checksum if node.resource_type == "seed" else node.raw_code,
-                json.dumps(settings, sort_keys=True, default=str),
-                *_variables_read(node.raw_code, variables),
-                *(f"{column.name} {column.data_type}" for column in node.columns.values()),
-                *sorted(macro_text(each) for each in node.depends_on.macros),
-                *sorted(fingerprint(each) for each in getattr(node.depends_on, "nodes", [])),
-            ]
-        found[unique_id] = _digest(parts)
-        return found[unique_id]
-
-    return {
-        node.name: fingerprint(unique_id)
-        for unique_id, node in manifest.nodes.items()
-        if node.resource_type in ("model", "snapshot", "seed")
-    }
+def newest_load(database: Database) -> int:
+    """The number of the last load that a build saw; 0 where there was none."""
+    return int(database.run(f"select coalesce(max(load_number), 0) from {database.granary('loads')}")[0][0])
 
 
-def _variables_read(code: str, variables: dict[str, Any]) -> list[str]:
-    """The variables that some code reads, the environment's too, with their values.
-
-    Those by which domains are on are no code's own: what it reads of the list of domains counts instead.
-    """
-    return [
-        f"{name} {json.dumps(values.get(name), sort_keys=True, default=str)}"
-        for asked, values, others in ((_VARIABLE, variables, {"domains"}), (ENVIRONMENT, os.environ, {"DOMAINS"}))
-        for name in sorted(set(asked.findall(code)) - others)
-    ]
+def last_written(database: Database) -> dict[tuple[str, str], int]:
+    """The number of the last load that wrote to each table of raw, by source and table; to any where that is ''."""
+    rows = database.run(
+        "select source_name, resource_name, max(load_number) "
+        f"from {database.granary('written')} group by source_name, resource_name"
+    )
+    return {(str(source), str(table)): int(number) for source, table, number in rows}
 
 
-def _digest(parts: list[str]) -> str:
-    return hashlib.md5("\n".join(parts).encode(), usedforsecurity=False).hexdigest()
+def last_entries(database: Database, table: str) -> dict[str, Entry]:
+    """What each relation has seen, by its name: of a ledger, which is `granary.seen` or a generation's `ops.seen`."""
+    rows = database.run(f"""
+        select seen.relation_name, seen.entry_number, highest.load_number, seen.fingerprint
+        from {table} as seen
+        join (
+            select relation_name, max(entry_number) as entry_number, max(load_number) as load_number
+            from {table} group by relation_name
+        ) as highest
+        on highest.relation_name = seen.relation_name and highest.entry_number = seen.entry_number""")
+    return {str(name): Entry(int(entry), int(load), str(fingerprint)) for name, entry, load, fingerprint in rows}
+
+
+def fold(database: Database) -> None:
+    """Take away what later entries stand for, before a build begins: while one goes on, entries are only added."""
+    for seen in (database.granary("seen"), database.next("ops", "seen")):
+        entries = last_entries(database, seen)
+        count = int(database.run(f"select count(*) from {seen}")[0][0])
+        if count > _FOLDED_FROM * len(entries):
+            rows = ", ".join(
+                f"('{name}', {each.number}, {each.load_number}, '{each.fingerprint}')" for name, each in entries.items()
+            )
+            database.run("begin")
+            database.run(f"delete from {seen}")
+            database.run(f"insert into {seen} (relation_name, entry_number, load_number, fingerprint) values {rows}")
+            database.run("commit")
+    pending, seen = database.next("ops", "pending"), database.next("ops", "seen")
+    database.run(
+        f"delete from {pending} where exists (select 1 from {seen} as seen where seen.relation_name = "
+        f"{pending}.relation_name and seen.entry_number > {pending}.entry_number)"
+    )
+    written = database.granary("written")
+    database.run(
+        f"delete from {written} where exists (select 1 from {written} as later where later.source_name = "
+        f"{written}.source_name and later.resource_name = {written}.resource_name "
+        f"and later.load_number > {written}.load_number)"
+    )
 
 
 def write_code(database: Database, code: dict[str, str]) -> None:
@@ -231,17 +242,6 @@ def write_code(database: Database, code: dict[str, str]) -> None:
     rows = ", ".join(f"('{name}', '{fingerprint}{mark}')" for name, fingerprint in sorted(code.items()))
     if rows:
         database.run(f"insert into {database.granary('code')} (relation_name, fingerprint) values {rows}")
-
-
-def versions() -> list[str]:
-    """dbt's, and those of what it works with."""
-    return [f"{package} {version(package)}" for package in ("dbt-core", "dbt-duckdb", "dbt-postgres", "duckdb")]
-
-
-def unit_tested_code(manifest: Any, code: dict[str, str]) -> str:
-    """A fingerprint of all that unit tests depend on: the relations' code, they themselves, dbt and its adapters."""
-    given = [f"{each.unique_id} {each.checksum}" for each in manifest.unit_tests.values()]
-    return _digest([*sorted(code.values()), *sorted(given), *versions()])
 
 
 def are_unit_tested(database: Database, code: str) -> bool:
@@ -273,27 +273,12 @@ def withdraw_outdating(database: Database, outdated_at: datetime) -> None:
 
 def is_up_to_date(database: Database, published_models: list[str]) -> bool:
     """Whether the published generation has seen every load and is built with the present code."""
-    seen_loads, seen_code = database.published("ops", "seen_loads"), database.published("ops", "seen_code")
-    if not published_models or not database.exists(seen_loads) or not database.exists(seen_code):
+    generation, seen = database.published("ops", "generation"), database.published("ops", "seen")
+    if not published_models or not database.exists(generation) or not database.exists(seen):
         return False
-    names = ", ".join(f"'{name}'" for name in published_models)
-    stale = database.run(f"""
-        select
-            (
-                select count(*) from {database.granary("code")} as c
-                where
-                    c.relation_name in ({names})
-                    and not exists (
-                        select 1 from {seen_code} as s
-                        where s.relation_name = c.relation_name and s.fingerprint = c.fingerprint
-                    )
-            ) + (
-                select count(*)
-                from {database.granary("loads")} as l
-                cross join (select relation_name from {database.granary("code")} where relation_name in ({names})) as r
-                where not exists (
-                    select 1 from {seen_loads} as s
-                    where s.relation_name = r.relation_name and s.load_id = l.load_id
-                )
-            )""")
-    return int(stale[0][0]) == 0
+    seen_all = database.run(f"select 1 from {generation} where load_number >= {newest_load(database)}")
+    entries = last_entries(database, seen)
+    code = dict(database.run(f"select relation_name, fingerprint from {database.granary('code')}"))
+    return bool(seen_all) and all(
+        name in entries and entries[name].fingerprint == code.get(name) for name in published_models
+    )

@@ -8,6 +8,7 @@ from typing import Any
 
 FAILED = ("error", "fail", "runtime error")
 FOUND_ROWS = ("fail", "warn")
+PASSED = ("pass", "success")
 
 
 @dataclass
@@ -15,6 +16,7 @@ class Outcome:
     """What a dbt command did: nodes by status, and the failures one by one.
 
     unasked: tests that passed before, of which nothing that they read has changed.
+    statements: what dbt sent for relations, by unique id, where the next build may send it again.
     """
 
     success: bool
@@ -29,6 +31,7 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     results: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[tuple[Any, str]] = field(default_factory=list)
+    statements: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, other: Outcome) -> None:
         """Count in what another command did."""
@@ -38,6 +41,7 @@ class Outcome:
         for name in ("failures", "warnings", "results", "nodes"):
             getattr(self, name).extend(getattr(other, name))
         self.seconds |= other.seconds
+        self.statements |= other.statements
 
     def take(self, result: Any, manifest: Any = None) -> None:
         """Count in one node's result; with a manifest its record is kept too."""

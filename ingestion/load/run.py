@@ -16,6 +16,7 @@ from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError
 from ingestion.load.extracts import Loaded, LoadError, SourceError
 from ingestion.load.loading import load
+from ingestion.readers.watching import Watch
 
 
 def configured_sources(project: Path) -> list[str]:
@@ -28,7 +29,7 @@ def reader_of(contract: Source) -> ModuleType:
 
     A reader is named by its place in ingestion/readers, such as `sql`; one that lies elsewhere by its module's
     full name.
-    It has `extracts(reader)`, an ExtractFunction, and `is_configured(source)`.
+    It has `extracts(reader)`, an ExtractFunction, and `is_configured(source)`; it may have `watch(contract)`.
 
     Raises:
         ContractError: there is neither.
@@ -46,6 +47,17 @@ def reader_of(contract: Source) -> ModuleType:
             f"source {contract.name} has no reader: name one of ingestion/readers in config.meta.reader of "
             f"{contract_file(contract.name)}, or write the package {name}"
         ) from error
+
+
+def watch_of(contract: Source) -> Watch | None:
+    """What waits for a source until it may have something new; None where it has to be asked at intervals.
+
+    Raises:
+        SourceError: the source's settings are none, or what it lies in is not there.
+    """
+    reader = reader_of(contract)
+    find = getattr(reader, "watch", None)
+    return find(contract) if find and reader.is_configured(contract.name) else None
 
 
 def kept_logs(project: Path) -> dict[str, int]:

@@ -6,8 +6,8 @@
 
     While the fact deletes and inserts the rows of its touched keys, both are compared, without the columns in
     `ignores`; the values of `key` of all rows that differ go to `ops.pending` of the same generation, in the
-    transaction that changes the fact. The aggregate takes them from there with `remember_touched(pending_keys(…))`,
-    and the ledger clears them in the transaction that changes the aggregate. A fact that is built in full makes its
+    transaction that changes the fact. The aggregate takes them from there with `remember_touched(pending_keys(…))`;
+    they wait since its last entry in the ledger, and are done with the next, in the transaction that changes it. A fact that is built in full makes its
     followers be built in full too. #}
 
 {#  Who follows the model that is built: name, key and ignores of each. The build writes it down beside the fact before dbt
@@ -22,7 +22,7 @@
 {# For `remember_touched`: the keys that this aggregate has yet to compute again, as `column`. `expression` reads `followed_key`. #}
 {% macro pending_keys(column, expression) -%}
     {{ return('(select distinct ' ~ expression ~ ' as ' ~ column ~ ' from ' ~ ledger_table('pending', true)
-        ~ " where relation_name = '" ~ model.name ~ "') as pending") }}
+        ~ " where relation_name = '" ~ model.name ~ "' and entry_number = " ~ last_entry(model.name) ~ ') as pending') }}
 {%- endmacro %}
 
 {# Statements for the fact: keep the rows that are about to be deleted. #}
@@ -40,8 +40,9 @@
 {% macro tell_followers(new_rows, columns) -%}
     {%- for follower in followers() -%}
     {%- set compared = columns | reject('in', follower.ignores) | join(', ') %}
-    insert into {{ ledger_table('pending', true) }} (relation_name, followed_key)
-    select distinct '{{ follower.name }}', cast({{ follower.key }} as {{ dbt.type_string() }})
+    insert into {{ ledger_table('pending', true) }} (relation_name, entry_number, followed_key)
+    select distinct
+        '{{ follower.name }}', {{ last_entry(follower.name) }}, cast({{ follower.key }} as {{ dbt.type_string() }})
     from (
         (select {{ compared }} from before__{{ model.name }} except all select {{ compared }} from {{ new_rows }})
         union all
@@ -52,8 +53,9 @@
 
 {# A statement for a fact that is built in full: its followers are not up to date any more. #}
 {% macro outdate_followers() -%}
-    {%- set names = followers() | map(attribute='name') | join("', '") -%}
-    {%- if names -%}
-    delete from {{ ledger_table('seen_code', true) }} where relation_name in ('{{ names }}')
-    {%- endif -%}
+    {%- for follower in followers() -%}
+    insert into {{ ledger_table('seen', true) }} (relation_name, entry_number, load_number, fingerprint)
+    select '{{ follower.name }}', {{ last_entry(follower.name) }} + 1, 0, 'outdated'
+    {%- if not loop.last %};{% endif -%}
+    {%- endfor -%}
 {%- endmacro %}

@@ -6,7 +6,8 @@
     that has no rows any more loses its rows here too.
 
     With `meta.touched_from`, a column of both, the delete is bounded: rows of a touched key before it stay. The earliest
-    such value is written into the delete, because engines skip what lies before a constant.
+    such value is a constant of the session, because engines skip what lies before a constant; it isn't written into the
+    statement, which is the same for every batch (warehouse/build/compiled.py).
 
     Where several facts share the keys, the model that lists them is a table, so that they are found once. It enters in
     the ledger of the generation what it has seen (`list_of_touched_keys`), and a fact refuses a list that is older than the
@@ -23,11 +24,9 @@
         from {{ touched_table() }} as touched
         where {% for key in keys %}touched.{{ key }} = target.{{ key }}{{ ' and ' if not loop.last }}{% endfor %}{% if bound %} and target.{{ bound }} >= touched.{{ bound }}{% endif %}
     )
-    {%- if bound -%}
-    {%- set earliest = run_query('select min(' ~ bound ~ ') from ' ~ touched_table()).columns[0].values()[0] -%}
-    {%- if earliest is not none %} and target.{{ bound }} >= cast('{{ earliest }}' as date){% endif -%}
-    {%- endif -%}
+    {%- if bound %} and target.{{ bound }} >= {{ kept_date('touched_from') }}{% endif -%}
     {%- endset -%}
+    {%- if bound -%}{{ keep_date('touched_from', 'select min(' ~ bound ~ ') from ' ~ touched_table()) }}{%- endif -%}
     {{ keep_rows_before(target_relation, is_touched) }}
     delete from {{ target_relation }} as target
     where {{ is_touched }};
@@ -49,7 +48,7 @@
     {%- if not is_incremental() -%}
     {{ outdate_followers() }}
     {%- else -%}
-    {%- if listed_by and run_query(new_loads(listed_by)).rows | length -%}
+    {%- if listed_by and ask_ledger(new_loads(listed_by)).rows | length -%}
         {{ exceptions.raise_compiler_error(model.name ~ ': ' ~ listed_by ~ ' has not seen the newest loads: build it too, '
             ~ 'with SELECT=+' ~ model.name) }}
     {%- endif -%}
@@ -92,11 +91,11 @@
 {% macro loads_new_to(relation_names) -%}
     select completed.load_id
     from {{ granary_table('loads') }} as completed
-    where {% if are_built_in_full(relation_names) %}false and {% endif %}(
-        select count(distinct seen.relation_name)
-        from {{ ledger_table('seen_loads', true) }} as seen
-        where seen.load_id = completed.load_id and seen.relation_name in ('{{ relation_names | join("', '") }}')
-    ) < {{ relation_names | length }}
+    where {% if are_built_in_full(relation_names) %}false and {% endif %}completed.load_number > least(
+        {%- for name in relation_names %}
+        {{ last_load_seen(name) }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    )
 {%- endmacro %}
 
 {# Whether this run builds each of these relations in full. #}

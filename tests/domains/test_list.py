@@ -15,7 +15,8 @@ from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from tests.domains.clones import edit, edit_list, without_domains
 from tests.domains.garden import plant
-from warehouse import dbt, ledger
+from warehouse import dbt
+from warehouse.fingerprints import fingerprints
 from warehouse.parts import ignored, what_is_off_ignored
 
 LIST = """
@@ -120,7 +121,7 @@ def test_a_fingerprint_holds_only_the_variables_that_a_relation_reads(
     clone: Target, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def now() -> dict[str, str]:
-        return ledger.fingerprints(dbt.parse(clone), clone.project)
+        return fingerprints(dbt.parse(clone), clone.project)
 
     without_domains(clone.project)
     nursery = "models/staging/nursery/_nursery__sources.yml"

@@ -46,12 +46,9 @@ MUTATIONS = (
         "    delete from {{ target_relation }} as target\n    where {{ is_touched }};\n", "", A_PATH,
     ),
     Mutation(
-        "a watermark instead of the ledger", "macros/history/ledger.sql",
-        "where not exists (\n        select 1\n        from {{ ledger_table('seen_loads', published) }} as seen\n"
-        "        where seen.relation_name = '{{ relation_name }}' and seen.load_id = completed.load_id\n    )",
-        "where completed.load_id > coalesce((\n        select max(seen.load_id)\n"
-        "        from {{ ledger_table('seen_loads', published) }} as seen\n"
-        "        where seen.relation_name = '{{ relation_name }}'\n    ), '')", A_PATH,
+        "a watermark of load ids instead of the ledger's numbers", "warehouse/ledger.py",
+        "                and not exists (select 1 from {loads} as known where known.load_id = d.load_id)\n",
+        "                and d.load_id > (select coalesce(max(known.load_id), '') from {loads} as known)\n", A_PATH,
     ),
     Mutation(
         "the order of loading decides versions", "macros/portable/latest_versions.sql",

@@ -80,12 +80,12 @@ def follow(plan: Plan, world: World, tally: Tally) -> None:
 
 
 # The schemas that know what code a relation was built with: before its first build a generation has none.
-THERE = "select table_schema from information_schema.tables where table_name = 'seen_code' and table_schema like 'ops%'"
+THERE = "select table_schema from information_schema.tables where table_name = 'seen' and table_schema like 'ops%'"
 
 
 def forget_code(world: World, relation: str) -> None:
     """Make a relation's code another than it was built with, in both generations: as if it had been changed."""
-    statement = f"update {{schema}}.seen_code set fingerprint = 'another' where relation_name = '{relation}'"
+    statement = f"update {{schema}}.seen set fingerprint = 'another' where relation_name = '{relation}'"
     if world.engine:
         connection = connected(world.engine)
         with connection.cursor() as cursor:

@@ -53,7 +53,7 @@ def test_changes_come_to_the_mart_by_themselves(club: Club) -> None:
     assert club.published() == club.expected(), "the state in between is there too"
     lines = said(club).splitlines()
     assert lines[0].startswith("following club")
-    assert re.search(r"; [\d,]+ to [\d,]+ s after they were made$", lines[2])
+    assert re.search(r"; [\d.]+ to [\d.]+ s after they were made$", lines[2])
 
 
 @pytest.mark.parametrize("moment", ["building", "waiting"])

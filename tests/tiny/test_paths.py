@@ -52,12 +52,12 @@ def test_a_changed_rule_rebuilds_what_it_concerns_in_either_generation(grown: Cl
     forget = "update {table} set fingerprint = 'another' where relation_name = 'fct_visits'"
     with grown.entered(), open_database(current_target()) as database:
         database.run(f"delete from {database.next('tiny', 'fct_visits')} where visit_id < 5")
-        database.run(forget.format(table=database.next("ops", "seen_code")))
+        database.run(forget.format(table=database.next("ops", "seen")))
         if grown.engine:
-            database.run(forget.format(table=database.published("ops", "seen_code")))
+            database.run(forget.format(table=database.published("ops", "seen")))
     if not grown.engine:
         with duckdb.connect(str(grown.warehouse / "warehouse.duckdb")) as connection:
-            connection.execute(forget.format(table="ops.seen_code"))
+            connection.execute(forget.format(table="ops.seen"))
     grown.build()
     assert grown.published() == grown.expected()
 

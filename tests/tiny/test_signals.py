@@ -148,9 +148,9 @@ def test_marts_follow_history_that_was_being_rebuilt(
     signalled(HISTORY_REBUILT, signal.SIGTERM)
     assert command(grown, "rebuild-history") == 143
     seen = "select distinct fingerprint from {table} where relation_name = 'dim_members'"
-    (before,) = grown.ask(lambda d: seen.format(table=d.published("ops", "seen_code")))
+    (before,) = grown.ask(lambda d: seen.format(table=d.published("ops", "seen")))
     grown.build()
-    assert grown.ask(lambda d: seen.format(table=d.published("ops", "seen_code"))) != [before]
+    assert grown.ask(lambda d: seen.format(table=d.published("ops", "seen"))) != [before]
     assert grown.published() == grown.expected()
 
 

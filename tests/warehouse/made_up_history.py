@@ -14,7 +14,7 @@ from dbt.cli.main import dbtRunner
 
 from ingestion.project import PROJECT_ROOT
 from warehouse.dbt import close_connections
-from warehouse.ledger import SEEN_TABLES
+from warehouse.ledger import LOAD_COLUMNS, SEEN_COLUMNS
 
 LOG_COLUMNS = (
     "shop varchar, item bigint, label varchar, valid_at timestamp, source_revision bigint, is_deleted boolean, "
@@ -55,8 +55,8 @@ class MadeUpHistory:
         self.track("label")
         self.run(f"create table log ({LOG_COLUMNS})", "create schema granary")
         self.run(
-            "create table granary.loads (load_id varchar)",
-            *(f"create table granary.{name} ({columns})" for name, columns in SEEN_TABLES.items()),
+            f"create table granary.loads ({LOAD_COLUMNS})",
+            f"create table granary.seen ({SEEN_COLUMNS})",
             "create table granary.code (relation_name varchar, fingerprint varchar)",
             "insert into granary.code values ('history', 'as it was written')",
         )
@@ -87,7 +87,7 @@ class MadeUpHistory:
         """Bring versions by one load: `rows` are SQL lists of values for `columns`, in the order of their writing."""
         self.run(
             *(f"insert into log ({columns}, load_id) values ({row}, '{load_id}')" for row in rows),
-            f"insert into granary.loads values ('{load_id}')",
+            f"insert into granary.loads select '{load_id}', count(*) + 1, 'made up' from granary.loads",
         )
 
     def snapshot(self) -> None:

@@ -8,23 +8,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
 
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded
 from ingestion.load.run import load_all
-from warehouse import dbt, ledger
+from warehouse import ledger
 from warehouse.build.demo import demo_if_unconfigured, set_aside
 from warehouse.build.inputs import project_fingerprint
+from warehouse.build.parsed import parsed
 from warehouse.build.redaction import apply_tombstones
 from warehouse.build.work import carry_out, excluded_types, note_outcome, plan
-from warehouse.database import Database, open_database
-from warehouse.errors import BuildError
-from warehouse.publish.access import audited, declared_access
+from warehouse.database import Database, Session, open_database
+from warehouse.errors import BuildError, PassingError
+from warehouse.publish.access import audited
 from warehouse.publish.publish import exchange, prepare_next, publish_held, roll_back, stamp
 from warehouse.publish.schemas import begin_schemas, refuse_to_take_away
-from warehouse.results import FAILED, Outcome
+from warehouse.results import FAILED, PASSED, Outcome
 from warehouse.runs.runs import Run, are_prepared, prepare_runs, recorded
 from warehouse.runs.summary import count_rows, print_summary, unusual
 
@@ -35,6 +35,8 @@ Say = Callable[[str], None]
 class Request:
     """What was asked for. With dbt's own selection, `select`, nothing is published; with `hold`, nothing yet.
 
+    by_dbt: dbt makes everything itself, instead of what it sent before being sent again (build/compiled.py).
+    is_batch: one of many. Its record is loaded by who makes them, and has neither what went well nor rows counted.
     sources: which are loaded; all where empty.
     backfill: the first and the last business day whose facts are computed again, whether anything new came or not.
     """
@@ -44,6 +46,8 @@ class Request:
     extra_days: int = 0
     ingest: bool = True
     hold: bool = False
+    by_dbt: bool = False
+    is_batch: bool = False
     sources: tuple[str, ...] = ()
     backfill: tuple[date, date] | None = None
 
@@ -61,7 +65,7 @@ def build(target: Target, request: Request, say: Say, run: Run | None = None) ->
         BuildError: something failed; readers still see the generation from before.
     """
     run = run or Run("backfill" if request.backfill else "build", target.name)
-    with build_lock(target), recorded(target, run, say):
+    with build_lock(target), recorded(target, run, say, collects=not request.is_batch):
         return _build(target, request, run, say)
 
 
@@ -74,78 +78,83 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         with run.step("loading"), demo_if_unconfigured(target, say, request.extra_days):
             run.loaded, failures = load_all(target, say, request.sources, run.seconds)
         if failures:
-            raise BuildError(failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else ""))
+            raise PassingError(
+                failures[0] + (f" (and {len(failures) - 1} more, see above)" if len(failures) > 1 else "")
+            )
     apply_tombstones(target, say)
     prepare_next(target)
     forced, wanted = bool(request.full or request.select or request.backfill), request.select
-    project = project_fingerprint(target)
-    with open_database(target) as database:
-        if not forced and (known := ledger.models_parsed(database, project)) is not None:
+    fingerprint = project_fingerprint(target)
+    with Session(target) as session:
+        database = session.database
+        if not forced and (known := ledger.models_parsed(database, fingerprint)) is not None:
             ledger.register_loads(database)
             if ledger.is_up_to_date(database, list(known)):
                 return _nothing_to_build(database, run, say, started)
         is_prepared = are_prepared(database)
-    if not is_prepared:
-        prepare_runs(target)
-    manifest = dbt.parse(target)
-    models, declared = published_models(manifest, target), declared_access(manifest, target)
-    with open_database(target) as database:
-        relations = ledger.begin(database, manifest)
-        ledger.note_parsed(database, project, models)
-        if not forced and ledger.is_up_to_date(database, list(models)):
+        session.let_go()
+        if not is_prepared:
+            prepare_runs(target)
+        project = parsed(target, fingerprint)
+        database = session.database
+        ledger.begin(database, project.code)
+        ledger.note_parsed(database, fingerprint, project.models)
+        if not forced and ledger.is_up_to_date(database, list(project.models)):
             return _nothing_to_build(database, run, say, started)
-        code = ledger.unit_tested_code(manifest, relations)
-        excluded = excluded_types(ledger.are_unit_tested(database, code))
+        excluded = excluded_types(ledger.are_unit_tested(database, project.unit_tested))
         ledger.begin_generation(database)
-        begin_schemas(database, _schemas(models), relations)
+        begin_schemas(database, project.schemas, project.code)
         if request.select and not all(
-            database.exists(database.next(schema, name)) for name, (schema, _) in models.items()
+            database.exists(database.next(schema, name)) for name, (schema, _) in project.models.items()
         ):
             request = replace(request, select=_with_ancestors(request.select))
             say("not everything is built yet: what the selection reads is built with it")
-        planned = plan(database, manifest, project, in_part=not forced and "unit_test" in excluded)
+        planned = plan(database, project, in_part=not forced and "unit_test" in excluded, by_dbt=request.by_dbt)
         asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
         audited(database, run.command, json.dumps(asked))
-    if request.backfill:
-        first, last = (day.isoformat() for day in request.backfill)
-        say(f"computing the facts of {first} to {last} again")
-    say("building and testing, out of readers' sight")
-    with run.step("building"):
-        outcome = carry_out(target, planned, _command(request), excluded, manifest, say)
-    run.results = outcome.results
-    if request.select and not outcome.results:
-        raise BuildError(
-            f"SELECT={wanted} names nothing that is on: look at the name, and whether a domain that is on has "
-            "the source on its list (dbt_project.yml, vars: domains:)"
-        )
-    number = 0
-    with open_database(target) as database:
-        note_outcome(database, planned, outcome, manifest)
+        if request.backfill:
+            first, last = (day.isoformat() for day in request.backfill)
+            say(f"computing the facts of {first} to {last} again")
+        say("building and testing, out of readers' sight")
+        with run.step("building"):
+            outcome = carry_out(session, planned, _command(request), excluded, project, say)
+        run.results = [each for each in outcome.results if not (request.is_batch and each["status"] in PASSED)]
+        if request.select and not outcome.results:
+            raise BuildError(
+                f"SELECT={wanted} names nothing that is on: look at the name, and whether a domain that is on has "
+                "the source on its list (dbt_project.yml, vars: domains:)"
+            )
+        number = 0
+        database = session.database
+        note_outcome(database, planned, outcome, project)
         if not outcome.success:
             raise _failed(run, outcome, say)
         if not request.select and any(each["resource_type"] == "unit_test" for each in outcome.results):
-            ledger.note_unit_tested(database, code)
+            ledger.note_unit_tested(database, project.unit_tested)
         if request.hold and not request.select:
             ledger.hold_generation(database)
         elif not request.select:
-            number = stamp(database, _schemas(models))
-    if request.select:
-        run.outcome = "selected"
-        say("SELECT was given, so nothing is published")
-    elif request.hold:
-        run.outcome = "held"
-        say(
-            "the next generation is whole and tested, and held back: `make diff` compares it, "
-            "`make publish` publishes it"
-        )
-    else:
-        with run.step("publishing"):
-            exchange(target, number, _schemas(models), declared, say)
-        run.outcome, run.generation_number = "published", number
-    with open_database(target) as database:
+            number = stamp(database, project.schemas, ledger.newest_load(database))
+        if request.select:
+            run.outcome = "selected"
+            say("SELECT was given, so nothing is published")
+        elif request.hold:
+            run.outcome = "held"
+            say(
+                "the next generation is whole and tested, and held back: `make diff` compares it, "
+                "`make publish` publishes it"
+            )
+        else:
+            session.let_go()
+            with run.step("publishing"):
+                exchange(target, number, project.schemas, project.declared, say)
+            run.outcome, run.generation_number = "published", number
+        if request.is_batch:
+            return number
+        database = session.database
         if number:
-            run.row_counts = count_rows(database, models)
-        print_summary(database, say, models, outcome, run, _notes(run.loaded), time.monotonic() - started)
+            run.row_counts = count_rows(database, project.models)
+        print_summary(database, say, project.models, outcome, run, _notes(run.loaded), time.monotonic() - started)
     return number
 
 
@@ -209,12 +218,11 @@ def build_both_generations(target: Target, say: Say) -> None:
 def publish_held_build(target: Target, say: Say) -> None:
     """Publish what a build held back. Raises BuildError where nothing is held, or other domains are on now."""
     with build_lock(target), recorded(target, Run("publish", target.name), say) as run:
-        manifest = dbt.parse(target)
-        models = published_models(manifest, target)
-        number = publish_held(target, _schemas(models), declared_access(manifest, target), say)
+        project = parsed(target, project_fingerprint(target))
+        number = publish_held(target, project.schemas, project.declared, say)
         run.outcome, run.generation_number = "published", number
         with open_database(target) as database:
-            run.row_counts = count_rows(database, models)
+            run.row_counts = count_rows(database, project.models)
     say(f"generation {number} is published")
 
 
@@ -228,20 +236,5 @@ def roll_back_build(target: Target, say: Say) -> None:
     )
 
 
-def _schemas(models: dict[str, tuple[str, str]]) -> list[str]:
-    return sorted({schema for schema, _ in models.values()})
-
-
 def _notes(loaded: list[Loaded]) -> list[str]:
     return [note for each in loaded for note in each.notes]
-
-
-def published_models(manifest: Any, target: Target) -> dict[str, tuple[str, str]]:
-    """Every model that is published: name → (schema as readers know it, the first line of its description)."""
-    found = {}
-    for node in manifest.nodes.values():
-        if node.resource_type == "model" and (node.config.meta or {}).get("published"):
-            schema = str(node.schema).removeprefix(target.prefix).removesuffix("__next")
-            lines = node.description.strip().splitlines()
-            found[node.name] = (schema, lines[0] if lines else "")
-    return found

@@ -9,7 +9,7 @@ from typing import Any
 from ingestion.destination.target import Target
 from ingestion.sql import quoted
 from warehouse import dbt, ledger
-from warehouse.build.build import published_models
+from warehouse.build.parsed import published_models
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.publish.publish import published_number
@@ -41,7 +41,7 @@ def show_difference(target: Target, say: Callable[[str], None]) -> list[Differen
         present = published_number(database)
         if present is None:
             raise BuildError("nothing is published yet, so there is nothing to compare with: run `make build` first")
-        held = ledger.is_held(database)
+        held = ledger.held_up_to(database) is not None
         what = "the generation that is held back" if held else "the generation that lies ready for the next build"
         say(f"{what}, compared with generation {present}, which readers see")
         found = list(_differences(database, manifest, target))

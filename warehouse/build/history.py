@@ -11,6 +11,7 @@ from ingestion.destination.target import Target
 from warehouse import dbt, ledger
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
+from warehouse.fingerprints import fingerprints
 from warehouse.publish.publish import prepare_next
 
 
@@ -34,7 +35,7 @@ def rebuild_history(target: Target, say: Callable[[str], None]) -> list[Rebuilt]
         prepare_next(target)
         manifest = dbt.parse(target)
         with open_database(target) as database:
-            ledger.begin(database, manifest)
+            ledger.begin(database, fingerprints(manifest, target.project))
             snapshots = sorted(
                 (node for node in manifest.nodes.values() if node.resource_type == "snapshot"),
                 key=lambda n: str(n.name),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ingestion.destination.target import Target, libpq
 from ingestion.project import parsed_yaml
-from warehouse.ledger import ENVIRONMENT, versions
+from warehouse.fingerprints import ENVIRONMENT, versions
 
 SETTINGS = ("dbt_project.yml", "profiles.yml")
 _PATHS = ("model", "macro", "seed", "snapshot", "test", "analysis", "docs")

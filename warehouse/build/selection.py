@@ -8,24 +8,14 @@ lies below it. The others stay as they are.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from warehouse.build.lineage import Lineage, RawTable, is_booked
+from warehouse import ledger
+from warehouse.build.lineage import Lineage, is_booked
 from warehouse.database import Database
 
-# What has no ledger of its own notes its code in `granary.seen_code` when dbt has made it.
+# What has no ledger of its own is entered in `granary.seen` when dbt has made it.
 LISTED_BY_BUILD = ("view", "seed")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the ledger says: unseen loads by relation, the code of each that is not the present one, pending keys."""
-
-    unseen: dict[str, set[str]]
-    of_other_code: set[str]
-    pending: set[str]
-    there: set[tuple[str, str]]
 
 
 def relations(manifest: Any) -> dict[str, Any]:
@@ -44,31 +34,34 @@ def _lies_in_generation(node: Any) -> bool:
     return node.resource_type == "model" and not is_listed_by_build(node)
 
 
-def to_build(database: Database, manifest: Any, lineage: Lineage) -> set[str]:
-    """The unique ids of the relations that this build makes, and a note in the ledger for those that it needn't."""
+def to_build(database: Database, manifest: Any, lineage: Lineage) -> tuple[set[str], bool]:
+    """The unique ids of the relations that this build makes, and whether it does so for what is new alone.
+
+    It doesn't where the code of one is not the code that it was built with, or one is not there.
+    """
     nodes = relations(manifest)
-    seen = _seen(database, nodes)
-    touched = _tables_of_loads(database, set().union(*seen.unseen.values()))
-    concerned = {
-        unique_id: _loads_that_concern(lineage.raw_above(unique_id), seen.unseen.get(node.name, set()), touched)
-        for unique_id, node in nodes.items()
+    entries = {
+        True: ledger.last_entries(database, database.next("ops", "seen")),
+        False: ledger.last_entries(database, database.granary("seen")),
     }
-    stale = {
-        unique_id
-        for unique_id, node in nodes.items()
-        if node.name in seen.of_other_code
-        or node.name in seen.pending
-        or (str(node.schema), str(node.alias)) not in seen.there
-        or concerned[unique_id]
-    }
-    built = _with_what_follows(nodes, lineage, stale, database.target.engine)
-    passed_by = {
-        unique_id: seen.unseen[node.name] - concerned[unique_id]
-        for unique_id, node in nodes.items()
-        if unique_id not in built and seen.unseen.get(node.name)
-    }
-    _note_seen(database, nodes, passed_by)
-    return built
+    code = dict(database.run(f"select relation_name, fingerprint from {database.granary('code')}"))
+    written, there = ledger.last_written(database), _there(database)
+    waiting = set(database.run(f"select distinct relation_name, entry_number from {database.next('ops', 'pending')}"))
+
+    other_code, stale = set(), set()
+    for unique_id, node in nodes.items():
+        entry = entries[_lies_in_generation(node)].get(node.name)
+        if entry is None or entry.fingerprint != code[node.name] or (str(node.schema), str(node.alias)) not in there:
+            other_code.add(unique_id)
+        elif not is_listed_by_build(node) and (
+            (node.name, entry.number) in waiting
+            or any(
+                written.get((source, "" if is_booked((source, table)) else table), 0) > entry.load_number
+                for source, table in lineage.raw_above(unique_id)
+            )
+        ):
+            stale.add(unique_id)
+    return _with_what_follows(nodes, lineage, stale | other_code, database.target.engine), not other_code
 
 
 def _with_what_follows(nodes: dict[str, Any], lineage: Lineage, stale: set[str], engine: str) -> set[str]:
@@ -87,41 +80,6 @@ def _with_what_follows(nodes: dict[str, Any], lineage: Lineage, stale: set[str],
 
 def _is_list(node: Any) -> bool:
     return _lies_in_generation(node) and not (node.config.meta or {}).get("published")
-
-
-def _seen(database: Database, nodes: dict[str, Any]) -> Seen:
-    """Ask the ledger, of snapshots and of the generation that is being built."""
-    unseen: dict[str, set[str]] = {}
-    same: set[str] = set()
-    for in_generation in (False, True):
-        counted = [node for node in nodes.values() if _lies_in_generation(node) == in_generation]
-        loads, code = _ledger(database, in_generation)
-        for name, load_id in database.run(f"""
-            select r.relation_name, l.load_id
-            from {database.granary("loads")} as l
-            cross join (
-                select relation_name from {database.granary("code")}
-                where relation_name in ({_listed(node.name for node in counted if not is_listed_by_build(node))})
-            ) as r
-            where not exists (
-                select 1 from {loads} as s where s.relation_name = r.relation_name and s.load_id = l.load_id
-            )"""):
-            unseen.setdefault(str(name), set()).add(str(load_id))
-        rows = database.run(f"""
-            select c.relation_name
-            from {database.granary("code")} as c
-            join {code} as s on s.relation_name = c.relation_name and s.fingerprint = c.fingerprint""")
-        same |= {str(row[0]) for row in rows} & {str(node.name) for node in counted}
-    other = {str(node.name) for node in nodes.values()} - same
-    pending = {str(row[0]) for row in database.run(f"select relation_name from {database.next('ops', 'pending')}")}
-    return Seen(unseen, other, pending, _there(database))
-
-
-def _ledger(database: Database, in_generation: bool) -> tuple[str, str]:
-    """The tables of seen loads and of seen code: the generation's, or those that all generations share."""
-    if in_generation:
-        return database.next("ops", "seen_loads"), database.next("ops", "seen_code")
-    return database.granary("seen_loads"), database.granary("seen_code")
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -144,54 +102,32 @@ def _there(database: Database) -> set[tuple[str, str]]:
     return {(str(schema), str(name)) for schema, name in rows}
 
 
-def _tables_of_loads(database: Database, loads: set[str]) -> dict[str, set[RawTable]]:
-    """The tables of raw that each of these loads wrote to, as its own books have it."""
-    found: dict[str, set[RawTable]] = {load_id: set() for load_id in loads}
-    for load_id, source in database.run(f"select load_id, source_name from {database.granary('loads')}"):
-        if load_id in found:
-            found[load_id].add((str(source), ""))  # what loads write to their books, whatever they brought
-    for source in {source for tables in found.values() for source, _ in tables}:
-        for load_id, name in database.run(f"""
-            select _load_id, resource from {database.raw(source, "loads")}
-            where loaded_count + coalesce(deleted_count, 0) > 0"""):
-            if load_id in found:
-                found[load_id].add((source, str(name)))
-    return found
-
-
-def _loads_that_concern(tables: set[RawTable], loads: set[str], touched: dict[str, set[RawTable]]) -> set[str]:
-    booked = {(source, "") for source, name in tables if is_booked((source, name))}
-    return {load_id for load_id in loads if not touched[load_id].isdisjoint(tables | booked)}
-
-
-def _note_seen(database: Database, nodes: dict[str, Any], loads: dict[str, set[str]]) -> None:
-    """What brought nothing to a relation's tables counts as seen by it, or it would be up to date no more."""
-    for in_generation in (False, True):
-        rows = ", ".join(
-            f"('{nodes[unique_id].name}', '{load_id}')"
-            for unique_id, seen in sorted(loads.items())
-            if _lies_in_generation(nodes[unique_id]) == in_generation
-            for load_id in sorted(seen)
-        )
-        if rows:
-            seen_loads, _ = _ledger(database, in_generation)
-            database.run(f"insert into {seen_loads} (relation_name, load_id) values {rows}")
-
-
 def forget_listed(database: Database, manifest: Any, built: Collection[str] | None = None) -> None:
     """Before dbt makes these views and seeds, all where none are given: what was noted of their code holds no more."""
-    names = _listed_names(manifest, built)
-    database.run(f"delete from {database.granary('seen_code')} where relation_name in ({_listed(names)})")
+    _enter(database, _listed_names(manifest, built), "'being made'")
 
 
 def note_listed(database: Database, manifest: Any, built: Collection[str]) -> None:
     """These relations are made; of those that are views and seeds the present code is noted."""
-    forget_listed(database, manifest, built)
-    database.run(
-        f"insert into {database.granary('seen_code')} (relation_name, fingerprint) "
-        f"select relation_name, fingerprint from {database.granary('code')} "
-        f"where relation_name in ({_listed(_listed_names(manifest, built))})"
-    )
+    _enter(database, _listed_names(manifest, built), "code.fingerprint")
+
+
+def _enter(database: Database, names: Collection[str], fingerprint: str) -> None:
+    if not names:
+        return
+    seen = database.granary("seen")
+    database.run(f"""
+        insert into {seen} (relation_name, entry_number, load_number, fingerprint)
+        select
+            code.relation_name,
+            (
+                select coalesce(max(seen.entry_number), 0) + 1 from {seen} as seen
+                where seen.relation_name = code.relation_name
+            ),
+            0,
+            {fingerprint}
+        from {database.granary("code")} as code
+        where code.relation_name in ({_listed(names)})""")
 
 
 def _listed_names(manifest: Any, built: Collection[str] | None) -> set[str]:

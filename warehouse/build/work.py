@@ -9,9 +9,9 @@ from typing import Any
 
 from ingestion.destination.target import Target
 from warehouse import dbt
-from warehouse.build import selection, testing
-from warehouse.build.lineage import Lineage
-from warehouse.database import Database
+from warehouse.build import compiled, selection, testing
+from warehouse.build.parsed import Parsed
+from warehouse.database import Database, Session
 from warehouse.results import FOUND_ROWS, Outcome
 
 Say = Callable[[str], None]
@@ -21,18 +21,19 @@ Say = Callable[[str], None]
 class Plan:
     """What a build does. Where `built` is None, dbt decides: all, or what a person selected.
 
-    project: the fingerprint of the whole project.
     now: what each test reads now, see `testing.fingerprints`.
     built, due: the unique ids of the relations to make and of the tests to ask.
-    statements: the selects of tests that needn't be compiled, by id.
+    is_steady: the relations are made for what is new alone, not for changed code.
+    by_dbt: they are dbt's to make, whatever it sent before.
+    statements: those of relations and tests that needn't be compiled, by unique id.
     """
 
-    project: str
     now: dict[str, str]
     built: frozenset[str] | None
     due: frozenset[str]
-    statements: dict[str, str]
-    lineage: Lineage
+    is_steady: bool
+    by_dbt: bool
+    statements: compiled.Statements
 
 
 def excluded_types(are_unit_tested: bool) -> set[str]:
@@ -40,29 +41,33 @@ def excluded_types(are_unit_tested: bool) -> set[str]:
     return {*os.environ.get("DBT_EXCLUDE_RESOURCE_TYPES", "").split(), *(["unit_test"] if are_unit_tested else [])}
 
 
-def plan(database: Database, manifest: Any, project: str, *, in_part: bool) -> Plan:
+def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool) -> Plan:
     """Decide what is to be done, and take back in the ledger what will not hold while it is done.
 
     Args:
         database: the warehouse, whose ledger has begun this build.
-        manifest: dbt's.
-        project: the fingerprint of the whole project.
+        project: the one that is built.
         in_part: only what has anything to do, instead of everything.
+        by_dbt: relations are dbt's to make, whatever it sent before.
     """
-    lineage = Lineage(manifest)
-    now = testing.fingerprints(database, manifest, lineage, project)
+    manifest, lineage = project.manifest, project.lineage
+    now = testing.fingerprints(database, manifest, lineage, project.project)
     built = due = None
-    statements: dict[str, str] = {}
+    is_steady = False
+    statements: compiled.Statements = {}
     if in_part:
-        built = selection.to_build(database, manifest, lineage)
+        built, is_steady = selection.to_build(database, manifest, lineage)
         due = testing.due(database, manifest, lineage, built, now)
-        statements = testing.compiled(database, project)
+        statements = compiled.kept(database, project.project)
     selection.forget_listed(database, manifest, built)
     testing.begin(database, due)
-    return Plan(project, now, None if built is None else frozenset(built), frozenset(due or ()), statements, lineage)
+    frozen = None if built is None else frozenset(built)
+    return Plan(now, frozen, frozenset(due or ()), is_steady, by_dbt, statements)
 
 
-def carry_out(target: Target, asked: Plan, command: list[str], excluded: set[str], manifest: Any, say: Say) -> Outcome:
+def carry_out(
+    session: Session, asked: Plan, command: list[str], excluded: set[str], project: Parsed, say: Say
+) -> Outcome:
     """Build and test as planned.
 
     Raises:
@@ -70,42 +75,55 @@ def carry_out(target: Target, asked: Plan, command: list[str], excluded: set[str
     """
     excluding = ["--exclude-resource-types", *sorted(excluded)] if excluded else []
     if asked.built is not None:
-        return _in_part(target, asked, [*command, *excluding], excluded, manifest, say)
-    outcome = dbt.run(target, [*command, *excluding], manifest, say)
-    _keep_failing_rows(target, outcome, manifest)
+        return _in_part(session, asked, [*command, *excluding], excluded, project, say)
+    session.let_go()
+    outcome = dbt.run(session.target, [*command, *excluding], project.manifest, say)
+    _keep_failing_rows(session.target, outcome, project.manifest)
     return outcome
 
 
-def note_outcome(database: Database, asked: Plan, outcome: Outcome, manifest: Any) -> None:
+def note_outcome(database: Database, asked: Plan, outcome: Outcome, project: Parsed) -> None:
     """Write down in the ledger what came of it: which tests passed, which views and seeds are made."""
     statuses = [(str(node.unique_id), status) for node, status in outcome.nodes]
-    compiled = [
+    tests = [
         node
         for node, status in outcome.nodes
         if status in ("pass", *FOUND_ROWS) and node.unique_id not in asked.statements
     ]
-    testing.keep_compiled(database, asked.project, compiled)
+    compiled.keep(database, project.project, {**testing.selects(tests), **outcome.statements})
     testing.note_passed(database, statuses, asked.now)
-    selection.note_listed(database, manifest, {unique_id for unique_id, status in statuses if status == "success"})
+    made = {unique_id for unique_id, status in statuses if status == "success"}
+    selection.note_listed(database, project.manifest, made)
 
 
-def _in_part(target: Target, asked: Plan, command: list[str], excluded: set[str], manifest: Any, say: Say) -> Outcome:
+def _in_part(
+    session: Session, asked: Plan, command: list[str], excluded: set[str], project: Parsed, say: Say
+) -> Outcome:
     """First the tests of what stays as it is, so that nothing is built of what is unsound; then the rest."""
     assert asked.built is not None
+    manifest, lineage = project.manifest, project.lineage
     due = frozenset[str]() if "test" in excluded else asked.due
     known = due & asked.statements.keys()
-    early = {each for each in known if asked.built.isdisjoint(asked.lineage.above(each))}
+    early = {each for each in known if asked.built.isdisjoint(lineage.above(each))}
     outcome = Outcome(success=True)
     if "test" not in excluded:
         outcome.unasked = len(testing.tests(manifest)) - len(due)
-    _ask(target, asked, early, manifest, say, outcome)
+    _ask(session, asked, early, manifest, say, outcome)
     wanted = asked.built | (due - known)
+    if outcome.success and asked.is_steady and not asked.by_dbt and asked.statements.keys() >= wanted:
+        for each in compiled.send(session, asked.built, asked.statements, manifest, lineage, say):
+            outcome.take(each, manifest)
+            wanted -= {each.node.unique_id}
     if outcome.success and wanted:
-        by_dbt = dbt.run(target, [*command, *_exactly(wanted, manifest)], manifest, say)
-        _keep_failing_rows(target, by_dbt, manifest)
+        session.let_go()
+        with compiled.recorded(asked.built) as statements:
+            by_dbt = dbt.run(session.target, [*command, *_exactly(wanted, manifest)], manifest, say)
+        if asked.is_steady and by_dbt.success:
+            by_dbt.statements = statements
+        _keep_failing_rows(session.target, by_dbt, manifest)
         outcome.add(by_dbt)
     if outcome.success:
-        _ask(target, asked, known - early, manifest, say, outcome)
+        _ask(session, asked, known - early, manifest, say, outcome)
     return outcome
 
 
@@ -115,14 +133,16 @@ def _exactly(unique_ids: Collection[str], manifest: Any) -> list[str]:
     return ["--indirect-selection", "empty", "--select", *names]
 
 
-def _ask(target: Target, asked: Plan, unique_ids: Collection[str], manifest: Any, say: Say, outcome: Outcome) -> None:
+def _ask(session: Session, asked: Plan, unique_ids: Collection[str], manifest: Any, say: Say, outcome: Outcome) -> None:
     """Ask tests directly, and those that found something by dbt."""
-    passed = testing.ask(target, {each: asked.statements[each] for each in unique_ids}, manifest)
+    passed = testing.ask(session, {each: asked.statements[each] for each in unique_ids}, manifest)
     for each in passed:
         outcome.take(each, manifest)
     others = set(unique_ids) - {str(each.node.unique_id) for each in passed}
     if others:
-        outcome.add(dbt.run(target, ["test", "--store-failures", *_exactly(others, manifest)], manifest, say))
+        session.let_go()
+        command = ["test", "--store-failures", *_exactly(others, manifest)]
+        outcome.add(dbt.run(session.target, command, manifest, say))
 
 
 def _keep_failing_rows(target: Target, outcome: Outcome, manifest: Any) -> None:

@@ -59,12 +59,13 @@ def _is_read(file: Path) -> bool:
     return False
 
 
-def stamp(database: Database, schemas: list[str]) -> int:
+def stamp(database: Database, schemas: list[str], load_number: int) -> int:
     """Number the generation that is about to be published, which is whole and tested. Returns its number.
 
     Args:
         database: the warehouse.
         schemas: the schemas that are published, without prefix or suffix.
+        load_number: the last load that it was built from.
 
     Raises:
         BuildError: the generation was built with other domains than are on now; the last one stays published.
@@ -76,7 +77,7 @@ def stamp(database: Database, schemas: list[str]) -> int:
             f"{', '.join(published_schemas(database)) or 'nothing'}: publish with the domains on that it was built "
             "with, and take away what readers see with `make retire` only"
         )
-    number = _stamp(database)
+    number = _stamp(database, load_number)
     if database.target.engine == "duckdb":
         database.run("checkpoint marts")
     return number
@@ -107,16 +108,22 @@ def exchange(
             say(f"note: the view {view} can't be made over what is published now: it reads the generation before")
 
 
-def _stamp(database: Database) -> int:
+def _stamp(database: Database, load_number: int) -> int:
     """Write its number into the generation, and which loads it contains."""
     number = next_number(database)
     database.run(f"delete from {database.granary('held')}")
     generation, loads = database.next("ops", "generation"), database.next("ops", "generation_loads")
     now = datetime.now(UTC).replace(tzinfo=None)
     database.run(f"delete from {generation}")
-    database.run(f"insert into {generation} (generation_number, published_at) values (%s, %s)", [number, now])
-    database.run(f"delete from {loads}")
-    database.run(f"insert into {loads} select load_id, source_name from {database.granary('loads')}")
+    database.run(
+        f"insert into {generation} (generation_number, published_at, load_number) values (%s, %s, %s)",
+        [number, now, load_number],
+    )
+    database.run(f"""
+        insert into {loads} (load_id, load_number, source_name)
+        select load_id, load_number, source_name from {database.granary("loads")}
+        where
+            load_number > (select coalesce(max(load_number), 0) from {loads}) and load_number <= {load_number}""")
     return number
 
 
@@ -147,12 +154,13 @@ def publish_held(target: Target, schemas: list[str], declared: list[Declared], s
         BuildError: none is held, or readers hold their locks for too long.
     """
     with open_database(target) as database:
-        if not ledger.is_held(database):
+        held = ledger.held_up_to(database)
+        if held is None:
             raise BuildError(
                 "no generation is held back: `make build HOLD=1` builds and tests one, `make diff` shows what it "
                 "changes"
             )
-        number = stamp(database, schemas)
+        number = stamp(database, schemas, held)
     exchange(target, number, schemas, declared, say)
     return number
 

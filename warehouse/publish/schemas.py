@@ -17,7 +17,7 @@ from warehouse.parts import CORE
 OPS = "ops"
 TABLE, COLUMNS = "generation_schemas", "schema_name varchar not null"
 # What a relation of a generation has seen, by its name.
-SEEN = ("seen_loads", "seen_code", "pending")
+SEEN = ("seen", "pending")
 
 
 def published_schemas(database: Database) -> list[str]:

@@ -100,10 +100,11 @@ def _now() -> str:
 
 
 @contextmanager
-def recorded(target: Target, run: Run, say: Say) -> Iterator[Run]:
+def recorded(target: Target, run: Run, say: Say, *, collects: bool = True) -> Iterator[Run]:
     """Keep the record of a run, which ends as its `outcome` says, or failed where it raises.
 
-    The build's lock must be held. What goes wrong with the record itself is said, and never fails the run.
+    The build's lock must be held. What goes wrong with the record itself is said, and never fails the run. It is loaded
+    when the run ends, unless `collects` is false: then it waits in its file for who does.
     """
     _kept(target, run, say)
     try:
@@ -114,8 +115,8 @@ def recorded(target: Target, run: Run, say: Say) -> Iterator[Run]:
         raise
     finally:
         run.finished_at = _now()
-        if _kept(target, run, say):
-            _collect(target, say)
+        if _kept(target, run, say) and collects:
+            collect(target, say)
 
 
 def _folder(target: Target) -> Path:
@@ -146,8 +147,8 @@ def prepare_runs(target: Target) -> None:
     load(read_contract(OWN_SOURCE, target.project), None, target)
 
 
-def _collect(target: Target, say: Say) -> None:
-    """Load the runs that ended, and show them to readers."""
+def collect(target: Target, say: Say) -> None:
+    """Load the runs that ended, and show them to readers. The build's lock must be held."""
     try:
         load(read_contract(OWN_SOURCE, target.project), _extracts, target)
         views = _views(target)

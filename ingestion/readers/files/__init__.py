@@ -4,6 +4,6 @@ A source's contract says how its files are laid out (`config.meta.reader: files`
 what it may say, and what happens to bad files.
 """
 
-from ingestion.readers.files.reader import extracts, is_configured
+from ingestion.readers.files.reader import extracts, is_configured, watch
 
-__all__ = ["extracts", "is_configured"]
+__all__ = ["extracts", "is_configured", "watch"]

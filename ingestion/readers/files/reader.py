@@ -6,9 +6,10 @@ import shutil
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from ingestion.contract.contracts import Table
+from ingestion.contract.contracts import Source, Table
 from ingestion.contract.rules import cast
 from ingestion.domains import variables
 from ingestion.load.extracts import Extract, Reader, timestamp_literal
@@ -20,6 +21,7 @@ from ingestion.readers.files.parsing import parsed, parsed_table, unreadable_tab
 from ingestion.readers.files.versions import Found, Version, find, known_of, unseen
 from ingestion.readers.gone import compared
 from ingestion.readers.settings import setting
+from ingestion.readers.watching import Looked, Watch, glance
 from ingestion.sql import folded, literal, quoted
 
 _NOTES_AT_MOST = 10
@@ -40,6 +42,18 @@ class _Files:
 def is_configured(source: str) -> bool:
     """Whether SOURCES__<SOURCE>__BUCKET_URL (or its place in .dlt) is set."""
     return bool(setting(source, "bucket_url"))
+
+
+def watch(contract: Source) -> Watch | None:
+    """What waits for files in a folder of this machine; None for an object store, which has to be asked.
+
+    Raises:
+        SourceError: there is no such folder.
+    """
+    path = open_folder(contract.name, str(setting(contract.name, "bucket_url"))).path
+    if path is None:
+        return None
+    return Looked(lambda: glance(Path(path).rglob("*")), settles=True)
 
 
 def extracts(reader: Reader) -> Generator[Extract, None, None]:

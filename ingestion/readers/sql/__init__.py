@@ -5,5 +5,6 @@ see.
 """
 
 from ingestion.readers.sql.reader import columns_of, extracts, is_configured, kept_log
+from ingestion.readers.sql.watching import watch
 
-__all__ = ["columns_of", "extracts", "is_configured", "kept_log"]
+__all__ = ["columns_of", "extracts", "is_configured", "kept_log", "watch"]

@@ -45,7 +45,7 @@ def attach(reader: Reader, url: str, schema: str | None, copy: bool = False) -> 
     if dialect == "sqlserver":
         return odbc.attach(reader, parts, schema)
     load_extension(connection, f"{dialect}_scanner")
-    path = _sqlite_path(source, parts.path) if dialect == "sqlite" else None
+    path = sqlite_path(source, parts.path) if dialect == "sqlite" else None
     where = str(path or parts.hostname or parts.path)
     try:
         if path:
@@ -98,7 +98,7 @@ def _option(value: str) -> str:
     return value if re.fullmatch(r"[\w./:@+-]+", value) else "'" + re.sub(r"(['\\])", r"\\\1", value) + "'"
 
 
-def _sqlite_path(source: str, path: str) -> Path:
+def sqlite_path(source: str, path: str) -> Path:
     """The file that a URL's path names: `sqlite:////data/file.sqlite` is absolute, with three slashes it's relative."""
     file = Path(unquote(path).removeprefix("/"))
     if not file.exists():

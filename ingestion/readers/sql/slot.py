@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -117,13 +117,17 @@ def decoded(slot: str, batch: int, tables: Mapping[Relation, Sequence[str]], bou
         slot=sql.Literal(slot),
         bound=sql.Literal(bound),
         batch=sql.Literal(batch),
-        tables=sql.Literal(",".join(f"{_escaped(table.schema)}.{_escaped(table.name)}" for table in tables)),
+        tables=sql.Literal(named(tables)),
     )
 
 
-def _escaped(name: str) -> str:
-    """A name as wal2json takes it in a list."""
-    return re.sub(r"([\s,'.*\\])", r"\\\1", name)
+def named(tables: Iterable[Relation]) -> str:
+    """A list of tables as wal2json takes it."""
+
+    def escaped(name: str) -> str:
+        return re.sub(r"([\s,'.*\\])", r"\\\1", name)
+
+    return ",".join(f"{escaped(table.schema)}.{escaped(table.name)}" for table in tables)
 
 
 def move_on(url: str, slot: str, end: int) -> None:
@@ -147,4 +151,4 @@ def patiently(call: Callable[[], object]) -> None:
         except psycopg2.errors.ObjectInUse:
             if time.monotonic() > until:
                 raise
-            time.sleep(0.2)
+            time.sleep(0.02)

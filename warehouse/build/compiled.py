@@ -1,0 +1,174 @@
+"""What dbt sends to the database for a relation, kept, and sent again without dbt.
+
+A batch of a few records takes the engine some tenths of a second, and dbt seconds: it compiles, looks into the
+catalogue and reports each node for itself. So while dbt makes a relation from what is new, in a build in which no code
+changed, the statements that it sends are written down with a fingerprint of the whole project. While that is the same,
+the next batch sends them again, in the order of the graph: transactions, ledger and all. They are the same for every
+batch, because what is new is the ledger's business and not written into them.
+
+dbt remains the only author. Where a relation was never made so, where code changed or a relation is not there, and
+where a statement fails, dbt makes it (warehouse/build/work.py). So does it where a macro asked something of the data
+before: what it made of the answer may be wrong for the next batch.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from typing import Any
+
+import duckdb
+import psycopg2
+
+from warehouse.build.lineage import Lineage
+from warehouse.database import Database, Session
+
+ENGINE_ERRORS = (duckdb.Error, psycopg2.Error)
+
+Statements = Mapping[str, Sequence[str]]
+
+_COMMENT = re.compile(r"/\* \{\"app\": \"dbt\".*?\*/", re.DOTALL)
+# What only asks,
+_QUESTION = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|describe|show)\b", re.DOTALL | re.IGNORECASE)
+# and of that what doesn't ask the data: the catalogue, a select's columns, the ledger (macros/history/ledger.sql).
+_OF_NO_DATA = re.compile(
+    r"information_schema|pg_catalog|\bpg_\w+|duckdb_\w+\(|\bdescribe\b|where false\s+limit 0|/\* ledger \*/",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a node that was asked or made without dbt, as dbt tells what came of its own."""
+
+    node: Any
+    execution_time: float
+    status: str
+    failures: int | None = None
+    message: str = ""
+
+
+def kept(database: Database, project: str) -> dict[str, list[str]]:
+    """The statements of this project's nodes, by unique id: of a relation all, of a test its select."""
+    found: dict[str, list[str]] = {}
+    for unique_id, statement in database.run(
+        f"select unique_id, statement from {database.granary('compiled')} where project = %s "
+        "order by unique_id, position", [project],
+    ):  # fmt: skip
+        found.setdefault(str(unique_id), []).append(str(statement))
+    return found
+
+
+def keep(database: Database, project: str, statements: Statements) -> None:
+    """Keep the statements of these nodes, instead of those that they had, and nothing of another project."""
+    if not statements:
+        return
+    table = database.granary("compiled")
+    listed = ", ".join(f"'{each}'" for each in statements)
+    database.run("begin")
+    database.run(f"delete from {table} where project <> %s", [project])
+    database.run(f"delete from {table} where unique_id in ({listed})")
+    rows = [
+        (unique_id, project, position, statement)
+        for unique_id, each in sorted(statements.items())
+        for position, statement in enumerate(each)
+    ]
+    marks = ", ".join(["(%s, %s, %s, %s)"] * len(rows))
+    database.run(f"insert into {table} values {marks}", [value for row in rows for value in row])
+    database.run("commit")
+
+
+@contextmanager
+def recorded(relations: Collection[str]) -> Iterator[dict[str, list[str]]]:
+    """Write down what dbt sends for these relations, by unique id. Complete when the context ends."""
+    from warehouse.events import Events
+
+    found: dict[str, list[str]] = {}
+    asking: set[str] = set()
+
+    def note(unique_id: str, statement: str) -> None:
+        statement = _COMMENT.sub("", statement, count=1).strip()
+        if unique_id not in relations:
+            return
+        if not _QUESTION.match(statement):
+            found.setdefault(unique_id, []).append(statement)
+        elif not _OF_NO_DATA.search(statement):
+            asking.add(unique_id)
+
+    Events.sent = note
+    try:
+        yield found
+    finally:
+        Events.sent = None
+        for each in asking:
+            found.pop(each, None)
+
+
+def threads(most: int) -> int:
+    """How many sessions work at the same time: as many as dbt's threads, and no more than there is work for."""
+    return max(1, min(int(os.environ.get("DBT_THREADS", "2")), most))
+
+
+def send(
+    session: Session, unique_ids: frozenset[str], statements: Statements, manifest: Any, lineage: Lineage,
+    say: Callable[[str], None],
+) -> list[Answer]:  # fmt: skip
+    """Make relations by sending their statements, each after those that it reads.
+
+    Returns:
+        What was made. Where a statement fails, what is being made ends and no more is begun: the rest is dbt's.
+    """
+    order = TopologicalSorter({each: lineage.above(each) & unique_ids for each in unique_ids})
+    order.prepare()
+    made: list[Answer] = []
+    free = session.databases(threads(len(unique_ids)))
+    with ThreadPoolExecutor(len(free)) as pool:
+        at_work: dict[Future[float | None], tuple[str, Database]] = {}
+        ready: list[str] = []
+        failed = False
+        while True:
+            ready.extend(sorted(order.get_ready()))
+            while ready and free and not failed:
+                unique_id, database = ready.pop(0), free.pop()
+                at_work[pool.submit(_sent, database, statements[unique_id])] = unique_id, database
+            if not at_work:
+                return made
+            for done in wait(at_work, return_when=FIRST_COMPLETED).done:
+                unique_id, database = at_work.pop(done)
+                free.append(database)
+                if (seconds := done.result()) is None:
+                    failed = True
+                    continue
+                order.done(unique_id)
+                node = manifest.nodes[unique_id]
+                made.append(Answer(node, seconds, "success"))
+                counted = f"[{len(made):>3}/{len(unique_ids)}]"
+                say(f"  {counted} {node.resource_type} {node.name}  OK  {seconds:.1f}s")
+
+
+def _sent(database: Database, statements: Sequence[str]) -> float | None:
+    """Send a relation's statements. Returns the seconds; None where one failed, of which nothing is left then."""
+    started = time.monotonic()
+    try:
+        for statement in statements:
+            execute(database, statement)
+    except ENGINE_ERRORS:
+        with suppress(*ENGINE_ERRORS):
+            execute(database, "rollback")
+        return None
+    return time.monotonic() - started
+
+
+def execute(database: Database, statement: str) -> list[tuple[Any, ...]]:
+    """Run a statement as it stands: dbt's SQL may have per cents that stand for no parameter. Returns its rows."""
+    if database.target.engine == "duckdb":
+        return list(database.connection.execute(statement).fetchall())
+    with database.connection.cursor() as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall()) if cursor.description else []
