@@ -10,14 +10,14 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import builds, drills, loads, queries, report, snapshots
+from bench import batches, builds, drills, loads, queries, report, snapshots
 from bench.company import Company
 from bench.measuring import Measurement, Settings, machine, say
 from bench.server import SETTINGS, Server, environment, postgres_server
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
-PARTS = ("loads", "snapshots", "build", "day", "queries")
+PARTS = ("loads", "snapshots", "build", "day", "batches", "queries")
 DRILLS = "drills"  # alone: on a cluster of Debian's packages, where the parts have a Postgres of their own
 ENGINES = ("duckdb", "postgres")
 BUSY = 0.5  # load average above which a machine does something else already
@@ -38,6 +38,8 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, default=PROJECT_ROOT / "data" / "bench", help="for everything that is made"
     )
+    parser.add_argument("--batches", type=int, default=100, help="batches: how many (default: %(default)s)")
+    parser.add_argument("--project", choices=["commerce", "tiny"], default="commerce", help="batches: of which project")
     parser.add_argument("--reuse", action="store_true", help="queries: ask what an earlier run built in the folder")
     parser.add_argument("--write", action="store_true", help="put the results into bench/README.md")
     parser.add_argument("--section", choices=report.SECTIONS, default=report.SECTIONS[0], help="into which part of it")
@@ -65,7 +67,7 @@ def main() -> int:
             # The shop's database of the loads may be a Postgres even where none is measured as warehouse.
             with_server = "postgres" in engines or "loads" in parts
             with postgres_server(settings.folder / "postgres") if with_server else nullcontext() as server:
-                found = _measure(settings, server, parts, plans, arguments.reuse)
+                found = _measure(settings, server, parts, plans, arguments)
                 version = server.version if server else ""
             configured = ", ".join(f"`{name} = {value}`" for name, value in SETTINGS.items()) + "; the rest as it comes"
     about = machine(version, load) | {"Postgres is set": configured}
@@ -86,7 +88,7 @@ def main() -> int:
 
 
 def _measure(
-    settings: Settings, server: Server | None, parts: set[str], plans: dict[str, list[str]], reuse: bool
+    settings: Settings, server: Server | None, parts: set[str], plans: dict[str, list[str]], asked: argparse.Namespace
 ) -> list[Measurement]:
     found: list[Measurement] = []
     if "loads" in parts:
@@ -94,9 +96,11 @@ def _measure(
         shutil.rmtree(settings.folder / "data", ignore_errors=True)
     if "snapshots" in parts:
         found += snapshots.measure(settings, server)
+    if "batches" in parts:
+        found += batches.measure(settings, server, asked.batches, asked.project)
     if parts & {"build", "day", "queries"}:
         company = Company(settings, builds.DAYS if "day" in parts else 0)
-        if not reuse:
+        if not asked.reuse:
             say("making the company")
             company.make()
         for engine in settings.engines:
@@ -104,7 +108,7 @@ def _measure(
             os.environ.update(values)
             warehouse = builds.Warehouse(engine, settings, server, company)
             try:
-                for each in () if reuse else builds.measure(warehouse, settings.runs, parts):
+                for each in () if asked.reuse else builds.measure(warehouse, settings.runs, parts):
                     found.append(each)
             except BuildError as error:
                 # What is left is measured all the same; a build that fails is never a target met.

@@ -21,6 +21,7 @@ import psycopg2
 
 from ingestion.project import PROJECT_ROOT
 from tests.crosswalks import share_crosswalk
+from tests.prove.batches import prove_batches
 from tests.prove.kills import prove_kills
 from tests.prove.mutations import MUTATIONS, prove_mutations
 from tests.prove.paths import follow, prove_paths
@@ -29,7 +30,7 @@ from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import NewWorld
 from tests.tiny.world import TinyWorld
 
-PARTS = ("tests", "paths", "kills", "readers", "mutations", "domain")
+PARTS = ("tests", "paths", "kills", "batches", "readers", "mutations", "domain")
 
 
 @contextmanager
@@ -68,6 +69,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="for the same plans and moments again")
     parser.add_argument("--examples", type=int, default=6, help="paths on DuckDB; a third of it on Postgres")
     parser.add_argument("--kills", type=int, default=12, help="kills on each engine")
+    parser.add_argument("--batches", type=int, default=40, help="micro-batches on each engine, some of them killed")
     parser.add_argument("--domain", default=None, help="prove it on this domain too, and what is true of it alone")
     parser.add_argument("--short", action="store_true", help="of what is true of the domain alone, a short part")
     parser.add_argument("--plan", default=None, help="follow this one path on DuckDB, as JSON: [[step, number], ...]")
@@ -162,6 +164,11 @@ def _prove_world(
         prove_kills(world, folder / "kills", None, number, asked.kills, tally)
         say(f"kills of {what} on Postgres")
         prove_kills(world, folder / "kills_pg", database("kills"), number, asked.kills, tally)
+    if "batches" in parts:
+        say(f"batches of {what} on DuckDB")
+        prove_batches(world, folder / "batches", None, number, asked.batches, asked.kills, tally)
+        say(f"batches of {what} on Postgres")
+        prove_batches(world, folder / "batches_pg", database("batches"), number, asked.batches, asked.kills, tally)
     if "readers" in parts:
         say(f"readers of {what}")
         prove_readers(world, folder / "readers", database("readers"), 20, 20, tally)

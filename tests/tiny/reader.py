@@ -11,8 +11,10 @@ import json
 from collections.abc import Generator
 from pathlib import Path
 
+from ingestion.contract.contracts import Source
 from ingestion.load.extracts import Extract, Reader, SourceError, no_rows
 from ingestion.readers.settings import setting, variable
+from ingestion.readers.watching import Looked, Watch, glance
 from ingestion.sql import literal, quoted
 
 GIVEN = {"op": "_operation", "revision": "_revision", "at": "_effective_at"}
@@ -23,6 +25,12 @@ def is_configured(source: str) -> bool:
     return bool(setting(source, "bucket_url"))
 
 
+def watch(contract: Source) -> Watch | None:
+    """Waits for files."""
+    folder = Path(str(setting(contract.name, "bucket_url")))
+    return Looked(lambda: glance(folder.glob("*.csv")))
+
+
 def extracts(reader: Reader) -> Generator[Extract, None, None]:
     """The versions of the files that no completed load has read. Raises SourceError where the folder is gone."""
     source = reader.contract.name
@@ -30,8 +38,10 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
     if not folder.is_dir():
         raise SourceError(f"{source}: there is no folder {folder}: check {variable(source, 'bucket_url')}")
     for table in reader.contract.tables:
-        read = set(json.loads(reader.cursors.get(table.name) or "[]"))
-        files = sorted(file for file in folder.glob(f"*.{table.name}.csv") if file.name not in read)
+        there = {file.name: file for file in folder.glob(f"*.{table.name}.csv")}
+        # A file that is gone needn't be known any more.
+        read = set(json.loads(reader.cursors.get(table.name) or "[]")) & there.keys()
+        files = [there[name] for name in sorted(there.keys() - read)]
         if not files:
             kinds = {column.name: column.data_type for column in table.columns}
             nothing = no_rows(kinds | {"_operation": "text", "_revision": "bigint", "_effective_at": "timestamp"})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.project import PROJECT_ROOT
+from tests.prove.batches import prove_batches
 from tests.prove.kills import prove_kills
 from tests.prove.mutations import MUTATIONS, PLAN, copy_project, plant
 from tests.prove.paths import follow
@@ -34,6 +35,16 @@ def test_killed_builds_leave_whole_generations(engine: str, tmp_path: Path, requ
     assert tally.counts["kills survived"] + tally.counts["builds that were done before their kill"] == 1
     assert tally.counts["reads of whole generations"] > 100
     assert tally.counts["torn reads"] == tally.counts["failed reads"] == 0
+
+
+@pytest.mark.parametrize("engine", ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_batches_without_dbt_are_those_of_dbt(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    settings = None if engine == "duckdb" else {**request.getfixturevalue("postgres_database"), "TARGET": "prod"}
+    tally = Tally()
+    prove_batches(TinyWorld, tmp_path, settings, SEED, 8, 3, tally)
+    assert tally.counts["batches compared"] == 8
+    assert tally.counts["kills survived"] > 0
+    assert tally.counts["batches without dbt"] >= 3
 
 
 def test_every_mutation_can_be_planted(tmp_path: Path) -> None:

@@ -109,7 +109,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         ):
             request = replace(request, select=_with_ancestors(request.select))
             say("not everything is built yet: what the selection reads is built with it")
-        planned = plan(database, project, in_part=not forced and "unit_test" in excluded, by_dbt=request.by_dbt)
+        in_part = not forced and "unit_test" in excluded
+        planned = plan(database, project, in_part=in_part, by_dbt=request.by_dbt, is_batch=request.is_batch)
         asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
         audited(database, run.command, json.dumps(asked))
         if request.backfill:

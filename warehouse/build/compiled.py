@@ -38,7 +38,7 @@ _COMMENT = re.compile(r"/\* \{\"app\": \"dbt\".*?\*/", re.DOTALL)
 _QUESTION = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/|\()*(?:select|with|describe|show)\b", re.DOTALL | re.IGNORECASE)
 # and of that what doesn't ask the data: the catalogue, a select's columns, the ledger (macros/history/ledger.sql).
 _OF_NO_DATA = re.compile(
-    r"information_schema|pg_catalog|\bpg_\w+|duckdb_\w+\(|\bdescribe\b|where false\s+limit 0|/\* ledger \*/",
+    r"information_schema|\bpg_\w+|duckdb_\w+\(|\bversion\(\)|\bdescribe\b|where false\s+limit 0|/\* ledger \*/",
     re.IGNORECASE,
 )
 

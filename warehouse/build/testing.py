@@ -95,8 +95,18 @@ def _insert(database: Database, table: str, rows: list[tuple[str, ...]]) -> None
         database.run(f"insert into {table} values {marks}", [value for row in rows for value in row])
 
 
-def ask(session: Session, statements: Statements, manifest: Any) -> list[Answer]:
-    """Ask these tests, by id. Returns those that found nothing; the others are for dbt to ask."""
+def ask(session: Session, statements: Statements, manifest: Any, *, warns: bool) -> list[Answer]:
+    """Ask these tests, by id.
+
+    Args:
+        session: the warehouse.
+        statements: of each test its select.
+        manifest: dbt's.
+        warns: what only warns is told here too, whose rows nobody keeps then.
+
+    Returns:
+        Those that found nothing, and where asked for those that warn; the others are for dbt to ask.
+    """
     if not statements:
         return []
     count, ordered = threads(len(statements)), sorted(statements)
@@ -104,13 +114,25 @@ def ask(session: Session, statements: Statements, manifest: Any) -> list[Answer]
     with ThreadPoolExecutor(count) as pool:
         parts = [ordered[number::count] for number in range(count)]
         answers = pool.map(lambda database, part: _asked(database, part, statements), databases, parts)
-        return [
-            Answer(manifest.nodes[unique_id], seconds, "pass", 0) for part in answers for unique_id, seconds in part
+        told = [
+            _answer(manifest.nodes[unique_id], found, seconds) for part in answers for unique_id, found, seconds in part
         ]
+    return [each for each in told if each.status == "pass" or (warns and each.status == "warn")]
 
 
-def _asked(database: Database, unique_ids: list[str], statements: Statements) -> list[tuple[str, float]]:
-    passed = []
+def _answer(node: Any, found: int, seconds: float) -> Answer:
+    if not found:
+        return Answer(node, seconds, "pass", 0)
+    status = "warn" if str(node.config.severity).lower() == "warn" else "fail"
+    # As dbt says it.
+    return Answer(
+        node, seconds, status, found, f"Got {found} result{'s' * (found > 1)}, configured to {status} if != 0"
+    )
+
+
+def _asked(database: Database, unique_ids: list[str], statements: Statements) -> list[tuple[str, int, float]]:
+    """The ids of the tests that could be asked, with how many rows each found and how long that took."""
+    answers = []
     for unique_id in unique_ids:
         started = time.monotonic()
         [select] = statements[unique_id]
@@ -118,6 +140,5 @@ def _asked(database: Database, unique_ids: list[str], statements: Statements) ->
             [(found,)] = execute(database, f"select count(*) from (\n{select}\n) as failing")
         except ENGINE_ERRORS:
             continue
-        if found == 0:
-            passed.append((unique_id, time.monotonic() - started))
-    return passed
+        answers.append((unique_id, int(found), time.monotonic() - started))
+    return answers

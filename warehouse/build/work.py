@@ -25,6 +25,7 @@ class Plan:
     built, due: the unique ids of the relations to make and of the tests to ask.
     is_steady: the relations are made for what is new alone, not for changed code.
     by_dbt: they are dbt's to make, whatever it sent before.
+    is_batch: it is one of many, of which what only warns keeps no rows: there would be the same ones every second.
     statements: those of relations and tests that needn't be compiled, by unique id.
     """
 
@@ -33,6 +34,7 @@ class Plan:
     due: frozenset[str]
     is_steady: bool
     by_dbt: bool
+    is_batch: bool
     statements: compiled.Statements
 
 
@@ -41,14 +43,15 @@ def excluded_types(are_unit_tested: bool) -> set[str]:
     return {*os.environ.get("DBT_EXCLUDE_RESOURCE_TYPES", "").split(), *(["unit_test"] if are_unit_tested else [])}
 
 
-def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool) -> Plan:
+def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is_batch: bool) -> Plan:
     """Decide what is to be done, and take back in the ledger what will not hold while it is done.
 
     Args:
         database: the warehouse, whose ledger has begun this build.
         project: the one that is built.
         in_part: only what has anything to do, instead of everything.
-        by_dbt: relations are dbt's to make, whatever it sent before.
+        by_dbt: as the plan has it.
+        is_batch: as the plan has it.
     """
     manifest, lineage = project.manifest, project.lineage
     now = testing.fingerprints(database, manifest, lineage, project.project)
@@ -62,7 +65,7 @@ def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool) ->
     selection.forget_listed(database, manifest, built)
     testing.begin(database, due)
     frozen = None if built is None else frozenset(built)
-    return Plan(now, frozen, frozenset(due or ()), is_steady, by_dbt, statements)
+    return Plan(now, frozen, frozenset(due or ()), is_steady, by_dbt, is_batch, statements)
 
 
 def carry_out(
@@ -135,7 +138,7 @@ def _exactly(unique_ids: Collection[str], manifest: Any) -> list[str]:
 
 def _ask(session: Session, asked: Plan, unique_ids: Collection[str], manifest: Any, say: Say, outcome: Outcome) -> None:
     """Ask tests directly, and those that found something by dbt."""
-    passed = testing.ask(session, {each: asked.statements[each] for each in unique_ids}, manifest)
+    passed = testing.ask(session, {each: asked.statements[each] for each in unique_ids}, manifest, warns=asked.is_batch)
     for each in passed:
         outcome.take(each, manifest)
     others = set(unique_ids) - {str(each.node.unique_id) for each in passed}
