@@ -133,8 +133,8 @@ backfill: setup ## Compute the facts of some days again: make backfill FROM=2024
 next-day: setup ## The simulated company: one more day, built on top
 	@$(BIN)/python -m warehouse next-day
 
-follow: setup ## Micro-batches: load SOURCE=<source>, build, publish, begin again, until Ctrl-C (BATCHES=…)
-	@$(BIN)/python -m warehouse follow $(SOURCE) $(if $(BATCHES),--batches $(BATCHES))
+follow: setup ## Micro-batches: wait for SOURCE=<source>, load, build, publish, until Ctrl-C (BATCHES=…, BY_DBT=1)
+	@$(BIN)/python -m warehouse follow $(SOURCE) $(if $(BATCHES),--batches $(BATCHES)) $(if $(BY_DBT),--by-dbt)
 
 query: setup ## Ask the published marts: make query Q="select ..."
 	@$(BIN)/python -m warehouse query -- "$$Q"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import duckdb
 import pytest
 
 from ingestion.destination.target import current_target
+from ingestion.project import PROJECT_ROOT
 from tests.tiny.club import Club
 from warehouse.build.follow import follow
 from warehouse.errors import BuildError
@@ -91,3 +97,44 @@ def test_it_gives_up_where_nothing_works(club: Club) -> None:
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), handlers, strict=True):
             signal.signal(number, handler)
     assert len([line for line in lines if line.startswith("a batch failed: club")]) == 4
+
+
+def test_what_may_pass_is_waited_for_once_it_has_worked(club: Club) -> None:
+    club.visit(1, "01-02 10:00")
+    club.deliver()
+    with club.command("follow", "club") as process:
+        wait_for(club, lambda: "generation 1: 1 versions" in said(club))
+        away = club.delivered.with_name("elsewhere")
+        club.delivered.rename(away)
+        wait_for(club, lambda: said(club).count("a batch failed: club: there is no folder") == 2)
+        away.rename(club.delivered)
+        club.visit(2, "01-03 10:00")
+        club.deliver()
+        wait_for(club, lambda: "generation 2: 1 versions" in said(club))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0, said(club)
+    assert club.published() == club.expected()
+    assert re.search(r"^2 batches published; from change to mart [\d.]+ s \(p50\), [\d.]+ s \(p95\)$", said(club), re.M)
+    # One of many a minute is recorded whole; of the others how they ended, together and at the end.
+    assert sorted(outcomes(club)).count("published") == 2 and "failed" in outcomes(club)
+    with duckdb.connect(str(club.warehouse / "runs.duckdb"), read_only=True) as connection:
+        told = "select count(distinct run_id) from ops_test_results where status = 'pass'"
+        assert connection.execute(told).fetchall() == [(1,)]
+
+
+def test_a_terminal_is_told_each_second_what_goes_on(club: Club) -> None:
+    club.visit(1, "01-02 10:00")
+    club.deliver()
+    leader, follower = pty.openpty()
+    environment = {**os.environ, **club.environment, "TARGET": "dev", "WAREHOUSE_DIR": str(club.warehouse)}
+    command = [sys.executable, "-m", "warehouse", "follow", "club", "--batches", "1"]
+    with subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        told = ""
+        with suppress(OSError):  # the end of a terminal whose program is gone
+            while part := os.read(leader, 4096):
+                told += part.decode()
+        assert process.wait(timeout=60) == 0, told
+    os.close(leader)
+    assert re.search(r"\r\x1b\[Kfollowing club: loading and building for 1 s; 0 published", told), told
+    assert re.search(r"\r\x1b\[Kgeneration 1: 1 versions in ", told), told

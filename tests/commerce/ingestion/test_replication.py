@@ -10,6 +10,7 @@ import os
 import random
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -170,6 +171,32 @@ def test_snapshot_then_every_change(followed: Shop, warehouse: Target) -> None:
     addresses = ask(warehouse, "select distinct email from raw_shop.users")
     assert sorted(known[token] for (token,) in addresses) == [f"u{number}@example.com" for number in range(1, 6)]
     assert not ask(warehouse, "select 1 from raw_shop.users where first_name = 'secret'"), "what no contract has stays"
+
+
+def test_a_change_wakes_who_waits_and_is_still_there_to_load(followed: Shop, warehouse: Target) -> None:
+    complete_rows(followed)
+    followed.run("create table beside (id int)")
+    load_source("shop", warehouse)
+    watch, ended = sql.watch(contract_of("shop")), threading.Event()
+    assert watch is not None
+    watch.begin()
+    # What no contract has wakes nobody.
+    beside = threading.Timer(0.3, lambda: followed.run("insert into beside values (1)"))
+    beside.start()
+    assert not watch.wait(1.5, ended)
+    beside.join()
+    changes = threading.Timer(0.5, lambda: followed.run(update_user(1, "2025-06-02 00:00:00", "suspended", 2)))
+    started = time.monotonic()
+    changes.start()
+    assert watch.wait(30, ended) and time.monotonic() - started < 5
+    changes.join()
+    assert load_source("shop", warehouse)["users"].loaded == 1
+    # One that came before the wait does, too; what was loaded, no more.
+    watch.begin()
+    followed.run(update_user(2, "2025-06-02 00:00:00", "suspended", 2))
+    assert watch.wait(30, ended)
+    assert load_source("shop", warehouse)["users"].loaded == 1
+    assert not watch.wait(0.5, ended)
 
 
 def test_odd_names_are_found_in_the_log(followed: Shop, warehouse: Target, monkeypatch: pytest.MonkeyPatch) -> None:
