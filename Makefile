@@ -43,6 +43,7 @@ help: ## What can be asked for
 	@echo "  SELECT='<model>+'         build a part, in dbt's words; publishes nothing"
 	@echo "  FULL=1                    build everything from raw again"
 	@echo "  HOLD=1                    build and test, but publish nothing yet"
+	@echo "  BY_DBT=1                  have dbt make all of it, instead of sending again what it sent for the build before"
 	@echo "  DOMAINS=<domain>,…        which domains are on, instead of those that dbt_project.yml publishes; none where empty"
 	@echo "  DAYS=730 SCALE=1.0        the simulated company: how long and how big"
 	@echo "  WAREHOUSE_DIR=data        where DuckDB's files lie"
@@ -97,7 +98,8 @@ $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@touch $@
 
 build: setup ## Load the sources, build and test, publish
-	@$(BIN)/python -m warehouse build $(if $(SELECT),--select="$$SELECT") $(if $(FULL),--full) $(if $(HOLD),--hold)
+	@$(BIN)/python -m warehouse build $(if $(SELECT),--select="$$SELECT") $(if $(FULL),--full) $(if $(HOLD),--hold) \
+		$(if $(BY_DBT),--by-dbt)
 
 diff: setup ## What publishing would change, table by table, after `make build HOLD=1`
 	@$(BIN)/python -m warehouse diff

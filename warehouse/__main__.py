@@ -70,7 +70,12 @@ def main() -> int:
         "--seconds", type=float, default=None,
         help="how long to wait at most where nothing came (default: 5; 60 where the source tells that something did)",
     )  # fmt: skip
-    following.add_argument("--by-dbt", action="store_true", help="have dbt make each batch")
+    for each in (building, following):
+        each.add_argument(
+            "--by-dbt",
+            action="store_true",
+            help="have dbt make all of it, instead of sending again what it sent before",
+        )
     following.add_argument("--batches", type=int, default=None, help="end after so many were published")
     day = commands.add_parser("next-day", help="the demo: simulate one more day and build it on top")
     day.add_argument("--days", type=int, default=1)
@@ -168,7 +173,8 @@ def main() -> int:
             _say(f"off, since no source of theirs is configured: {', '.join(off)}; DOMAINS=… has them on")
         if arguments.command == "build":
             ingest, hold = not arguments.no_ingest, arguments.hold
-            build(target, Request(arguments.select or None, arguments.full, ingest=ingest, hold=hold), _say)
+            asked = Request(arguments.select or None, arguments.full, ingest=ingest, hold=hold, by_dbt=arguments.by_dbt)
+            build(target, asked, _say)
         elif arguments.command == "diff":
             show_difference(target, _say)
         elif arguments.command == "publish":
@@ -196,10 +202,10 @@ def main() -> int:
             check_freshness(target, _say)
         elif arguments.command == "export":
             columns = tuple(name.strip() for name in arguments.columns.split(",") if name.strip())
-            asked = Wanted(
+            wanted = Wanted(
                 arguments.mart, arguments.format, arguments.where, columns, arguments.folder, not arguments.as_is
             )
-            export(target, asked, _say)
+            export(target, wanted, _say)
         elif arguments.command == "extract":
             tenants = [each.strip() for each in arguments.tenants.split(",") if each.strip()]
             extract_tenant(target, tenants, arguments.folder, _say)

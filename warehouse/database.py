@@ -32,6 +32,13 @@ class Database:
             cursor.execute(statement, parameters)
             return list(cursor.fetchall()) if cursor.description else []
 
+    def interrupt(self) -> None:
+        """End the statement that another thread runs here."""
+        if self.target.engine == "duckdb":
+            self.connection.interrupt()
+        else:
+            self.connection.cancel()
+
     def granary(self, table: str) -> str:
         """A table of the build's own schema."""
         return self._name("granary", table, "")

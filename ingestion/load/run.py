@@ -16,7 +16,7 @@ from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError
 from ingestion.load.extracts import Loaded, LoadError, SourceError
 from ingestion.load.loading import load
-from ingestion.readers.watching import Watch
+from ingestion.load.watching import Watch
 
 
 def configured_sources(project: Path) -> list[str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from ingestion.contract.contracts import Source
+from ingestion.load.watching import Watch
 from ingestion.readers import files, sql
-from ingestion.readers.watching import Watch
 
 LONG = 20.0
 

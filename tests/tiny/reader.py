@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ingestion.contract.contracts import Source
 from ingestion.load.extracts import Extract, Reader, SourceError, no_rows
+from ingestion.load.watching import Looked, Watch, glance
 from ingestion.readers.settings import setting, variable
-from ingestion.readers.watching import Looked, Watch, glance
 from ingestion.sql import literal, quoted
 
 GIVEN = {"op": "_operation", "revision": "_revision", "at": "_effective_at"}

@@ -27,7 +27,7 @@ from tests.tiny.club import Club
 from tests.tiny.test_follow import said, wait_for
 from tests.warehouses import connected
 from warehouse import __main__, dbt
-from warehouse.build import history
+from warehouse.build import compiled, history, parsed
 from warehouse.runs import runs
 
 # Where each phase begins, in the order of a build.
@@ -39,9 +39,12 @@ PHASES = {
     "model": (ModelRunner, "execute"),
     "snapshot": (SnapshotRunner, "execute"),
     "test": (TestRunner, "execute"),
+    "sent": (compiled, "execute"),
     "exchange": (Path, "hardlink_to"),
-    "record": (runs, "_collect"),
+    "record": (runs, "collect"),
 }
+# Those that dbt goes through, which is left out where it has sent the same before.
+BY_DBT = ("model", "snapshot", "test")
 # Where other commands have changed what marts are built from, and not yet said so.
 HISTORY_REBUILT, VERSIONS_ARCHIVED = (history, "_compared"), (__main__, "_say")
 
@@ -91,6 +94,14 @@ def tell_more(club: Club) -> None:
     club.deliver()
 
 
+def have_sent(club: Club, command: Callable[..., int]) -> None:
+    """Have dbt make all that a batch makes, and so write down what it sends."""
+    club.member(1, "01-05", tier="silver")
+    club.visit(29, "01-24 10:00", 2)
+    club.deliver()
+    assert command(club, "build") == 0
+
+
 def outcomes(club: Club) -> list[str]:
     """How the runs ended, the last one last."""
     rows = club.ask(lambda d: f"select outcome from {d.target.schema('runs')}.ops_runs order by started_at")
@@ -101,12 +112,15 @@ def test_a_build_ends_where_it_is(
     grown: Club, signalled: Signalled, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One after the other in each phase, so that each build also goes on after the one before."""
+    have_sent(grown, command)
     before = grown.published()
     tell_more(grown)
     for phase, place in PHASES.items():
         number = signal.SIGINT if phase in ("load", "snapshot") else signal.SIGTERM
         signalled(place, number)
-        assert command(grown, "build", tested=phase == "test") == 128 + number, phase
+        by_dbt = ["--by-dbt"] * (phase in BY_DBT)
+        parsed._last = None  # a process of its own would parse
+        assert command(grown, "build", *by_dbt, tested=phase == "test") == 128 + number, phase
         last = capsys.readouterr().err.splitlines()[-1]
         assert last.startswith(f"FAILED: {number.name} ended it before it was done"), phase
         # Once it is published, only its record waits for the next run.
@@ -116,14 +130,18 @@ def test_a_build_ends_where_it_is(
     assert outcomes(grown)[-len(PHASES) - 1 :] == ["interrupted"] * (len(PHASES) - 1) + ["published", "up to date"]
 
 
-@pytest.mark.parametrize("phase", ["normalize", "snapshot", "record"])
+@pytest.mark.parametrize("phase", ["normalize", "snapshot", "sent", "record"])
 def test_following_ends_after_its_batch(
     grown: Club, phase: str, signalled: Signalled, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    have_sent(grown, command)
     tell_more(grown)
+    capsys.readouterr()
     signalled(PHASES[phase], signal.SIGTERM)
-    assert command(grown, "follow", "club", "--seconds", "600") == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("generation 3: 2 versions in ")
+    by_dbt = ["--by-dbt"] * (phase in BY_DBT)
+    assert command(grown, "follow", "club", "--seconds", "600", *by_dbt) == 0
+    *_, batch, end = capsys.readouterr().out.splitlines()
+    assert batch.startswith("generation 4: 2 versions in ") and end.startswith("1 batches published; ")
     assert grown.published() == grown.expected()
     assert outcomes(grown)[-1] == "published"
 
@@ -134,7 +152,7 @@ def test_a_second_signal_ends_the_batch_too(
     before = grown.published()
     tell_more(grown)
     signalled(PHASES["model"], signal.SIGINT, signal.SIGTERM)
-    assert command(grown, "follow", "club", "--seconds", "600") == 143
+    assert command(grown, "follow", "club", "--seconds", "600", "--by-dbt") == 143
     assert capsys.readouterr().err.splitlines()[-1].startswith("FAILED: SIGTERM ended it before it was done")
     assert grown.published() == before
     assert outcomes(grown)[-1] == "interrupted"

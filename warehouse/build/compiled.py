@@ -139,7 +139,7 @@ def send(
                 at_work[pool.submit(_sent, database, statements[unique_id])] = unique_id, database
             if not at_work:
                 return made
-            for done in wait(at_work, return_when=FIRST_COMPLETED).done:
+            for done in _waited(at_work):
                 unique_id, database = at_work.pop(done)
                 free.append(database)
                 if (seconds := done.result()) is None:
@@ -150,6 +150,16 @@ def send(
                 made.append(Answer(node, seconds, "success"))
                 counted = f"[{len(made):>3}/{len(unique_ids)}]"
                 say(f"  {counted} {node.resource_type} {node.name}  OK  {seconds:.1f}s")
+
+
+def _waited(at_work: dict[Future[float | None], tuple[str, Database]]) -> set[Future[float | None]]:
+    """The first to be done. A signal ends them all: each leaves nothing half-made."""
+    try:
+        return wait(at_work, return_when=FIRST_COMPLETED).done
+    except BaseException:
+        for _, database in at_work.values():
+            database.interrupt()
+        raise
 
 
 def _sent(database: Database, statements: Sequence[str]) -> float | None:

@@ -19,7 +19,7 @@ from ingestion.destination.lock import LockError, build_lock
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
 from ingestion.load.run import watch_of
-from ingestion.readers.watching import Watch
+from ingestion.load.watching import Watch
 from ingestion.signals import ENDING, end_by_signals
 from warehouse.build.build import Request, build
 from warehouse.database import Database, open_database

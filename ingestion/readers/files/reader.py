@@ -13,6 +13,7 @@ from ingestion.contract.contracts import Source, Table
 from ingestion.contract.rules import cast
 from ingestion.domains import variables
 from ingestion.load.extracts import Extract, Reader, timestamp_literal
+from ingestion.load.watching import Looked, Watch, glance
 from ingestion.readers.documents import field_of
 from ingestion.readers.files.deletes import deletes
 from ingestion.readers.files.folder import copies_folder, list_files, open_folder
@@ -21,7 +22,6 @@ from ingestion.readers.files.parsing import parsed, parsed_table, unreadable_tab
 from ingestion.readers.files.versions import Found, Version, find, known_of, unseen
 from ingestion.readers.gone import compared
 from ingestion.readers.settings import setting
-from ingestion.readers.watching import Looked, Watch, glance
 from ingestion.sql import folded, literal, quoted
 
 _NOTES_AT_MOST = 10

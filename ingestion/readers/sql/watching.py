@@ -12,11 +12,11 @@ import psycopg2
 from psycopg2.extras import LogicalReplicationConnection
 
 from ingestion.contract.contracts import Source
+from ingestion.load.watching import Looked, Watch, glance
 from ingestion.readers.sql.attach import sqlite_path
 from ingestion.readers.sql.database import DIALECTS, Relation
 from ingestion.readers.sql.reader import settings
 from ingestion.readers.sql.slot import dsn, named
-from ingestion.readers.watching import Looked, Watch, glance
 
 _TURN_SECONDS = 0.2
 # How long to wait before a load says why the log can't be listened to.
