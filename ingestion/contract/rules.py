@@ -24,6 +24,9 @@ from ingestion.sql import BLANKS, folded, literal, quoted, tells_a_day, utc_mome
 # A practical reading of RFC 5321/5322: one @, a dotted domain, no blanks. Quoted local parts are not accepted.
 EMAIL = r"^[a-z0-9.!#$%&''*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$"
 
+# What a source says of each version beside the contract's columns.
+GIVEN = ("_operation", "_revision", "_effective_at")
+
 # The decimal digits that a binary float keeps, whatever the number.
 _DIGITS = {"DOUBLE": 15, "FLOAT": 6}
 
@@ -86,6 +89,9 @@ def cast(column: Column, source_type: str) -> str:
 
 def _cast_typed(column: Column, value: str, source_type: str) -> str | None:
     """The cast of a value whose type is of the contract's kind: null rather than rounded. None for other types."""
+    of_source = source_type.lower().replace("decimal", "numeric")
+    if column.data_type.replace(" ", "") == of_source and of_source.startswith(("bigint", "numeric")):
+        return value
     typed = f"try_cast({value} as {column.data_type})"
     finite = f"case when isfinite({typed}) then {typed} end"
     if column.data_type == "boolean":
@@ -147,9 +153,12 @@ def violations(column: Column, source_type: str) -> dict[str, str]:
         # Postgres holds no text with a zero byte; a value that only one engine can hold is no text on either.
         broken[f"type:{column.name}"] = f"contains({value}, chr(0))"
     if column.accepted_values:
-        accepted = ", ".join(literal(each) for each in column.accepted_values)
-        as_written = f"list_contains([{accepted}], {value})" if is_text else "false"
-        broken[f"value:{column.name}"] = f"case when {as_written} then false else {code} not in ({accepted}) end"
+        # DuckDB would make a join of an `in`, and of all rows what few need: a code in its plain form.
+        accepted = f"[{', '.join(literal(each) for each in column.accepted_values)}]"
+        as_written = f"list_contains({accepted}, {value})" if is_text else "false"
+        broken[f"value:{column.name}"] = (
+            f"case when {as_written} then false else not list_contains({accepted}, {code}) end"
+        )
     if column.format == "email":
         broken[f"format:{column.name}"] = f"(not regexp_matches({code}, '{EMAIL}'))"
     if column.minimum is not None or column.largest is not None:
@@ -211,20 +220,42 @@ def judged(table: Table, relation: str, types: Mapping[str, str]) -> str:
         relation: a DuckDB select in brackets, or a table's name, that has the contract's columns.
         types: DuckDB's types of the relation's columns, by name.
     """
-    typed = ", ".join(f"{quoted('_cast_' + name)} as {quoted(name)}" for name in table.column_names)
+    source = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in table.column_names)
+    return f"""
+select {_typed(table)}, _operation, _revision, _effective_at, _is_good,
+  case when not _is_good then struct_pack({source}) end as _source
+from ({_with_verdict(table, relation, types)})"""
+
+
+def kept(table: Table, relation: str, types: Mapping[str, str], log: str) -> str:
+    """A select of the good rows of `relation`, as `judged` has them; the others go to DuckDB's log as they pass.
+
+    There each is a message of the type `log`: a JSON array of the contract's columns and GIVEN, their values as text.
+    """
+    texts = ", ".join(f"cast({quoted(name)} as varchar)" for name in [*table.column_names, *GIVEN])
+    aside = f"write_log(cast(to_json([{texts}]) as varchar), log_type := {literal(log)}, return_value := false)"
+    # What writes to a log may not be pushed below the casts, as another filter would be: each would be made twice.
+    return f"""
+select * exclude (_is_kept) from (
+  select {_typed(table)}, {", ".join(GIVEN)}, case when _is_good then true else {aside} end as _is_kept
+  from ({_with_verdict(table, relation, types)})
+) where _is_kept"""
+
+
+def _typed(table: Table) -> str:
+    return ", ".join(f"{quoted('_cast_' + name)} as {quoted(name)}" for name in table.column_names)
+
+
+def _with_verdict(table: Table, relation: str, types: Mapping[str, str]) -> str:
+    """A select of `relation` with its casts, and with `_is_good`: whether the row keeps all rules."""
     of_key = [rule for c in table.columns if c.name in table.key for rule in _kept(c, types[c.name])]
     of_rest = [rule for c in table.columns if c.name not in table.key for rule in _kept(c, types[c.name])]
     rest = " and ".join(of_rest) or "true"
     dated = _between("_effective_at", table.plausible) if table.plausible else "_effective_at is not null"
     good = " and ".join([dated, *of_key, f"(_operation = 'D' or ({rest}))"])
-    source = ", ".join(f"{quoted(name)} := {quoted(name)}" for name in table.column_names)
     return f"""
-select {typed}, _operation, _revision, _effective_at, _is_good,
-  case when not _is_good then struct_pack({source}) end as _source
-from (
-  select *, case when {good} then true else false end as _is_good
-  from ({_with_casts(table, relation, types)})
-)"""
+select *, case when {good} then true else false end as _is_good
+from ({_with_casts(table, relation, types)})"""
 
 
 def rejected(table: Table, relation: str, types: Mapping[str, str]) -> str:

@@ -144,9 +144,9 @@ def _settled(destination: Any, credentials: Any) -> Any:
 
 
 def attach_statement(target: Target, alias: str = "warehouse") -> str:
-    """The DuckDB statement that attaches the warehouse for reading. Postgres needs `postgres_scanner` loaded."""
+    """The DuckDB statement that attaches the warehouse, Postgres for reading; it needs `postgres_scanner` loaded."""
     if target.engine == "duckdb":
-        return f"attach '{target.build_file}' as {alias} (read_only)"
+        return f"attach '{target.build_file}' as {alias}"
     given = {key: value.replace("\\", "\\\\").replace("'", "\\'") for key, value in libpq().items() if value}
     dsn = " ".join(f"{key}='{value}'" for key, value in given.items())
     return f"attach '{dsn.replace(chr(39), chr(39) * 2)}' as {alias} (type postgres, read_only)"

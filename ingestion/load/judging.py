@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
 
 from ingestion.contract.contracts import META_COLUMNS, Table
-from ingestion.contract.rules import as_rejects, judged, rejected
+from ingestion.contract.rules import GIVEN, as_rejects, judged, rejected
+from ingestion.load.comparing import different, unknown
 from ingestion.load.extracts import (
     LOAD_COLUMNS,
     PROFILE_COLUMNS,
@@ -19,17 +20,13 @@ from ingestion.load.extracts import (
     Reader,
     SourceError,
     first_line,
-    timestamp_literal,
 )
 from ingestion.load.handover import write_files
+from ingestion.load.straight import goes_straight, insert
 from ingestion.privacy.crosswalk import exchange
 from ingestion.privacy.identifiers import RECORD, as_known, identifier_in, kind_of, normal_form, person_column
 from ingestion.privacy.tombstones import forgotten_of
 from ingestion.sql import literal, quoted
-
-# What a source says of each version beside the contract's columns.
-GIVEN = ("_operation", "_revision", "_effective_at")
-
 
 _REASONS_SHOWN = 3
 
@@ -42,6 +39,7 @@ class ContractPass:
         self.load_id = load_id
         self.results: list[Loaded] = []
         self.cursors: dict[str, str | None] = {}
+        self.inserted: list[str] = []  # the tables that have rows of this load already, which take no file
         for name, columns in (("rejects", REJECT_COLUMNS), ("loads", LOAD_COLUMNS), ("profiles", PROFILE_COLUMNS)):
             listed = ", ".join(f"{column} {kind}" for column, kind in columns.items())
             reader.connection.execute(f"create or replace temp table {name} ({listed})")
@@ -78,28 +76,29 @@ class ContractPass:
         connection, table = self.reader.connection, extract.table
         where = f"{table.source}.{table.name}"
         listed = ", ".join(quoted(c) for c in [*table.column_names, *GIVEN])
+        forgotten = forgotten_of(self.reader.target, table)
+        tokens: str | None = None
         try:
-            # The only statement that reads the source; what follows works on its result. That lies in a file, and not
-            # in a temporary table: it may be larger than memory, and in the transaction that holds a database's one
-            # state, DuckDB would read its own new tables with one thread.
             types = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {extract.relation}").fetchall()}
-            file = literal(str(self.reader.workspace / "judged.parquet"))
-            options = "format parquet, compression uncompressed"
-            read = self._number(f"copy ({judged(table, extract.relation, types)}) to {file} ({options})")
-            connection.execute(f"create or replace temp view judged as from read_parquet({file})")
+            straight = goes_straight(self.reader, extract, types) and not forgotten
+            if straight:
+                self.inserted.append(table.name)
+                read, bad = insert(self.reader, extract, types, self._stamp(), self.load_id)
+            else:
+                read = self._read(table, extract.relation, types)
         except duckdb.Error as error:
             raise SourceError(
                 f"{where}: the source could not be read to its end: {first_line(error)}; nothing of it was loaded: "
                 "check the source, then load again"
             ) from error
-        # Most extracts have no bad rows: to plan what only those need would take longer than a small load itself.
-        bad = self._number("select count(*) from judged where not _is_good") if read else 0
-        tokens = self._tokens(extract, bad)
-        forgotten = forgotten_of(self.reader.target, table)
-        good = as_known(
-            table, [*table.column_names, *GIVEN], "(select * from judged where _is_good)", tokens, forgotten
-        )
-        connection.execute(f"create or replace temp view good as {good}")
+        if not straight:
+            # Most extracts have no bad rows: to plan what only those need would take longer than a small load itself.
+            bad = self._number("select count(*) from judged where not _is_good") if read else 0
+            tokens = self._tokens(extract, bad)
+            good = as_known(
+                table, [*table.column_names, *GIVEN], "(select * from judged where _is_good)", tokens, forgotten
+            )
+            connection.execute(f"create or replace temp view good as {good}")
         if extract.compared:
             # A record that broke the contract is there all the same.
             keys = as_known(table, list(table.key), "judged", tokens, forgotten)
@@ -107,10 +106,10 @@ class ContractPass:
         cursor = extract.conclude() if extract.conclude else extract.cursor
         rows, known = "good", extract.known
         if extract.compared:
-            rows, repeated = self._different(table)
+            rows, repeated = different(self.reader, table)
             known += repeated
         if extract.compare_since is not None and read:
-            rows, repeated = self._unknown(table, extract.compare_since, listed)
+            rows, repeated = unknown(self.reader, table, extract.compare_since)
             known += repeated
         versions, deleted = f"select {listed} from {rows}", 0
         if extract.deletes:
@@ -118,7 +117,9 @@ class ContractPass:
             deleted = self._number("select count(*) from deletes")
             versions += f" union all select {listed} from deletes"
         files, written, new_rejects, reasons = list[Path](), 0, 0, tuple[tuple[str, int], ...]()
-        if read or deleted:
+        if straight:
+            written = self._number("select count(*) from good")
+        elif read or deleted:
             named = [*table.column_names, *META_COLUMNS]
             ordered = ", ".join(quoted(c) for c in self.reader.in_order(table.name, named))
             files, written = self._copy(f"select {ordered} from (select *, {self._stamp()} from ({versions}))", where)
@@ -140,6 +141,26 @@ class ContractPass:
         self.results.append(Loaded(table.source, table.name, *counts, *told))
         self.cursors[table.name] = cursor
         return files, written
+
+    def take_back(self) -> None:
+        """Take the rows out of raw that were inserted: the load fails. They don't count, if this fails too."""
+        with suppress(duckdb.Error):
+            for name in self.inserted:
+                self.reader.connection.execute(
+                    f"delete from {self.reader.raw(name)} where _load_id = {literal(self.load_id)}"
+                )
+
+    def _read(self, table: Table, relation: str, types: dict[str, str]) -> int:
+        """Read and judge an extract: what follows works on the view `judged`. Returns its rows.
+
+        They lie in a file, and not in a temporary table: it may be larger than memory, and in the transaction that
+        holds a database's one state, DuckDB would read its own new tables with one thread.
+        """
+        file = literal(str(self.reader.workspace / "judged.parquet"))
+        options = "format parquet, compression uncompressed"
+        read = self._number(f"copy ({judged(table, relation, types)}) to {file} ({options})")
+        self.reader.connection.execute(f"create or replace temp view judged as from read_parquet({file})")
+        return read
 
     def _tokens(self, extract: Extract, bad: int) -> str | None:
         """The tokens for all direct identifiers of the extract, as a relation; None where its table has none.
@@ -178,50 +199,6 @@ class ContractPass:
                 row_count, row_count - unnest(value_counts) as null_count,
                 case when column_name = '_effective_at' then newest end as newest_at, {self._stamp()}
             from counted""")
-
-    def _different(self, table: Table) -> tuple[str, int]:
-        """Leave out records that are as their latest version in raw, which is in `living`; says how many these were."""
-        same = " and ".join(f"old.{quoted(c)} is not distinct from new.{quoted(c)}" for c in table.column_names)
-        key = ", ".join(quoted(c) for c in table.key)
-        row = self.reader.connection.execute(f"""
-            create or replace temp table different as
-            select new.* replace (
-                coalesce(old._revision + 1, new._revision) as _revision,
-                greatest(new._effective_at, old._effective_at) as _effective_at
-            )
-            from good as new left join living as old using ({key})
-            where (old._operation = 'U' and {same}) is not true""").fetchone()
-        assert row is not None
-        return "different", self._number("select count(*) from good") - int(row[0])
-
-    def _unknown(self, table: Table, since: datetime, listed: str) -> tuple[str, int]:
-        """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were.
-
-        What a source tells anew is new where another version of the same time and revision was observed since.
-        """
-        connection = self.reader.connection
-        key = ", ".join(quoted(c) for c in table.key)
-        connection.execute(
-            f"create or replace temp table distinct_good as select {listed}, count(*) as copies from good group by all"
-        )
-        same = " and ".join(
-            f"old.{quoted(c)} is not distinct from new.{quoted(c)}" for c in [*table.column_names, *GIVEN]
-        )
-        connection.execute(f"""
-            create or replace temp table unknown as
-            select {listed} from distinct_good as new
-            where not exists (
-                select 1 from (
-                    select * from {self.reader.complete(table.name)} as observed
-                    where observed._effective_at >= {timestamp_literal(since)}
-                    qualify rank() over (
-                        partition by {key}, _effective_at, _revision order by _observed_at desc
-                    ) = 1
-                ) as old
-                where {same}
-            )""")
-        read = self._number("select coalesce(sum(copies), 0) from distinct_good")
-        return "unknown", read - self._number("select count(*) from unknown")
 
     def _reject(
         self, table: Table, types: dict[str, str], unreadable: str | None, tokens: str | None

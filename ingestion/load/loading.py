@@ -82,7 +82,10 @@ def load(
         dataset_name=target.schema(contract.schema),
         pipelines_dir=str(target.folder / "pipelines"),
     )
-    _discard_unfinished(pipeline, contract, target)
+    # Always the same folder: what a killed load left there goes with the next one, and says that there was one.
+    workspace = target.folder / "loading" / pipeline.pipeline_name
+    if pipeline.has_pending_data or workspace.exists():
+        _discard_unfinished(pipeline, contract, target)
     with pipeline.sql_client() as client:
         existing = _existing_tables(client, target.schema(contract.schema))
         cursors = _cursors(client) if "loads" in existing else {}
@@ -92,8 +95,6 @@ def load(
     incomplete = {name for name, columns in all_columns(contract).items() if set(columns) - set(existing.get(name, ()))}
     if extracts is None and not incomplete:
         return []
-    # Always the same folder: what a killed load left there goes with the next one.
-    workspace = target.folder / "loading" / pipeline.pipeline_name
     shutil.rmtree(workspace, ignore_errors=True)
     workspace.mkdir(parents=True)
     connection = connect()
@@ -132,22 +133,25 @@ def _run(
         work = ContractPass(reader, str(load_package_state()["load_id"]))
         written: dict[str, tuple[list[Path], int]] = {}
         if extracts:
-            with closing(extracts(reader)) as source:
-                for extract in source:
-                    written[extract.table.name] = work.take(extract)
-                    reader.say(_line(work.results[-1]))
+            try:
+                with closing(extracts(reader)) as source:
+                    for extract in source:
+                        written[extract.table.name] = work.take(extract)
+                        reader.say(_line(work.results[-1]))
+            except BaseException:
+                work.take_back()
+                raise
         written |= {"rejects": work.rejects(), "loads": work.audit(), "profiles": work.profiles()}
         outcome.extend(work.results)
         for name in columns:
             paths, rows = written.get(name, ([], 0))
-            if not rows and name in incomplete:
+            if not paths and name in incomplete:
                 # An import of no rows makes the table as the contract says; dlt's own empty tables have more columns.
                 ordered = {each: columns[name][each] for each in reader.in_order(name, columns[name])}
                 paths, _ = write_files(reader, no_rows(ordered), f"empty.{name}")
-            if rows or name in incomplete:
-                for number, path in enumerate(paths):
-                    # dlt adds the numbers of rows up, and does nothing else with them.
-                    yield dlt.mark.with_file_import(str(path), kind, 0 if number else rows, name)  # type: ignore[arg-type]
+            for number, path in enumerate(paths if rows or name in incomplete else ()):
+                # dlt adds the numbers of rows up, and does nothing else with them.
+                yield dlt.mark.with_file_import(str(path), kind, 0 if number else rows, name)  # type: ignore[arg-type]
         # dlt opens the same database next: nothing of ours may hold it. And it does so for each of its steps, which is
         # quick where it is open already.
         reader.connection.execute("detach database if exists warehouse")
@@ -219,15 +223,15 @@ def _discard_unfinished(pipeline: dlt.Pipeline, contract: Source, target: Target
 
     What the load would have read is read again, since cursors come from completed loads only.
     """
-    if not pipeline.has_pending_data:
-        return
     pipeline.abort_packages()
     with pipeline.sql_client() as client:
         existing = _existing_tables(client, target.schema(contract.schema))
         for name in sorted(existing.keys() & all_columns(contract).keys()):
-            client.execute_sql(
-                f"delete from {quoted(name)} where _load_id not in (select load_id from _dlt_loads where status = 0)"
-            )
+            if "_dlt_loads" in existing:
+                known = "select load_id from _dlt_loads where status = 0"
+                client.execute_sql(f"delete from {quoted(name)} where _load_id not in ({known})")
+            else:  # it was the first load of all, and dlt hadn't made its own tables yet
+                client.execute_sql(f"drop table {quoted(name)}")
 
 
 def _existing_tables(client: SqlClientBase[Any], schema: str) -> dict[str, list[str]]:

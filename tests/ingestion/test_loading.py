@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from ingestion import duck
 from ingestion.contract.contracts import Column, Source, Table
 from ingestion.contract.rules import judged, rejected
 from ingestion.destination.target import Target
-from ingestion.load.extracts import Extract, LoadError, Reader
+from ingestion.load.extracts import Extract, LoadError, Reader, SourceError
 from ingestion.load.loading import load
 from ingestion.sql import quoted
 from tests.ingestion.loads import NOON, ask, rejects
@@ -260,3 +263,89 @@ def test_an_extension_is_signed_by_duckdb(monkeypatch: pytest.MonkeyPatch, name:
         asked = "select current_setting('allow_unsigned_extensions')"
         assert connection.execute(asked).fetchone() == (False,)
         duck.load_extension(connection, name)
+
+
+ODD = Table(
+    "odd",
+    "odd",
+    (
+        Column("id", "bigint", required=True),
+        Column("x", "text"),
+        Column("amount", "numeric(9,2)", minimum=0),
+        Column("seen_at", "timestamp"),
+    ),
+    ("id",),
+    ("id",),
+)
+ODD_ROWS = """(
+    select *, 'U' as _operation, 1 as _revision, timestamp '2025-01-01' as _effective_at from (values
+        (1, 'good', 1.50::decimal(9, 2), timestamptz '2025-01-01 00:00:00.000001+00', null),
+        (2, 'a,"b"' || chr(10) || 'ü' || chr(0), 2.50, null, null),
+        (null, '', -0.01, timestamptz '2025-06-01 12:00:00.123456+02', 'not in the contract'),
+        (4, 'good', null, null, null)
+    ) as v (id, x, amount, seen_at, other))"""
+
+
+def test_what_is_set_aside_is_as_the_source_wrote_it(warehouse: Target) -> None:
+    def extracts(reader: Reader) -> Any:
+        yield Extract(ODD, ODD_ROWS, 4)
+        # Once the source is read, and before dlt has had a row of it.
+        written.extend(reader.workspace.iterdir())
+        seen.extend(reader.connection.execute(f"select id from {reader.raw('odd')} order by id").fetchall())
+
+    written, seen = list[Path](), list[tuple[int]]()
+    [result] = load(Source("odd", "raw_odd", (ODD,)), extracts, warehouse, NOON)
+    assert (result.loaded, result.rejected, seen, written) == (2, 2, [(1,), (4,)], [])
+    assert ask(warehouse, "select id, x, amount from raw_odd.odd order by id") == [
+        (1, "good", Decimal("1.50")),
+        (4, "good", None),
+    ]
+    found = {tuple(json.loads(reasons)): json.loads(record) for record, reasons in ask(
+        warehouse, "select record, reasons from raw_odd.rejects"
+    )}  # fmt: skip
+    assert found == {
+        ("type:x",): {"id": 2, "x": 'a,"b"\nü\0', "amount": 2.5, "seen_at": None},
+        ("missing:id", "range:amount"): {
+            "id": None,
+            "x": "",
+            "amount": -0.01,
+            "seen_at": "2025-06-01 10:00:00.123456+00",
+        },
+    }
+    lacking = ask(warehouse, "select column_name, row_count, null_count from raw_odd.profiles order by all")
+    assert lacking == [("_effective_at", 2, 0), ("amount", 2, 1), ("id", 2, 0), ("seen_at", 2, 1), ("x", 2, 0)]
+
+
+ONE_THING = """(
+    select 2 as id, 'a' as x, 'U' as _operation, 1 as _revision, timestamp '2025-01-01' as _effective_at)"""
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_what_a_load_had_inserted_when_it_failed_is_gone(before: int, warehouse: Target) -> None:
+    def breaks_off(reader: Reader) -> Any:
+        yield Extract(THINGS, ONE_THING, 1)
+        assert reader.connection.execute(f"select count(*) from {reader.raw('things')}").fetchall() == [(before + 1,)]
+        raise SourceError("the source is gone")
+
+    if before:
+        load_things(warehouse, "('1', 'a', 'U', 1)", 1)
+    with pytest.raises(SourceError):
+        load(OF_THINGS, breaks_off, warehouse, NOON)
+    assert ask(warehouse, "select count(*) from raw_things.things") == [(before,)]
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_what_a_load_had_inserted_when_it_was_killed_goes_with_the_next(before: int, warehouse: Target) -> None:
+    if before:
+        load_things(warehouse, "('1', 'a', 'U', 1)", 1)
+    code = (
+        "import os, signal; from tests.ingestion.test_loading import *\n"
+        "def killed(reader):\n"
+        "    yield Extract(THINGS, ONE_THING, 1)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"load(OF_THINGS, killed, Target('dev', 'duckdb', Path({str(warehouse.folder)!r})), NOON)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert ask(warehouse, "select count(*) from raw_things.things") == [(before + 1,)]
+    load_things(warehouse, "('3', 'a', 'U', 1)", 1)
+    assert ask(warehouse, "select id from raw_things.things order by id") == [(1,), (3,)][1 - before :]

@@ -1,0 +1,60 @@
+"""Which of a load's versions raw has already, and which are new."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ingestion.contract.contracts import Table
+from ingestion.contract.rules import GIVEN
+from ingestion.load.extracts import Reader, timestamp_literal
+from ingestion.sql import quoted
+
+
+def different(reader: Reader, table: Table) -> tuple[str, int]:
+    """Leave out records that are as their latest version in raw, which is in `living`; says how many these were."""
+    same = " and ".join(f"old.{quoted(c)} is not distinct from new.{quoted(c)}" for c in table.column_names)
+    key = ", ".join(quoted(c) for c in table.key)
+    row = reader.connection.execute(f"""
+        create or replace temp table different as
+        select new.* replace (
+            coalesce(old._revision + 1, new._revision) as _revision,
+            greatest(new._effective_at, old._effective_at) as _effective_at
+        )
+        from good as new left join living as old using ({key})
+        where (old._operation = 'U' and {same}) is not true""").fetchone()
+    assert row is not None
+    return "different", _number(reader, "select count(*) from good") - int(row[0])
+
+
+def unknown(reader: Reader, table: Table, since: datetime) -> tuple[str, int]:
+    """Leave out versions that raw has to the letter, and repeats within the extract; says how many these were.
+
+    What a source tells anew is new where another version of the same time and revision was observed since.
+    """
+    connection = reader.connection
+    listed = ", ".join(quoted(c) for c in [*table.column_names, *GIVEN])
+    key = ", ".join(quoted(c) for c in table.key)
+    connection.execute(
+        f"create or replace temp table distinct_good as select {listed}, count(*) as copies from good group by all"
+    )
+    same = " and ".join(f"old.{quoted(c)} is not distinct from new.{quoted(c)}" for c in [*table.column_names, *GIVEN])
+    connection.execute(f"""
+        create or replace temp table unknown as
+        select {listed} from distinct_good as new
+        where not exists (
+            select 1 from (
+                select * from {reader.complete(table.name)} as observed
+                where observed._effective_at >= {timestamp_literal(since)}
+                qualify rank() over (
+                    partition by {key}, _effective_at, _revision order by _observed_at desc
+                ) = 1
+            ) as old
+            where {same}
+        )""")
+    read = _number(reader, "select coalesce(sum(copies), 0) from distinct_good")
+    return "unknown", read - _number(reader, "select count(*) from unknown")
+
+
+def _number(reader: Reader, query: str) -> int:
+    row = reader.connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
