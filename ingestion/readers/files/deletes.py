@@ -7,7 +7,7 @@ from ingestion.readers.files.layout import Layout
 from ingestion.sql import folded, literal, quoted
 
 
-def deletes(reader: Reader, layout: Layout, files: str) -> str:
+def deletes(reader: Reader, layout: Layout, files: str) -> str | None:
     """What vanishes between two versions of a file that follow each other, where one of the two is new.
 
     A file is that of a period and series. To look at both sides of a new version, at the version before it and at the
@@ -19,6 +19,9 @@ def deletes(reader: Reader, layout: Layout, files: str) -> str:
         reader: what the load works with; it has the temporary tables `versions` and `good`.
         layout: the files, which hold parts.
         files: a select over the versions of this table's files in raw.
+
+    Returns:
+        A select of them; None where no new version follows another, or is followed: most files have one version.
     """
     table = layout.table
     columns = ", ".join(quoted(name) for name in table.column_names)
@@ -28,7 +31,8 @@ def deletes(reader: Reader, layout: Layout, files: str) -> str:
     as_folded = ", ".join(f"{part} as {quoted('_folded_' + name)}" for name, part in parts.items())
     folded_key = ", ".join(quoted(f"_folded_{name}") for name in parts)
     file = ", ".join(quoted(name) for name in layout.identity)
-    return f"""
+    reader.connection.execute(f"""
+        create or replace temp table pairs as
         with all_versions as (
             select {file}, _revision as revision, _effective_at as effective_at, false as is_new from {files}
             union all
@@ -42,9 +46,12 @@ def deletes(reader: Reader, layout: Layout, files: str) -> str:
                 lead(is_new) over successors as later_is_new
             from all_versions
             window successors as (partition by {file} order by revision)
-        ),
-        pairs as (select * from neighbours where later is not null and (is_new or later_is_new)),
-        known_records as (
+        )
+        select * from neighbours where later is not null and (is_new or later_is_new)""")
+    if not reader.connection.execute("from pairs limit 1").fetchall():
+        return None
+    return f"""
+        with known_records as (
             select {columns}, _revision from {reader.complete(table.name)}
             where _operation = 'U' and ({file}) in (select {file} from pairs)
         ),

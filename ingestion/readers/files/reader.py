@@ -18,11 +18,12 @@ from ingestion.readers.documents import field_of
 from ingestion.readers.files.deletes import deletes
 from ingestion.readers.files.folder import copies_folder, list_files, open_folder
 from ingestion.readers.files.layout import Layout, bare, file_table, layouts, written_as
+from ingestion.readers.files.numbering import numbered
 from ingestion.readers.files.parsing import parsed, parsed_table, unreadable_table
 from ingestion.readers.files.versions import Found, Version, find, known_of, unseen
 from ingestion.readers.gone import compared
 from ingestion.readers.settings import setting
-from ingestion.sql import folded, literal, quoted
+from ingestion.sql import literal, quoted
 
 _NOTES_AT_MOST = 10
 _COLUMNS = (
@@ -221,11 +222,17 @@ def _relation(reader: Reader, layout: Layout, mine: str) -> str:
     }
     columns = [f"v.{quoted(name)}" for name in layout.identity if name in table.column_names]
     columns += [f"p.{quoted(column.name)}" for column in layout.columns]
-    columns += [f"{_number(table, within)} as {quoted(name)}" for name, within in layout.numbered.items()]
+    joins = []
+    for name, within in layout.numbered.items():
+        join, number = numbered(reader.connection, layout, within, f"numbered_{name}")
+        joins.append(join)
+        columns.append(f"{number} as {quoted(name)}")
     revision, effective_at, modified_at = "v.revision", "v.effective_at", "null"
     if layout.holds == "changes":
         # A file may hold several versions of a record: the later line is the later one.
-        revision = f"v.revision + {_number(table, ())}"
+        join, number = numbered(reader.connection, layout, (), "numbered")
+        joins.append(join)
+        revision = f"v.revision + {number}"
     if table.modified_at and layout.holds != "part":
         modified = next(column for column in table.columns if column.name == table.modified_at)
         modified_at = f"cast({cast(modified, types[modified.name])} as timestamp)"
@@ -235,14 +242,7 @@ def _relation(reader: Reader, layout: Layout, mine: str) -> str:
     return f"""(
         select {", ".join(columns)}, 'U' as _operation, {revision} as _revision, {effective_at} as _effective_at
         from (select *, rowid as _place, {modified_at} as _modified_at from {parsed_table(layout)}) as p
-        inner join versions as v on v.path = p.path and {mine})"""
-
-
-def _number(table: Table, within: Sequence[str]) -> str:
-    """A record's number among those of its file, from 1, or among those that are alike in these columns."""
-    texts = {column.name for column in table.columns if column.data_type == "text"}
-    parts = [folded(f"p.{quoted(name)}") if name in texts else f"p.{quoted(name)}" for name in within]
-    return f"row_number() over (partition by {', '.join(['p.path', *parts])} order by p._place)"
+        inner join versions as v on v.path = p.path and {mine} {" ".join(joins)})"""
 
 
 def _has_table_name(reader: Reader) -> bool:

@@ -51,7 +51,9 @@ def verify(path: Path, delimiter: str) -> Content:
         if b"\0" in chunk:
             raise BadFileError("binary: it holds zero bytes")
         try:
-            decoder.decode(chunk)
+            # Most text is ASCII, which is told faster than by decoding it.
+            if not chunk.isascii() or decoder.getstate()[0]:
+                decoder.decode(chunk)
         except UnicodeDecodeError as error:
             raise BadFileError(f"not UTF-8: bad byte near position {read + error.start:,}") from error
         if not read:
@@ -95,12 +97,21 @@ def _header(line: bytes, delimiter: str) -> tuple[str, ...]:
     return tuple(header)
 
 
-def _lines_with_text(bare: bytes) -> int:
+def _ends_of(bare: bytes) -> dict[str, int]:
+    """How many line ends of each kind there are."""
+    returns = bare.count(b"\r") if b"\r" in bare else 0
+    both = bare.count(b"\r\n") if returns else 0
+    return {"crlf": both, "cr": returns - both, "lf": bare.count(b"\n") - both}
+
+
+def _lines_with_text(bare: bytes, ends: dict[str, int]) -> int:
     """The lines that are not blank, where nothing is quoted. They are looked at singly only where some are blank."""
-    text = bare.replace(b"\r\n", b"\n").replace(b"\r", b"\n").strip(b"\n")
-    if b"\n\n" in text:
+    text = bare.strip(b"\r\n")
+    pairs = (b"\n\n", b"\n\r", b"\r\r") if ends["crlf"] or ends["cr"] else (b"\n\n",)
+    if any(pair in text for pair in pairs):
         return len(_LINE.findall(text))
-    return text.count(b"\n") + 1 if text else 0
+    before, after = bare[: len(bare) - len(bare.lstrip(b"\r\n"))], bare[len(bare.rstrip(b"\r\n")) :]
+    return sum(ends.values()) - sum(_ends_of(before).values()) - sum(_ends_of(after).values()) + 1 if text else 0
 
 
 class _Lines:
@@ -149,12 +160,10 @@ class _Lines:
         if not text:
             return
         bare = self._pattern.sub(b"_", text) if b'"' in text else text
-        lines = _lines_with_text(bare)
+        ends = _ends_of(bare)
+        lines = _lines_with_text(bare, ends)
         if self._within_line and bare[:1] not in (b"\r", b"\n"):
             lines -= 1
         self.count += lines
         self._within_line = bare[-1:] not in (b"\r", b"\n")
-        both = bare.count(b"\r\n")
-        for end, found in (("crlf", both), ("cr", bare.count(b"\r") - both), ("lf", bare.count(b"\n") - both)):
-            if found:
-                self.ends.add(end)
+        self.ends |= {end for end, found in ends.items() if found}

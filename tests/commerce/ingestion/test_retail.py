@@ -121,6 +121,14 @@ def test_lines_are_numbered_within_their_invoice(deliver: Deliver, warehouse: Ta
     assert ask(warehouse, rows) == [("1", 1, "B"), ("1", 2, "B"), ("1", 3, "A"), ("2", 1, "A")]
 
 
+def test_lines_that_stand_together_are_numbered_in_each_file(deliver: Deliver, warehouse: Target) -> None:
+    for name in ("leeds", "york"):
+        deliver(HEADER + line("8", "B") + line("8", "A") + line("a7", "B") + line("A7", "A"), name=f"{name}_{DAY}.csv")
+    load_source("retail", warehouse)
+    rows = ask(warehouse, "select invoice_no, line_number, stock_code from raw_retail.sales_lines")
+    assert sorted(rows) == sorted([("8", 1, "B"), ("8", 2, "A"), ("a7", 1, "B"), ("A7", 2, "A")] * 2)
+
+
 SOUND = {
     "byte order mark": (HEADER + line() * 3).encode("utf-8-sig"),
     "Windows line ends": (HEADER + line() * 3).replace("\n", "\r\n").encode(),
