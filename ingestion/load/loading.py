@@ -35,15 +35,20 @@ from dlt.destinations.sql_client import SqlClientBase
 
 from ingestion.contract.contracts import LONGEST_NAME, ContractError, Source, Table
 from ingestion.destination.target import Target, dlt_destination
-from ingestion.duck import connect
+from ingestion.duck import connected
 from ingestion.load.extracts import ExtractFunction, Loaded, LoadError, Reader, SourceError, all_columns, no_rows
 from ingestion.load.handover import file_format, write_files
 from ingestion.load.judging import ContractPass
-from ingestion.sql import literal, quoted
+from ingestion.sql import quoted
 
 # dlt would take a signal that comes while it normalizes or loads, and end the load as if there had been none: whoever
 # asked the command to end would wait in vain. So signals go to whom the command gave them.
-_RUNTIME = {"RUNTIME__DLTHUB_TELEMETRY": "false", "RUNTIME__INTERCEPT_SIGNALS": "false"}
+# What dlt would restore from the warehouse, a contract says, or raw: cursors are those of completed loads.
+_RUNTIME = {
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__INTERCEPT_SIGNALS": "false",
+    "RESTORE_FROM_DESTINATION": "false",
+}
 
 
 def load(
@@ -97,22 +102,20 @@ def load(
         return []
     shutil.rmtree(workspace, ignore_errors=True)
     workspace.mkdir(parents=True)
-    connection = connect()
     try:
-        connection.execute(f"set temp_directory = {literal(str(workspace / 'spill'))}")
-        reader = Reader(connection, contract, observed_at, target, existing, cursors, workspace, say)
-        try:
-            results = _run(pipeline, reader, extracts, incomplete)
-        finally:
-            if seconds is not None and pipeline.last_trace:
-                for step in pipeline.last_trace.steps:
-                    if step.step != "run" and step.finished_at:
-                        name, took = f"{contract.name} {step.step}", step.finished_at - step.started_at
-                        seconds[name] = seconds.get(name, 0.0) + took.total_seconds()
-        for finish in reader.on_complete:
-            finish()
+        with connected(workspace / "spill") as connection:
+            reader = Reader(connection, contract, observed_at, target, existing, cursors, workspace, say)
+            try:
+                results = _run(pipeline, reader, extracts, incomplete)
+            finally:
+                if seconds is not None and pipeline.last_trace:
+                    for step in pipeline.last_trace.steps:
+                        if step.step != "run" and step.finished_at:
+                            name, took = f"{contract.name} {step.step}", step.finished_at - step.started_at
+                            seconds[name] = seconds.get(name, 0.0) + took.total_seconds()
+            for finish in reader.on_complete:
+                finish()
     finally:
-        connection.close()
         shutil.rmtree(workspace, ignore_errors=True)
     if target.engine == "postgres" and incomplete:
         _create_indexes(pipeline, contract)

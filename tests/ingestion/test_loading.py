@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -349,3 +350,36 @@ def test_what_a_load_had_inserted_when_it_was_killed_goes_with_the_next(before: 
     assert ask(warehouse, "select count(*) from raw_things.things") == [(before + 1,)]
     load_things(warehouse, "('3', 'a', 'U', 1)", 1)
     assert ask(warehouse, "select id from raw_things.things order by id") == [(1,), (3,)][1 - before :]
+
+
+def test_a_load_finds_nothing_of_the_one_before_in_the_database_that_it_takes_over(tmp_path: Path) -> None:
+    with duck.connected(tmp_path / "first") as connection:
+        duck.load_extension(connection, "sqlite_scanner")
+        connection.execute(f"attach '{tmp_path / 'a.duckdb'}' as source")
+        connection.execute("create temporary secret login (type http, bearer_token 'x')")
+        connection.execute("create temp table judged as select 1")
+    kept = duck._idle[-1]
+    with duck.connected(tmp_path / "second") as connection:
+        assert kept not in duck._idle
+        left = "select database_name from duckdb_databases() where not internal"
+        assert connection.execute(left).fetchall() == [("memory",)]
+        assert connection.execute("select * from duckdb_secrets()").fetchall() == []
+        assert connection.execute("select current_setting('timezone')").fetchall() == [("UTC",)]
+        with pytest.raises(duckdb.Error, match="judged"):
+            connection.execute("from judged")
+    assert kept in duck._idle
+
+
+@pytest.mark.parametrize("spoiled", ["it spills", "it has a variable", "it fails"])
+def test_a_database_is_not_taken_over_where(spoiled: str, tmp_path: Path) -> None:
+    before = list(duck._idle)
+    with suppress(ZeroDivisionError), duck.connected(tmp_path / "spill") as connection:
+        match spoiled:
+            case "it spills":
+                connection.execute("set memory_limit = '50MB'")
+                connection.execute("create temp table big as select md5(i::varchar) as m from range(3000000) as t (i)")
+            case "it has a variable":
+                connection.execute("set variable source = 1")
+            case _:
+                raise ZeroDivisionError
+    assert duck._idle == before[:-1]
