@@ -157,7 +157,8 @@ class ContractPass:
         holds a database's one state, DuckDB would read its own new tables with one thread.
         """
         file = literal(str(self.reader.workspace / "judged.parquet"))
-        options = "format parquet, compression uncompressed"
+        # To look for values that repeat takes longer than to write them out.
+        options = "format parquet, parquet_version v2, compression uncompressed, dictionary_size_limit 1"
         read = self._number(f"copy ({judged(table, relation, types)}) to {file} ({options})")
         self.reader.connection.execute(f"create or replace temp view judged as from read_parquet({file})")
         return read
