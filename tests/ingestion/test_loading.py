@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -383,3 +384,12 @@ def test_a_database_is_not_taken_over_where(spoiled: str, tmp_path: Path) -> Non
             case _:
                 raise ZeroDivisionError
     assert duck._idle == before[:-1]
+
+
+def test_a_load_goes_on_where_dlt_has_forgotten_all(warehouse: Target) -> None:
+    load_things(warehouse, "('1', 'a', 'U', 1), ('2', 'z', 'U', 1)", 2)
+    shutil.rmtree(warehouse.folder / "pipelines")
+    assert load_things(warehouse, "('3', 'b', 'U', 1)", 1, cursor="there").loaded == 1
+    assert ask(warehouse, "select id, x from raw_things.things order by 1") == [(1, "a"), (3, "b")]
+    completed = "select _load_id from raw_things.loads semi join raw_things._dlt_loads on load_id = _load_id"
+    assert len(ask(warehouse, completed)) == 2
