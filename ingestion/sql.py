@@ -47,5 +47,7 @@ def utc_time(text: str) -> str:
 
 def utc_moment(value: str) -> str:
     """A typed date or time as a time in UTC; null where it is infinite, for nothing happens then."""
-    moment = f"timezone('UTC', try_cast({value} as timestamptz))"
+    # By a time zone and back takes twenty times as long, and DuckDB knows the type before it begins.
+    zoned = f"timezone('UTC', try_cast({value} as timestamptz))"
+    moment = f"case when typeof({value}) = 'TIMESTAMP' then try_cast({value} as timestamp) else {zoned} end"
     return f"case when isfinite({moment}) then {moment} end"
