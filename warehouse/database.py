@@ -111,10 +111,13 @@ class Session:
     """A warehouse that is opened when it is asked first, and again when it is asked after it was let go.
 
     As a context it closes at the end, and what the engine refuses becomes a BuildError.
+
+    few: it is about a few rows. DuckDB then works on each statement with one thread: to share one among several costs
+        more than it brings, and the cores have other statements.
     """
 
-    def __init__(self, target: Target):
-        self.target = target
+    def __init__(self, target: Target, *, few: bool = False):
+        self.target, self.few = target, few
         self._open: list[Database] = []
 
     @property
@@ -130,6 +133,8 @@ class Session:
                 connection.execute("set timezone = 'UTC'")
             else:
                 connection = _connected(self.target)
+                if self.few and self.target.engine == "duckdb":
+                    connection.execute("set threads = 1")
             self._open.append(Database(self.target, connection))
         return self._open[:count]
 

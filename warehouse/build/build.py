@@ -30,6 +30,9 @@ from warehouse.runs.summary import count_rows, print_summary, unusual
 
 Say = Callable[[str], None]
 
+# Fewer versions than this are few: the engine's work is then mostly to plan what it does.
+FEW_ROWS = 10_000
+
 
 @dataclass(frozen=True)
 class Request:
@@ -85,7 +88,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     prepare_next(target)
     forced, wanted = bool(request.full or request.select or request.backfill), request.select
     fingerprint = project_fingerprint(target)
-    with Session(target) as session:
+    few = not forced and sum(each.loaded + each.deleted for each in run.loaded) < FEW_ROWS
+    with Session(target, few=few) as session:
         database = session.database
         if not forced and (known := ledger.models_parsed(database, fingerprint)) is not None:
             ledger.register_loads(database)
