@@ -6,6 +6,28 @@
     (cast({{ amount }} as numeric(38, {{ places }})) * {{ factor }})
 {%- endmacro %}
 
+{#  An amount, which has no more than 4 decimal places, at a rate of no more than 8, rounded half away from zero to 4.
+
+    DuckDB multiplies and rounds numbers of more than 18 digits twenty times slower than others, and hardly any amount at a
+    rate has so many. #}
+{% macro at_rate(amount, rate) -%}
+    {{ return(adapter.dispatch('at_rate', 'granary')(amount, rate)) }}
+{%- endmacro %}
+
+{% macro default__at_rate(amount, rate) -%}
+    cast({{ product(amount, rate) }} as numeric(28, 4))
+{%- endmacro %}
+
+{% macro duckdb__at_rate(amount, rate) -%}
+    case
+        when {{ amount }} between -99999 and 99999 and {{ rate }} between 0 and 9 then cast(
+            cast(cast({{ amount }} as numeric(9, 4)) * cast({{ rate }} as numeric(9, 8)) as numeric(18, 4))
+            as numeric(28, 4)
+        )
+        else cast(round({{ product(amount, rate) }}, 4) as numeric(28, 4))
+    end
+{%- endmacro %}
+
 {#  `dividend` by `divisor` as numeric(28,6), rounded half away from zero; null where the divisor is null or 0.
 
     Dividing makes a float on one engine and an integer on another, and even decimals are rounded differently, so

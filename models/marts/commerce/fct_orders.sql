@@ -90,7 +90,7 @@ select
     cast(keyed.total_amount as numeric(28, 4)) as total_amount,
     cast(coalesce(payments.captured_amount, 0) as numeric(28, 4)) as captured_amount,
     cast(coalesce(refunds.refunded_amount, 0) as numeric(28, 4)) as refunded_amount,
-    cast(round({{ product('keyed.total_amount', 'rates.rate') }}, 4) as numeric(28, 4)) as total_reporting_amount,
+    {{ at_rate('keyed.total_amount', 'rates.rate') }} as total_reporting_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from keyed
 left join items on keyed.order_id = items.order_id

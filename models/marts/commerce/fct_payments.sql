@@ -52,7 +52,7 @@ select
     keyed.paid_at,
     cast(keyed.payment_amount as numeric(28, 4)) as payment_amount,
     keyed.currency_code,
-    cast(round({{ product('keyed.payment_amount', 'rates.rate') }}, 4) as numeric(28, 4)) as payment_reporting_amount,
+    {{ at_rate('keyed.payment_amount', 'rates.rate') }} as payment_reporting_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from keyed
 left join {{ ref('dim_customers') }} as customers

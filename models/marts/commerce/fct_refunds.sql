@@ -46,7 +46,7 @@ select
     keyed.refunded_at,
     cast(keyed.refund_amount as numeric(28, 4)) as refund_amount,
     keyed.currency_code,
-    cast(round({{ product('keyed.refund_amount', 'rates.rate') }}, 4) as numeric(28, 4)) as refund_reporting_amount,
+    {{ at_rate('keyed.refund_amount', 'rates.rate') }} as refund_reporting_amount,
     cast('{{ var("reporting_currency") }}' as {{ dbt.type_string() }}) as reporting_currency_code
 from keyed
 left join {{ ref('dim_customers') }} as customers
