@@ -6,14 +6,28 @@
     Of versions with one time and one revision the one that was observed last is the latest; of those observed together
     the one of the greatest content, column by column. The order of loading decides nothing.
 
-    Engines differ in what they plan well. DuckDB ranks in parallel. Postgres takes `rank = 1` for a handful of rows
+    Engines differ in what they plan well. DuckDB ranks in parallel, and of a whole log ranks only what has several versions:
+    to find these takes a third of what ranking all takes. Postgres takes `rank = 1` for a handful of rows
     and then joins them in nested loops, which doesn't end on millions; of `distinct on` it expects what comes. #}
 {% macro latest_versions(relation, key, only=none) -%}
     {{ return(adapter.dispatch('latest_versions', 'granary')(relation, [key] if key is string else key, only)) }}
 {%- endmacro %}
 
 {% macro duckdb__latest_versions(relation, keys, only) -%}
+    {%- set changed_keys -%}
+    join (
+        select {{ keys | join(', ') }} from {{ relation }} group by {{ keys | join(', ') }} having count(*) > 1
+    ) as changed
+        on {% for key in keys %}log.{{ key }} is not distinct from changed.{{ key }}{{ ' and ' if not loop.last }}{% endfor %}
+    {%- endset %}
     (
+        {%- if not only %}
+        select log.*, 1 as version_rank
+        from {{ relation }} as log
+        anti {{ changed_keys }}
+        where not log.is_deleted
+        union all
+        {%- endif %}
         select ranked.*
         from (
             select
@@ -25,9 +39,7 @@
                         {{- then_by_content(relation) }}
                 ) as version_rank
             from {{ relation }} as log
-            {%- if only %}
-            where {{ only }}
-            {%- endif %}
+            {{ 'where ' ~ only if only else 'semi ' ~ changed_keys }}
         ) as ranked
         where ranked.version_rank = 1 and not ranked.is_deleted
     )
