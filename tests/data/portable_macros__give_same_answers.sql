@@ -1,6 +1,7 @@
 -- Every portable macro gives these answers, on whatever engine the test runs: what differs is a failing row.
 {{ config(meta={'quality_dimension': 'consistency'}) }}
 {%- set profile = "'{\"a\": {\"b\": \"x\"}, \"list\": [1], \"none\": null, \"yes\": true, \"n\": 7, \"quote\": \"it\\\"s\"}'" %}
+{%- set money, rate = "cast(%s as numeric(28, 4))", "cast(%s as numeric(18, 8))" %}
 {%- set cases = [
     ('business_date: summer time', business_date("timestamp '2024-06-30 23:30:00'"), '2024-07-01'),
     ('business_date: winter time', business_date("timestamp '2024-01-31 23:30:00'"), '2024-01-31'),
@@ -54,6 +55,8 @@
     ('trimmed: blank', trimmed("chr(8195)"), none),
     ('folded: plain', folded("'shipped'"), 'shipped'),
     ('folded: a tab', folded("'SHIPPED' || chr(9)"), 'shipped'),
+    ('folded: several words', folded("'United KINGDOM (UK)'"), 'united kingdom (uk)'),
+    ('folded_up: several words', folded_up("'a b~c'"), 'A B~C'),
     ('folded: no letter of ASCII', folded("'İßÉ' || chr(8490)"), 'İßÉ' ~ '\u212a'),
     ('folded_up', folded_up("' gbp' || chr(160)"), 'GBP'),
     ('folded_up: no letter of ASCII', folded_up("'ßé-1'"), 'ßé-1'),
@@ -61,6 +64,14 @@
     ('business_day_end: the day the clock is put back', business_day_end("date '2024-10-27'"), '2024-10-28 00:00:00'),
     ('product: more digits than 18', product("cast('1000000.0000' as numeric(18, 4))", "cast('1.23456789' as numeric(18, 8))"),
         '1234567.890000000000'),
+    ('at_rate: half rounds away', at_rate(money % "'1.0001'", rate % "'0.50000000'"), '0.5001'),
+    ('at_rate: negative half', at_rate(money % "'-1.0001'", rate % "'0.50000000'"), '-0.5001'),
+    ('at_rate: the greatest that is quick', at_rate(money % "'99999.0000'", rate % "'9.00000000'"), '899991.0000'),
+    ('at_rate: past that', at_rate(money % "'99999.9999'", rate % "'9.99999999'"), '999999.9980'),
+    ('at_rate: more digits than 18', at_rate(money % "'123456789012.3456'", rate % "'1.23456789'"), '152415787517.1467'),
+    ('at_rate: a negative half of more digits', at_rate(money % "'-3000000.0001'", rate % "'0.50000000'"), '-1500000.0001'),
+    ('at_rate: next to nothing', at_rate(money % "'0.0001'", rate % "'0.00000001'"), '0.0000'),
+    ('at_rate: no rate', at_rate(money % "'1'", rate % "null"), none),
     ('surrogate_key: the separator', 'case when ' ~ surrogate_key(["'a|'", "'b'"]) ~ ' = '
         ~ surrogate_key(["'a'", "'|b'"]) ~ " then 'one' else 'two' end", 'two'),
     ('row_hash: the separator', 'case when ' ~ row_hash(["trim('a|=b')", "trim('c')"]) ~ ' = '
