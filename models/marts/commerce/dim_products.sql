@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['product_key']}, {'columns': ['product_version_key']}]) }}
+{{ config(indexes=[{'columns': ['product_key']}, {'columns': ['product_version_key']}, {'columns': ['product_id']}]) }}
 
 with shop as (
     select * from {{ ref('int_shop_products__versions') }}
