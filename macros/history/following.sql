@@ -4,7 +4,8 @@
 
         follows: {relation: <fact>, key: business_date, ignores: [customer_key]}
 
-    While the fact deletes and inserts the rows of its touched keys, both are compared, without the columns in
+    While the fact deletes and inserts the rows of its touched keys, both are compared as they are, once for all followers:
+    of most rows nothing is left then. What is left is compared again for each follower, without the columns in
     `ignores`; the values of `key` of all rows that differ go to `ops.pending` of the same generation, in the
     transaction that changes the fact. The aggregate takes them from there with `remember_touched(pending_keys(…))`;
     they wait since its last entry in the ledger, and are done with the next, in the transaction that changes it. A fact that is built in full makes its
@@ -38,15 +39,26 @@
 
 {# Statements for the fact: compare the kept rows with those that take their place, and tell the followers. #}
 {% macro tell_followers(new_rows, columns) -%}
+    {%- if followers() -%}
+    {%- set all_columns = columns | join(', ') %}
+    drop table if exists changed__{{ model.name }};
+    create temporary table changed__{{ model.name }} as
+    select {{ all_columns }}, sum(times) as surplus
+    from (
+        select {{ all_columns }}, -1 as times from before__{{ model.name }}
+        union all
+        select {{ all_columns }}, 1 as times from {{ new_rows }}
+    ) as signed
+    group by {{ all_columns }}
+    having sum(times) <> 0;
+    {%- endif -%}
     {%- for follower in followers() -%}
     {%- set compared = columns | reject('in', follower.ignores) | join(', ') %}
     insert into {{ ledger_table('pending', true) }} (relation_name, entry_number, followed_key)
     select distinct
         '{{ follower.name }}', {{ last_entry(follower.name) }}, cast({{ follower.key }} as {{ dbt.type_string() }})
     from (
-        (select {{ compared }} from before__{{ model.name }} except all select {{ compared }} from {{ new_rows }})
-        union all
-        (select {{ compared }} from {{ new_rows }} except all select {{ compared }} from before__{{ model.name }})
+        select {{ compared }} from changed__{{ model.name }} group by {{ compared }} having sum(surplus) <> 0
     ) as changed;
     {%- endfor -%}
 {%- endmacro %}
