@@ -25,7 +25,7 @@ TRACKED = ("first_name", "email", "status", "amount")
 LISTED = ", ".join(TRACKED)
 COLUMNS = (
     "id bigint, first_name varchar, email varchar, status varchar, amount numeric(18, 4), valid_at timestamp, "
-    "source_revision bigint, is_deleted boolean, load_id varchar"
+    "source_revision bigint, is_deleted boolean, observed_at timestamp, load_id varchar"
 )
 OURS = f"""{{% snapshot ours %}}
 {{{{ config(unique_key='id', check_cols={list(TRACKED)}, strategy='change_log', updated_at='valid_at') }}}}
@@ -105,7 +105,8 @@ class _Snapshots:
             select cast(i as bigint), 'name ' || (i % 5000), 'user' || i || '.{version}@example.com',
                 case (i + {version}) % 3 when 0 then 'active' when 1 then 'inactive' else 'suspended' end,
                 cast(i % 100000 as numeric(18, 4)), timestamp '2024-01-01' + {version} * interval '1 day',
-                cast({version} as bigint), false, 'load {version}'
+                cast({version} as bigint), false, timestamp '2024-01-01' + {version} * interval '1 day',
+                'load {version}'
             from {numbers} as numbers(i) where {where}"""
 
     def _first_versions(self) -> None:
