@@ -111,6 +111,23 @@ CASES = {
         ("06-02 2 B", "06-03 3 C"), ("… 06-03 B", "06-03 … C"),
         ("06-01 1 A",), ("… 06-02 A", "06-02 06-03 B", "06-03 … C"),
     ),
+    # The interval in which it falls is of two equal versions, and began before it.
+    "a late version among equals": Case(
+        ("06-01 1 A", "06-05 2 A"), ("… … A",),
+        ("06-03 3 B",), ("… 06-03 A", "06-03 06-05 B", "06-05 … A"),
+    ),
+    "two new versions, one of them late": Case(
+        ("06-01 1 A", "06-04 2 C"), ("… 06-04 A", "06-04 … C"),
+        ("06-05 4 D", "06-02 3 B"), ("… 06-02 A", "06-02 06-04 B", "06-04 06-05 C", "06-05 … D"),
+    ),
+    "two new versions at the end": Case(
+        ("06-01 1 A",), ("… … A",),
+        ("06-03 3 C", "06-02 2 B"), ("… 06-02 A", "06-02 06-03 B", "06-03 … C"),
+    ),
+    "deleted by a later load": Case(
+        ("06-01 1 A",), ("… … A",), ("06-02 2 A deleted",), ("… 06-02 A", "06-02 … A deleted"),
+    ),
+    "nothing before a later load": Case((), (), ("06-02 2 A",), ("… … A",)),
     "a late delete": Case(
         ("06-01 1 A", "06-03 3 C"), ("… 06-03 A", "06-03 … C"),
         ("06-02 2 A deleted",), ("… 06-02 A", "06-02 06-03 A deleted", "06-03 … C"),
@@ -196,7 +213,7 @@ def stages(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.mark.parametrize("name", CASES)
 def test_rule(stages: Stages, name: str) -> None:
     case, key = CASES[name], (name, 1)
-    assert stages["first load"][key] == list(case.after_first)
+    assert stages["first load"].get(key, []) == list(case.after_first)
     assert stages["both loads"][key] == list(case.after_both)
     assert stages["in full"][key] == list(case.after_both)
 
