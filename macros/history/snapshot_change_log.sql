@@ -132,19 +132,15 @@
         fresh.is_deleted,
         fresh.valid_at,
         touched.version_count = 1 as is_first,
-        touched.version_count = 1 or fresh.content_hash <> held.content_hash as is_change
-    from (
-        select *, {{ row_hash(tracked + ['is_deleted']) }} as content_hash
-        from {{ log_sql }} as log
-        where load_id in ({{ new_loads(model.name, false) }})
-    ) as fresh
+        touched.version_count = 1
+            {% for column in tracked + ['is_deleted'] %}or fresh.{{ column }} is distinct from held.{{ column }} {% endfor %} as is_change
+    from {{ log_sql }} as fresh
     inner join {{ touched }} as touched on {{ same_key(keys, 'touched', 'fresh') }}
-    left join (
-        select *, {{ row_hash(tracked + ['is_deleted']) }} as content_hash
-        from {{ target_relation }}
-        where is_current
-    ) as held on {{ same_key(keys, 'held', 'fresh') }}
-    where touched.later_count = 1 and (touched.version_count = 1) = (held.content_hash is null)
+    left join {{ target_relation }} as held on {{ same_key(keys, 'held', 'fresh') }} and held.is_current
+    where
+        fresh.load_id in ({{ new_loads(model.name, false) }})
+        and touched.later_count = 1
+        and (touched.version_count = 1) = (held.is_current is null)
 {%- endmacro %}
 
 {% materialization snapshot, default %}
