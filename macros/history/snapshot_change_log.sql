@@ -13,8 +13,6 @@
     - The first interval reaches back to the beginning of time, so that earlier facts find it.
     - Only keys that new loads touched are computed again, whole, from the log. A changed rule or column, or
       a full refresh, computes all.
-    - A key with a single new version, later than all others that it ever had, needs no more than this: where it differs,
-      the interval that is open ends, and another begins. So it is on most days for nearly all keys.
     - The keys are read from the log, unless `meta.touched_by` names another model, with the same key columns and
       `load_id`: a log that shows only the latest of something no longer names what vanished from it. With
       `meta.touched_records`, the key of that model's records, the keys of all versions of a touched record count: what
@@ -106,43 +104,6 @@
         {%- endfor %}
 {%- endmacro %}
 
-{# `left` and `right` have the same key. #}
-{% macro same_key(keys, left, right) -%}
-    {% for key in keys %}{{ left }}.{{ key }} = {{ right }}.{{ key }}{{ ' and ' if not loop.last }}{% endfor %}
-{%- endmacro %}
-
-{#  The touched keys, each with the number of its versions, and of those that are not earlier than a new one: that is one
-    where there is one new version, which comes after all others. #}
-{% macro counted_versions(keys, log_sql) -%}
-    select
-        {% for key in keys %}fresh.{{ key }}, {% endfor %}
-        count(*) as version_count,
-        sum(case when log.valid_at < fresh.valid_at then 0 else 1 end) as later_count
-    from {{ log_sql }} as fresh
-    inner join {{ log_sql }} as log on {{ same_key(keys, 'log', 'fresh') }}
-    where fresh.load_id in ({{ new_loads(model.name, false) }})
-    group by {% for key in keys %}fresh.{{ key }}{{ ', ' if not loop.last }}{% endfor %}
-{%- endmacro %}
-
-{#  The new versions that come after all others of their keys. What the snapshot holds of a key must agree with the log: an
-    interval is open where there were versions before, and else there is none. #}
-{% macro versions_at_the_end(touched, target_relation, keys, tracked, log_sql) -%}
-    select
-        {% for column in keys + tracked %}fresh.{{ column }}, {% endfor %}
-        fresh.is_deleted,
-        fresh.valid_at,
-        touched.version_count = 1 as is_first,
-        touched.version_count = 1
-            {% for column in tracked + ['is_deleted'] %}or fresh.{{ column }} is distinct from held.{{ column }} {% endfor %} as is_change
-    from {{ log_sql }} as fresh
-    inner join {{ touched }} as touched on {{ same_key(keys, 'touched', 'fresh') }}
-    left join {{ target_relation }} as held on {{ same_key(keys, 'held', 'fresh') }} and held.is_current
-    where
-        fresh.load_id in ({{ new_loads(model.name, false) }})
-        and touched.later_count = 1
-        and (touched.version_count = 1) = (held.is_current is null)
-{%- endmacro %}
-
 {% materialization snapshot, default %}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set existing = adapter.get_relation(database=this.database, schema=this.schema, identifier=this.identifier) -%}
@@ -179,49 +140,20 @@
         {%- endcall %}
     {% else %}
         {%- set touched = make_temp_relation(target_relation, '__touched') -%}
-        {%- set ended = make_temp_relation(target_relation, '__ended') -%}
-        {%- set by_the_log = not (config.get('meta') or {}).get('touched_by') -%}
-        {%- set is_touched = 'exists (select 1 from ' ~ touched ~ ' as touched where '
-            ~ same_key(keys, 'touched', 'log') ~ ')' -%}
+        {%- set in_touched = 'exists (select 1 from ' ~ touched ~ ' as touched where ' -%}
+        {%- set matches = [] -%}
+        {%- for key in keys -%}{%- do matches.append('touched.' ~ key ~ ' = log.' ~ key) -%}{%- endfor -%}
         {% call statement('touched') -%}
-            {%- if by_the_log -%}
-            {{ create_table_as(True, touched, counted_versions(keys, relation_sql)) }};
-            {{ analyze_table(touched) }}
-            {{ create_table_as(True, ended, versions_at_the_end(touched, target_relation, keys, tracked, relation_sql)) }};
-            delete from {{ touched }} as touched
-            where exists (select 1 from {{ ended }} as ended where {{ same_key(keys, 'ended', 'touched') }});
-            {{ analyze_table(ended) }}
-            {%- else -%}
             {{ create_table_as(True, touched, keys_touched_by_new_loads(keys, relation_sql)) }}
-            {%- endif -%}
         {%- endcall %}
-        {%- set whole = run_query('select count(*) from ' ~ touched).columns[0].values()[0] -%}
         {% call statement('main') -%}
-            {%- if by_the_log -%}
-            update {{ target_relation }} as log
-            set valid_to = ended.valid_at, is_current = false
-            from {{ ended }} as ended
-            where {{ same_key(keys, 'ended', 'log') }} and log.is_current and ended.is_change;
-            insert into {{ target_relation }} ({{ wanted | join(', ') }})
-            select
-                {{ (keys + tracked) | join(', ') }},
-                case when is_first then {{ beginning_of_time() }} else valid_at end,
-                {{ end_of_time() }},
-                true,
-                is_deleted
-            from {{ ended }}
-            where is_change;
-            {%- endif -%}
-            {%- if whole %}
             delete from {{ target_relation }} as log
-            where {{ is_touched }};
+            where {{ in_touched }}{{ matches | join(' and ') }});
             insert into {{ target_relation }} ({{ wanted | join(', ') }})
-            {{ history_intervals(relation_sql ~ ' as log', keys, tracked, is_touched) }};
-            {%- endif %}
+            {{ history_intervals(relation_sql ~ ' as log', keys, tracked, in_touched ~ matches | join(' and ') ~ ')') }};
             {{ record_in_ledger() }};
         {%- endcall %}
         {% do adapter.drop_relation(touched) %}
-        {%- if by_the_log %}{% do adapter.drop_relation(ended) %}{% endif -%}
     {% endif %}
 
     {{ run_hooks(post_hooks, inside_transaction=True) }}

@@ -62,12 +62,6 @@ MUTATIONS = (
         tests("tests/tiny/test_paths.py", "-k", "late_and_corrected and duckdb"),
     ),
     Mutation(
-        "a single new version is always the last", "macros/history/snapshot_change_log.sql",
-        "        sum(case when log.valid_at < fresh.valid_at then 0 else 1 end) as later_count\n",
-        "        count(distinct fresh.valid_at) as later_count\n",
-        tests("tests/warehouse/test_history.py", "-k", "late"),
-    ),
-    Mutation(
         "aggregates don't follow their fact", "macros/history/following.sql",
         "    select distinct '{{ follower.name }}', cast(", "    select distinct 'nobody', cast(", A_PATH,
     ),
