@@ -241,7 +241,6 @@ class Warehouse:
         connection = duckdb.connect(str(self.target.build_file))
         connection.execute("load icu")
         connection.execute("set timezone = 'UTC'")
-        connection.execute("set disabled_compression_methods = 'bitpacking'")
         connection.execute(f"attach '{self.target.next_file}' as marts")
         return connection
 
