@@ -42,7 +42,7 @@ def goes_straight(reader: Reader, extract: Extract, types: Mapping[str, str]) ->
 
 
 def insert(reader: Reader, extract: Extract, types: Mapping[str, str], stamp: str, load_id: str) -> tuple[int, int]:
-    """Read an extract, its good rows into raw; they are then `good`, and with the others `judged`, for who asks.
+    """Read an extract, its good rows into raw; they are then `good`, and with others `judged`, where there are any.
 
     Returns:
         How many rows there are, and how many of them are bad.
@@ -82,9 +82,10 @@ def insert(reader: Reader, extract: Extract, types: Mapping[str, str], stamp: st
     connection.execute(
         f"create or replace temp view good as select {names} from {raw} where _load_id = {literal(load_id)}"
     )
-    connection.execute(f"""
-        create or replace temp view judged as
-        select *, true as _is_good, null as _source from good union all {judged(table, "aside", types)}""")
     row = connection.execute("select count(*) from aside").fetchone()
     bad = int(row[0]) if row else 0
+    if bad or extract.conclude:
+        connection.execute(f"""
+            create or replace temp view judged as
+            select *, true as _is_good, null as _source from good union all {judged(table, "aside", types)}""")
     return inserted + bad, bad

@@ -15,7 +15,7 @@ from typing import Any
 from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import Engine, NewWorld, World
 from tests.warehouses import differences
-from warehouse.build import compiled, testing, work
+from warehouse.build import compiled, work
 from warehouse.build.build import Request
 from warehouse.database import Database
 
@@ -69,19 +69,20 @@ def prove_batches(
 def _counted() -> Iterator[list[int]]:
     """The relations of each batch that was sent as a whole."""
     found: list[int] = []
-    send = compiled.send
+    run = compiled.run
 
-    def counted(session: Any, unique_ids: frozenset[str], *others: Any) -> list[compiled.Answer]:
-        made = send(session, unique_ids, *others)
-        if len(made) == len(unique_ids):
-            found.append(len(made))
-        return made
+    def counted(session: Any, relations: frozenset[str], *others: Any) -> list[compiled.Answer]:
+        answers = run(session, relations, *others)
+        made = sum(each.status == "success" for each in answers)
+        if made and made == len(relations):
+            found.append(made)
+        return answers
 
-    work.compiled.send = counted
+    work.compiled.run = counted
     try:
         yield found
     finally:
-        work.compiled.send = send
+        work.compiled.run = run
 
 
 def _kill(world: World, chance: random.Random) -> bool:
@@ -122,4 +123,4 @@ def _die(statement: int | None, moment: float) -> None:
             end()
         return execute(database, text)
 
-    compiled.execute = testing.execute = counted
+    compiled.execute = counted

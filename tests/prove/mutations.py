@@ -63,7 +63,8 @@ MUTATIONS = (
     ),
     Mutation(
         "aggregates don't follow their fact", "macros/history/following.sql",
-        "    select distinct '{{ follower.name }}', cast(", "    select distinct 'nobody', cast(", A_PATH,
+        "        '{{ follower.name }}', {{ last_entry(follower.name) }}, cast(",
+        "        'nobody', {{ last_entry(follower.name) }}, cast(", A_PATH,
     ),
     Mutation(
         "a generation half-built can be rolled back to", "warehouse/ledger.py",

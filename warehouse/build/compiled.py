@@ -115,44 +115,56 @@ def threads(most: int) -> int:
     return max(1, min(int(os.environ.get("DBT_THREADS", "2")), most))
 
 
-def send(
-    session: Session, unique_ids: frozenset[str], statements: Statements, manifest: Any, lineage: Lineage,
-    say: Callable[[str], None],
+def run(
+    session: Session, relations: frozenset[str], tests: frozenset[str], statements: Statements, manifest: Any,
+    lineage: Lineage, say: Callable[[str], None],
 ) -> list[Answer]:  # fmt: skip
-    """Make relations by sending their statements, each after those that it reads.
+    """Make relations by sending their statements, and ask tests, each after the relations that it reads.
 
     Returns:
-        What was made. Where a statement fails, what is being made ends and no more is begun: the rest is dbt's.
+        What was made and what tests found. Where a statement of a relation fails, what is at work ends and no more is
+        begun: the rest is dbt's, as is a test that can't be asked like this.
     """
-    order = TopologicalSorter({each: lineage.above(each) & unique_ids for each in unique_ids})
+    nodes = relations | tests
+    if not nodes:
+        return []
+    order = TopologicalSorter({each: lineage.above(each) & relations for each in nodes})
     order.prepare()
-    made: list[Answer] = []
-    free = session.databases(threads(len(unique_ids)))
+    answers: list[Answer] = []
+    free = session.databases(threads(len(nodes)))
     with ThreadPoolExecutor(len(free)) as pool:
-        at_work: dict[Future[float | None], tuple[str, Database]] = {}
+        at_work: dict[Future[Answer | None], tuple[str, Database]] = {}
         ready: list[str] = []
-        failed = False
+        made, failed = 0, False
         while True:
-            ready.extend(sorted(order.get_ready()))
+            # Relations first: others wait for them.
+            ready = sorted([*ready, *order.get_ready()], key=lambda each: (each in tests, each))
             while ready and free and not failed:
                 unique_id, database = ready.pop(0), free.pop()
-                at_work[pool.submit(_sent, database, statements[unique_id])] = unique_id, database
+                work = _asked if unique_id in tests else _made
+                at_work[pool.submit(work, database, statements[unique_id], manifest.nodes[unique_id])] = (
+                    unique_id, database
+                )  # fmt: skip
             if not at_work:
-                return made
+                return answers
             for done in _waited(at_work):
                 unique_id, database = at_work.pop(done)
                 free.append(database)
-                if (seconds := done.result()) is None:
+                answer = done.result()
+                if answer is None and unique_id in relations:
                     failed = True
                     continue
                 order.done(unique_id)
-                node = manifest.nodes[unique_id]
-                made.append(Answer(node, seconds, "success"))
-                counted = f"[{len(made):>3}/{len(unique_ids)}]"
-                say(f"  {counted} {node.resource_type} {node.name}  OK  {seconds:.1f}s")
+                if answer is None:
+                    continue
+                answers.append(answer)
+                if unique_id in relations:
+                    made += 1
+                    told = f"{answer.node.resource_type} {answer.node.name}  OK  {answer.execution_time:.1f}s"
+                    say(f"  [{made:>3}/{len(relations)}] {told}")
 
 
-def _waited(at_work: dict[Future[float | None], tuple[str, Database]]) -> set[Future[float | None]]:
+def _waited(at_work: dict[Future[Answer | None], tuple[str, Database]]) -> set[Future[Answer | None]]:
     """The first to be done. A signal ends them all: each leaves nothing half-made."""
     try:
         return wait(at_work, return_when=FIRST_COMPLETED).done
@@ -162,8 +174,8 @@ def _waited(at_work: dict[Future[float | None], tuple[str, Database]]) -> set[Fu
         raise
 
 
-def _sent(database: Database, statements: Sequence[str]) -> float | None:
-    """Send a relation's statements. Returns the seconds; None where one failed, of which nothing is left then."""
+def _made(database: Database, statements: Sequence[str], node: Any) -> Answer | None:
+    """Send a relation's statements. None where one failed: nothing of it is left then."""
     started = time.monotonic()
     try:
         for statement in statements:
@@ -172,7 +184,24 @@ def _sent(database: Database, statements: Sequence[str]) -> float | None:
         with suppress(*ENGINE_ERRORS):
             execute(database, "rollback")
         return None
-    return time.monotonic() - started
+    return Answer(node, time.monotonic() - started, "success")
+
+
+def _asked(database: Database, statements: Sequence[str], node: Any) -> Answer | None:
+    """What came of a test, as dbt says it; None where it can't be asked like this."""
+    started = time.monotonic()
+    [select] = statements
+    try:
+        [(found,)] = execute(database, f"select count(*) from (\n{select}\n) as failing")
+    except ENGINE_ERRORS:
+        return None
+    seconds = time.monotonic() - started
+    if not found:
+        return Answer(node, seconds, "pass", 0)
+    status = "warn" if str(node.config.severity).lower() == "warn" else "fail"
+    return Answer(
+        node, seconds, status, found, f"Got {found} result{'s' * (found > 1)}, configured to {status} if != 0"
+    )
 
 
 def execute(database: Database, statement: str) -> list[tuple[Any, ...]]:

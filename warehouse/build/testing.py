@@ -8,14 +8,11 @@ again, which says what it always said and keeps the rows that failed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from warehouse.build.compiled import ENGINE_ERRORS, Answer, Statements, execute, threads
 from warehouse.build.lineage import Lineage, is_booked
-from warehouse.database import Database, Session
+from warehouse.database import Database
 from warehouse.ledger import last_written
 
 
@@ -93,52 +90,3 @@ def _insert(database: Database, table: str, rows: list[tuple[str, ...]]) -> None
     if rows:
         marks = ", ".join(f"({', '.join(['%s'] * len(row))})" for row in rows)
         database.run(f"insert into {table} values {marks}", [value for row in rows for value in row])
-
-
-def ask(session: Session, statements: Statements, manifest: Any, *, warns: bool) -> list[Answer]:
-    """Ask these tests, by id.
-
-    Args:
-        session: the warehouse.
-        statements: of each test its select.
-        manifest: dbt's.
-        warns: what only warns is told here too, whose rows nobody keeps then.
-
-    Returns:
-        Those that found nothing, and where asked for those that warn; the others are for dbt to ask.
-    """
-    if not statements:
-        return []
-    count, ordered = threads(len(statements)), sorted(statements)
-    databases = session.databases(count)
-    with ThreadPoolExecutor(count) as pool:
-        parts = [ordered[number::count] for number in range(count)]
-        answers = pool.map(lambda database, part: _asked(database, part, statements), databases, parts)
-        told = [
-            _answer(manifest.nodes[unique_id], found, seconds) for part in answers for unique_id, found, seconds in part
-        ]
-    return [each for each in told if each.status == "pass" or (warns and each.status == "warn")]
-
-
-def _answer(node: Any, found: int, seconds: float) -> Answer:
-    if not found:
-        return Answer(node, seconds, "pass", 0)
-    status = "warn" if str(node.config.severity).lower() == "warn" else "fail"
-    # As dbt says it.
-    return Answer(
-        node, seconds, status, found, f"Got {found} result{'s' * (found > 1)}, configured to {status} if != 0"
-    )
-
-
-def _asked(database: Database, unique_ids: list[str], statements: Statements) -> list[tuple[str, int, float]]:
-    """The ids of the tests that could be asked, with how many rows each found and how long that took."""
-    answers = []
-    for unique_id in unique_ids:
-        started = time.monotonic()
-        [select] = statements[unique_id]
-        try:
-            [(found,)] = execute(database, f"select count(*) from (\n{select}\n) as failing")
-        except ENGINE_ERRORS:
-            continue
-        answers.append((unique_id, int(found), time.monotonic() - started))
-    return answers

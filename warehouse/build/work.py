@@ -102,21 +102,25 @@ def note_outcome(database: Database, asked: Plan, outcome: Outcome, project: Par
 def _in_part(
     session: Session, asked: Plan, command: list[str], excluded: set[str], project: Parsed, say: Say
 ) -> Outcome:
-    """First the tests of what stays as it is, so that nothing is built of what is unsound; then the rest."""
+    """Without dbt where it has sent all of it before.
+
+    Else first the tests of what stays as it is, so that dbt builds nothing of what is unsound; then the rest.
+    """
     assert asked.built is not None
     manifest, lineage = project.manifest, project.lineage
     due = frozenset[str]() if "test" in excluded else asked.due
     known = due & asked.statements.keys()
-    early = {each for each in known if asked.built.isdisjoint(lineage.above(each))}
+    wanted = asked.built | (due - known)
     outcome = Outcome(success=True)
     if "test" not in excluded:
         outcome.unasked = len(testing.tests(manifest)) - len(due)
-    _ask(session, asked, early, manifest, say, outcome)
-    wanted = asked.built | (due - known)
-    if outcome.success and asked.is_steady and not asked.by_dbt and asked.statements.keys() >= wanted:
-        for each in compiled.send(session, asked.built, asked.statements, manifest, lineage, say):
-            outcome.take(each, manifest)
-            wanted -= {each.node.unique_id}
+    if asked.is_steady and not asked.by_dbt and asked.statements.keys() >= wanted:
+        done = _without_dbt(session, asked, asked.built, known, project, say, outcome)
+        wanted, known = wanted - done, known - done
+    else:
+        early = frozenset(each for each in known if asked.built.isdisjoint(lineage.above(each)))
+        _ask(session, asked, early, project, say, outcome)
+        known -= early
     if outcome.success and wanted:
         session.let_go()
         with compiled.recorded(asked.built) as statements:
@@ -126,7 +130,7 @@ def _in_part(
         _keep_failing_rows(session.target, by_dbt, manifest)
         outcome.add(by_dbt)
     if outcome.success:
-        _ask(session, asked, known - early, manifest, say, outcome)
+        _ask(session, asked, known, project, say, outcome)
     return outcome
 
 
@@ -136,16 +140,26 @@ def _exactly(unique_ids: Collection[str], manifest: Any) -> list[str]:
     return ["--indirect-selection", "empty", "--select", *names]
 
 
-def _ask(session: Session, asked: Plan, unique_ids: Collection[str], manifest: Any, say: Say, outcome: Outcome) -> None:
+def _without_dbt(
+    session: Session, asked: Plan, relations: frozenset[str], tests: frozenset[str], project: Parsed, say: Say,
+    outcome: Outcome,
+) -> frozenset[str]:  # fmt: skip
+    """Make and ask as much as goes without dbt. Returns what needs no dbt any more."""
+    told = ("success", "pass", *(["warn"] if asked.is_batch else []))
+    answers = compiled.run(session, relations, tests, asked.statements, project.manifest, project.lineage, say)
+    taken = [each for each in answers if each.status in told]
+    for each in taken:
+        outcome.take(each, project.manifest)
+    return frozenset(str(each.node.unique_id) for each in taken)
+
+
+def _ask(session: Session, asked: Plan, tests: frozenset[str], project: Parsed, say: Say, outcome: Outcome) -> None:
     """Ask tests directly, and those that found something by dbt."""
-    passed = testing.ask(session, {each: asked.statements[each] for each in unique_ids}, manifest, warns=asked.is_batch)
-    for each in passed:
-        outcome.take(each, manifest)
-    others = set(unique_ids) - {str(each.node.unique_id) for each in passed}
+    others = tests - _without_dbt(session, asked, frozenset(), tests, project, say, outcome)
     if others:
         session.let_go()
-        command = ["test", "--store-failures", *_exactly(others, manifest)]
-        outcome.add(dbt.run(session.target, command, manifest, say))
+        command = ["test", "--store-failures", *_exactly(others, project.manifest)]
+        outcome.add(dbt.run(session.target, command, project.manifest, say))
 
 
 def _keep_failing_rows(target: Target, outcome: Outcome, manifest: Any) -> None:
