@@ -73,7 +73,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what a load concerns is not built", "warehouse/build/selection.py",
-        "        or concerned[unique_id]\n", "", A_PATH,
+        "0) > entry.load_number\n", "0) < 0\n", A_PATH,
     ),
     Mutation(
         "a test that passed is never asked again", "warehouse/build/testing.py",
