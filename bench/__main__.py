@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import batches, builds, drills, loads, queries, report, snapshots
 from bench.company import Company
-from bench.measuring import Measurement, Settings, machine, say
+from bench.measuring import RUNS, Measurement, Settings, machine, say
 from bench.server import SETTINGS, Server, environment, postgres_server
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
@@ -38,6 +38,7 @@ def main() -> int:
     parser.add_argument(
         "--folder", type=Path, default=PROJECT_ROOT / "data" / "bench", help="for everything that is made"
     )
+    parser.add_argument("--runs", type=int, default=RUNS, help="of each measure (default: %(default)s)")
     parser.add_argument("--batches", type=int, default=100, help="batches: how many (default: %(default)s)")
     parser.add_argument("--project", choices=["commerce", "tiny"], default="commerce", help="batches: of which project")
     parser.add_argument("--reuse", action="store_true", help="queries: ask what an earlier run built in the folder")
@@ -52,7 +53,7 @@ def main() -> int:
         parser.error("--reuse goes with queries alone: the other parts build")
     parts = set(arguments.parts) or set(PARTS)
     engines = ENGINES if arguments.engine == "both" else (arguments.engine,)
-    settings = Settings(engines, arguments.scale, arguments.folder.resolve())
+    settings = Settings(engines, arguments.scale, arguments.folder.resolve(), arguments.runs)
     settings.folder.mkdir(parents=True, exist_ok=True)
     say(f"sizes: {report.sizes(settings)}")
     started, load = time.monotonic(), os.getloadavg()[0]
