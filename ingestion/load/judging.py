@@ -85,7 +85,8 @@ class ContractPass:
             types = {str(row[0]): str(row[1]) for row in connection.execute(f"describe {extract.relation}").fetchall()}
             straight = goes_straight(self.reader, extract, types) and not forgotten
             # As of most tables in most loads: to ask takes less than to judge nothing.
-            nothing = not (extract.compared or extract.deletes or extract.conclude or self._has_rows(extract.relation))
+            more = extract.compared or extract.deletes or extract.conclude or extract.rejects
+            nothing = not more and not self._has_rows(extract.relation)
             if nothing:
                 read = bad = 0
             elif straight:

@@ -84,7 +84,7 @@ def insert(reader: Reader, extract: Extract, types: Mapping[str, str], stamp: st
     )
     row = connection.execute("select count(*) from aside").fetchone()
     bad = int(row[0]) if row else 0
-    if bad or extract.conclude:
+    if bad or extract.conclude or extract.rejects:
         connection.execute(f"""
             create or replace temp view judged as
             select *, true as _is_good, null as _source from good union all {judged(table, "aside", types)}""")
