@@ -68,6 +68,12 @@ def _emptied(database: duckdb.DuckDBPyConnection) -> bool:
     return False
 
 
+def number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    """The one number that a statement answers with, such as how many rows it wrote; 0 where it answers with none."""
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
+
+
 def copied_csv(path: Path, columns: Mapping[str, str]) -> str:
     """A DuckDB relation of a CSV file with a header, as COPY writes it; nothing about it is guessed.
 

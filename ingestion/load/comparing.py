@@ -6,6 +6,7 @@ from datetime import datetime
 
 from ingestion.contract.contracts import Table
 from ingestion.contract.rules import GIVEN
+from ingestion.duck import number
 from ingestion.load.extracts import Reader, timestamp_literal
 from ingestion.sql import quoted
 
@@ -14,16 +15,18 @@ def different(reader: Reader, table: Table) -> tuple[str, int]:
     """Leave out records that are as their latest version in raw, which is in `living`; says how many these were."""
     same = " and ".join(f"old.{quoted(c)} is not distinct from new.{quoted(c)}" for c in table.column_names)
     key = ", ".join(quoted(c) for c in table.key)
-    row = reader.connection.execute(f"""
+    kept = number(
+        reader.connection,
+        f"""
         create or replace temp table different as
         select new.* replace (
             coalesce(old._revision + 1, new._revision) as _revision,
             greatest(new._effective_at, old._effective_at) as _effective_at
         )
         from good as new left join living as old using ({key})
-        where (old._operation = 'U' and {same}) is not true""").fetchone()
-    assert row is not None
-    return "different", _number(reader, "select count(*) from good") - int(row[0])
+        where (old._operation = 'U' and {same}) is not true""",
+    )
+    return "different", number(reader.connection, "select count(*) from good") - kept
 
 
 def unknown(reader: Reader, table: Table, since: datetime) -> tuple[str, int]:
@@ -51,10 +54,5 @@ def unknown(reader: Reader, table: Table, since: datetime) -> tuple[str, int]:
             ) as old
             where {same}
         )""")
-    read = _number(reader, "select coalesce(sum(copies), 0) from distinct_good")
-    return "unknown", read - _number(reader, "select count(*) from unknown")
-
-
-def _number(reader: Reader, query: str) -> int:
-    row = reader.connection.execute(query).fetchone()
-    return int(row[0]) if row else 0
+    read = number(reader.connection, "select coalesce(sum(copies), 0) from distinct_good")
+    return "unknown", read - number(reader.connection, "select count(*) from unknown")

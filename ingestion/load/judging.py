@@ -9,6 +9,7 @@ import duckdb
 
 from ingestion.contract.contracts import META_COLUMNS, Table
 from ingestion.contract.rules import GIVEN, as_rejects, judged, rejected
+from ingestion.duck import number
 from ingestion.load.comparing import different, unknown
 from ingestion.load.extracts import (
     LOAD_COLUMNS,
@@ -46,10 +47,6 @@ class ContractPass:
 
     def _copy(self, select: str, name: str) -> tuple[list[Path], int]:
         return write_files(self.reader, select, name)
-
-    def _number(self, query: str) -> int:
-        row = self.reader.connection.execute(query).fetchone()
-        return int(row[0]) if row else 0
 
     def _has_rows(self, relation: str) -> bool:
         return self.reader.connection.execute(f"select 1 from {relation} limit 1").fetchone() is not None
@@ -101,7 +98,7 @@ class ContractPass:
             ) from error
         if not (straight or nothing):
             # Most extracts have no bad rows: to plan what only those need would take longer than a small load itself.
-            bad = self._number("select count(*) from judged where not _is_good") if read else 0
+            bad = number(self.reader.connection, "select count(*) from judged where not _is_good") if read else 0
             tokens = self._tokens(extract, bad)
             good = as_known(
                 table, [*table.column_names, *GIVEN], "(select * from judged where _is_good)", tokens, forgotten
@@ -122,11 +119,11 @@ class ContractPass:
         versions, deleted = f"select {listed} from {rows}", 0
         if extract.deletes:
             connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
-            deleted = self._number("select count(*) from deletes")
+            deleted = number(self.reader.connection, "select count(*) from deletes")
             versions += f" union all select {listed} from deletes"
         files, written, new_rejects, reasons = list[Path](), 0, 0, tuple[tuple[str, int], ...]()
         if straight:
-            written = self._number("select count(*) from good") if read else 0
+            written = number(self.reader.connection, "select count(*) from good") if read else 0
         elif read or deleted:
             named = [*table.column_names, *META_COLUMNS]
             ordered = ", ".join(quoted(c) for c in self.reader.in_order(table.name, named))
@@ -167,7 +164,7 @@ class ContractPass:
         file = literal(str(self.reader.workspace / "judged.parquet"))
         # To look for values that repeat takes longer than to write them out.
         options = "format parquet, parquet_version v2, compression uncompressed, dictionary_size_limit 1"
-        read = self._number(f"copy ({judged(table, relation, types)}) to {file} ({options})")
+        read = number(self.reader.connection, f"copy ({judged(table, relation, types)}) to {file} ({options})")
         self.reader.connection.execute(f"create or replace temp view judged as from read_parquet({file})")
         return read
 
@@ -233,7 +230,7 @@ class ContractPass:
                 count(*) as copies, any_value(record_key) as record_key, record, reasons, _revision,
                 min(_effective_at) as _effective_at
             from ({bad}) group by record, reasons, _revision""")
-        read = self._number("select coalesce(sum(copies), 0) from rejected")
+        read = number(self.reader.connection, "select coalesce(sum(copies), 0) from rejected")
         if not read:
             return 0, 0
         connection.execute(f"""
@@ -245,7 +242,7 @@ class ContractPass:
             select reject_id, {literal(table.name)} as resource, record_key, record, reasons, _revision, _effective_at,
                 {self._stamp()}
             from rejected""")
-        new = self._number("select count(*) from rejected")
+        new = number(self.reader.connection, "select count(*) from rejected")
         return new, read - new
 
     def _reasons(self) -> tuple[tuple[str, int], ...]:

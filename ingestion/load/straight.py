@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from ingestion.contract.contracts import META_COLUMNS
 from ingestion.contract.rules import GIVEN, judged, kept
+from ingestion.duck import number
 from ingestion.load.extracts import Extract, Reader, all_columns
 from ingestion.sql import literal, quoted
 
@@ -63,10 +64,12 @@ def insert(reader: Reader, extract: Extract, types: Mapping[str, str], stamp: st
         set logging_storage = 'memory';
         set enable_logging = true""")
     listed = ", ".join(quoted(name) for name in [*table.column_names, *META_COLUMNS])
-    row = connection.execute(f"""
+    inserted = number(
+        connection,
+        f"""
         insert into {raw} ({listed})
-        select {listed} from (select *, {stamp} from ({kept(table, extract.relation, types, _LOG)}))""").fetchone()
-    inserted = int(row[0]) if row else 0
+        select {listed} from (select *, {stamp} from ({kept(table, extract.relation, types, _LOG)}))""",
+    )
     given = [*table.column_names, *GIVEN]
     texts = ", ".join(
         f"cast(texts[{place}] as {types[name]}) as {quoted(name)}" for place, name in enumerate(given, start=1)
@@ -82,8 +85,7 @@ def insert(reader: Reader, extract: Extract, types: Mapping[str, str], stamp: st
     connection.execute(
         f"create or replace temp view good as select {names} from {raw} where _load_id = {literal(load_id)}"
     )
-    row = connection.execute("select count(*) from aside").fetchone()
-    bad = int(row[0]) if row else 0
+    bad = number(connection, "select count(*) from aside")
     if bad or extract.conclude or extract.rejects:
         connection.execute(f"""
             create or replace temp view judged as

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ingestion.contract.contracts import Table
+from ingestion.duck import number
 from ingestion.load.extracts import Extract, Reader, SourceError
 from ingestion.readers.settings import variable
 from ingestion.readers.sql.database import Database, Relation
@@ -106,8 +107,7 @@ def _before_the_log(database: Database, reader: Reader, table: Table, log: Relat
         create or replace temp table unlogged as
         select {keys} from {database.rows(everything, table.key)}
         where ({keys}) not in (select ({keys}) from {database.rows(log, table.key)})""")
-    row = reader.connection.execute("select count(*) from unlogged").fetchone()
-    count = int(row[0]) if row else 0
+    count = number(reader.connection, "select count(*) from unlogged")
     if not count:
         return "", 0
     modified = database.moment(table.modified_at) if table.modified_at else "null"

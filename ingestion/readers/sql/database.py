@@ -25,6 +25,7 @@ from pathlib import Path
 import duckdb
 
 from ingestion.contract.contracts import Table
+from ingestion.duck import number
 from ingestion.sql import literal, quoted, utc_moment, utc_time
 
 DIALECTS = {
@@ -173,11 +174,12 @@ class Database:
         """The table's rows for which `where` is true, as the source itself counts them."""
         condition = f" where {where}" if where else ""
         if self.dialect == "mysql":
-            return self._number(f"select count(*) from {self._scanned(table)}{condition}")
+            return number(self.connection, f"select count(*) from {self._scanned(table)}{condition}")
         if self.dialect == "sqlserver":
             condition = _in_sqlserver(condition)
-        return self._number(
-            f"select * from {self._remote(f'select count(*) as n from {self._named(table)}{condition}')}"
+        return number(
+            self.connection,
+            f"select * from {self._remote(f'select count(*) as n from {self._named(table)}{condition}')}",
         )
 
     def _over_odbc(self, table: Relation, columns: Sequence[str], where: str | None) -> str:
@@ -267,10 +269,6 @@ class Database:
             query = f"select * from {self._remote(f'{expression} {self._named(table)}')}"
         row = self.connection.execute(query).fetchone()
         return int(row[0]) if row and row[0] is not None else None
-
-    def _number(self, query: str) -> int:
-        row = self.connection.execute(query).fetchone()
-        return int(row[0]) if row else 0
 
     def _remote(self, query: str) -> str:
         """A DuckDB relation that runs `query` in the source database itself."""
