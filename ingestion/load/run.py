@@ -16,7 +16,7 @@ from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError
 from ingestion.load.extracts import Loaded, LoadError, SourceError
 from ingestion.load.loading import load
-from ingestion.load.watching import Watch
+from ingestion.load.watching import Asked, Watch
 
 
 def configured_sources(project: Path) -> list[str]:
@@ -49,15 +49,15 @@ def reader_of(contract: Source) -> ModuleType:
         ) from error
 
 
-def watch_of(contract: Source) -> Watch | None:
-    """What waits for a source until it may have something new; None where it has to be asked at intervals.
+def watch_of(contract: Source) -> Watch:
+    """What waits for a source until it may have something new, or for the next time to ask it.
 
     Raises:
         SourceError: the source's settings are none, or what it lies in is not there.
     """
     reader = reader_of(contract)
     find = getattr(reader, "watch", None)
-    return find(contract) if find and reader.is_configured(contract.name) else None
+    return (find(contract) if find and reader.is_configured(contract.name) else None) or Asked()
 
 
 def kept_logs(project: Path) -> dict[str, int]:

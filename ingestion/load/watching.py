@@ -17,7 +17,12 @@ _PAUSE_SECONDS = 0.05
 
 
 class Watch(Protocol):
-    """Waits for one source."""
+    """Waits for one source.
+
+    longest_seconds: how long to wait before the source is asked all the same.
+    """
+
+    longest_seconds: float
 
     def begin(self) -> None:
         """A load begins: what is new from now on counts. Nothing may be held open at the source meanwhile."""
@@ -30,12 +35,27 @@ class Watch(Protocol):
         """
 
 
+class Asked:
+    """Waits for nothing: a source that doesn't tell is asked at intervals."""
+
+    longest_seconds = 5.0
+
+    def begin(self) -> None:
+        """Nothing is known of it."""
+
+    def wait(self, seconds: float, ended: threading.Event) -> bool:
+        """Wait so long."""
+        return ended.wait(seconds)
+
+
 class Looked:
     """Watches what shows by a glance whether it changed.
 
     look: gives what differs after any change; it may also differ without one.
     settles: a change that is seen still goes on, as where a file is copied; it is told once it looks the same twice.
     """
+
+    longest_seconds = 60.0
 
     def __init__(self, look: Callable[[], object], settles: bool = False):
         self.look, self.settles = look, settles

@@ -8,8 +8,8 @@
     of most rows nothing is left then. What is left is compared again for each follower, without the columns in
     `ignores`; the values of `key` of all rows that differ go to `ops.pending` of the same generation, in the
     transaction that changes the fact. The aggregate takes them from there with `remember_touched(pending_keys(…))`;
-    they wait since its last entry in the ledger, and are done with the next, in the transaction that changes it. A fact that is built in full makes its
-    followers be built in full too. #}
+    they wait since its last entry in the ledger, and are done with the next, in the transaction that changes it. A fact
+    that is built in full makes its followers be built in full too. #}
 
 {#  Who follows the model that is built: name, key and ignores of each. The build writes it down beside the fact before dbt
     starts (`dbt.run` in warehouse/dbt.py), for dbt would make every node anew to look for it. #}

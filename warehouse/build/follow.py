@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import statistics
 import sys
@@ -9,30 +10,27 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ingestion.contract.contracts import Source
 from ingestion.contract.reading import read_contract, source_names
 from ingestion.destination.lock import LockError, build_lock
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
 from ingestion.load.run import watch_of
-from ingestion.load.watching import Watch
+from ingestion.load.watching import Asked, Watch
 from ingestion.signals import ENDING, end_by_signals
 from warehouse.build.build import Request, build
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError, PassingError
-from warehouse.runs.runs import Run, collect
+from warehouse.runs.runs import Run, are_waiting, collect
 
 Say = Callable[[str], None]
 
 # After so many failures in a row somebody has to look, unless it has worked and what fails may pass by itself.
 PATIENCE = 5
 LONGEST_PAUSE_SECONDS = 60.0
-# How long to wait where nothing came: for a source that has to be asked, and for one that tells.
-ASKED_SECONDS, TOLD_SECONDS = 5.0, 60.0
 # How often a batch is recorded whole, and how long nothing has to come before records that wait are loaded.
 RECORD_SECONDS, QUIET_SECONDS = 60.0, 1.0
 
@@ -44,7 +42,7 @@ class _Followed:
     ways: seconds from when the newest change of a batch was made until readers had it, of the last batches.
     doing, since: what goes on, since when by the monotonic clock.
     has_worked: whether a batch succeeded. failures: those in a row.
-    waiting: records of runs that are not loaded.
+    recorded_at: when the last batch began that was recorded whole.
     """
 
     source: str
@@ -54,8 +52,7 @@ class _Followed:
     since: float = field(default_factory=time.monotonic)
     has_worked: bool = False
     failures: int = 0
-    waiting: bool = False
-    recorded_at: float = 0.0
+    recorded_at: float = -math.inf
 
     def now(self, doing: str) -> None:
         """Say what goes on from here."""
@@ -101,32 +98,26 @@ def follow(
     contract, ended, followed = read_contract(source, target.project), _asked_to_end(), _Followed(source)
     with _status(followed, say) as say:
         say(f"following {source}; Ctrl-C ends it after the batch that is being built")
-        watch = None
+        watch: Watch | None = None
         try:
             while not ended.is_set() and (batches is None or followed.published < batches):
-                watch = watch or _watch(contract)
-                if watch:
-                    watch.begin()
+                with suppress(SourceError):  # the load says what is wrong
+                    watch = watch or watch_of(contract)
+                waiting = watch or Asked()
+                waiting.begin()
                 if not _batch(target, followed, by_dbt, ended, say):
-                    _rest(target, followed, watch, seconds, ended, say)
+                    _rest(target, followed, waiting, seconds, ended, say)
         finally:
-            _load_records(target, followed, say)
+            _load_records(target, say)
     if followed.ways:
         say(f"{followed.published:,} batches published; {followed.spread()}")
-
-
-def _watch(contract: Source) -> Watch | None:
-    try:
-        return watch_of(contract)
-    except SourceError:
-        return None  # The load says what is wrong.
 
 
 def _batch(target: Target, followed: _Followed, by_dbt: bool, ended: threading.Event, say: Say) -> bool:
     """One batch. Returns whether there was anything to do, or it failed and the pause after it is over."""
     run = Run("build", target.name)
     started = time.monotonic()
-    is_whole = started - followed.recorded_at >= RECORD_SECONDS or not followed.recorded_at
+    is_whole = started - followed.recorded_at >= RECORD_SECONDS
     followed.now("loading and building")
     try:
         request = Request(sources=(followed.source,), by_dbt=by_dbt, is_batch=not is_whole)
@@ -142,7 +133,6 @@ def _batch(target: Target, followed: _Followed, by_dbt: bool, ended: threading.E
         ended.wait(pause)
         return True
     finally:
-        followed.waiting = not is_whole
         followed.recorded_at = started if is_whole else followed.recorded_at
     followed.failures, followed.has_worked = 0, True
     loaded = sum(each.loaded + each.deleted for each in run.loaded)
@@ -154,22 +144,22 @@ def _batch(target: Target, followed: _Followed, by_dbt: bool, ended: threading.E
 
 
 def _rest(
-    target: Target, followed: _Followed, watch: Watch | None, seconds: float | None, ended: threading.Event, say: Say
+    target: Target, followed: _Followed, watch: Watch, seconds: float | None, ended: threading.Event, say: Say
 ) -> None:
     """Wait for something new. What waits to be recorded is, once nothing comes for a moment."""
     followed.now("waiting")
-    left = seconds if seconds is not None else TOLD_SECONDS if watch else ASKED_SECONDS
+    left = watch.longest_seconds if seconds is None else seconds
     for part in (min(QUIET_SECONDS, left), left - QUIET_SECONDS):
-        if part > 0 and (watch.wait(part, ended) if watch else ended.wait(part)):
+        if part > 0 and watch.wait(part, ended):
             return
-        _load_records(target, followed, say)
+        _load_records(target, say)
 
 
-def _load_records(target: Target, followed: _Followed, say: Say) -> None:
-    if followed.waiting:
-        with build_lock(target):
+def _load_records(target: Target, say: Say) -> None:
+    """Load what waits; while another has the warehouse it waits for that one's end, which loads it too."""
+    if are_waiting(target):
+        with suppress(LockError), build_lock(target):
             collect(target, say)
-        followed.waiting = False
 
 
 def _asked_to_end() -> threading.Event:

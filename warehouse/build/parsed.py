@@ -16,14 +16,14 @@ from warehouse.publish.access import Declared, declared_access
 class Parsed:
     """What follows from the project's files alone.
 
-    project: their fingerprint, see `inputs.project_fingerprint`.
+    fingerprint: theirs, see `inputs.project_fingerprint`.
     models: every model that is published, by name: its schema as readers know it, the first line of its description.
     declared: who reads what of them.
     code: the fingerprint of each relation's code.
     unit_tested: a fingerprint of all that unit tests depend on.
     """
 
-    project: str
+    fingerprint: str
     manifest: Any
     models: dict[str, tuple[str, str]]
     declared: list[Declared]
@@ -40,18 +40,18 @@ class Parsed:
 _last: Parsed | None = None
 
 
-def parsed(target: Target, project: str) -> Parsed:
+def parsed(target: Target, fingerprint: str) -> Parsed:
     """The project that has this fingerprint.
 
     Raises:
         BuildError: it doesn't parse.
     """
     global _last
-    if _last is None or _last.project != project:
+    if _last is None or _last.fingerprint != fingerprint:
         manifest = dbt.parse(target)
         code = fingerprints(manifest, target.project)
         _last = Parsed(
-            project,
+            fingerprint,
             manifest,
             published_models(manifest, target),
             declared_access(manifest, target),

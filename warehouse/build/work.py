@@ -54,14 +54,14 @@ def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is
         is_batch: as the plan has it.
     """
     manifest, lineage = project.manifest, project.lineage
-    now = testing.fingerprints(database, manifest, lineage, project.project)
+    now = testing.fingerprints(database, manifest, lineage, project.fingerprint)
     built = due = None
     is_steady = False
     statements: compiled.Statements = {}
     if in_part:
         built, is_steady = selection.to_build(database, manifest, lineage)
         due = testing.due(database, manifest, lineage, built, now)
-        statements = compiled.kept(database, project.project)
+        statements = compiled.kept(database, project.fingerprint)
     selection.forget_listed(database, manifest, built)
     testing.begin(database, due)
     frozen = None if built is None else frozenset(built)
@@ -93,7 +93,7 @@ def note_outcome(database: Database, asked: Plan, outcome: Outcome, project: Par
         for node, status in outcome.nodes
         if status in ("pass", *FOUND_ROWS) and node.unique_id not in asked.statements
     ]
-    compiled.keep(database, project.project, {**testing.selects(tests), **outcome.statements})
+    compiled.keep(database, project.fingerprint, {**testing.selects(tests), **outcome.statements})
     testing.note_passed(database, statuses, asked.now)
     made = {unique_id for unique_id, status in statuses if status == "success"}
     selection.note_listed(database, project.manifest, made)

@@ -119,6 +119,11 @@ def recorded(target: Target, run: Run, say: Say, *, collects: bool = True) -> It
             collect(target, say)
 
 
+def are_waiting(target: Target) -> bool:
+    """Whether records of runs wait to be loaded."""
+    return any(_folder(target).glob("*.json"))
+
+
 def _folder(target: Target) -> Path:
     return target.folder / "runs"
 

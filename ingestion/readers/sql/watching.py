@@ -29,6 +29,8 @@ class LogWatch:
     A slot gives to one reader at a time, so that this one is gone while a load looks.
     """
 
+    longest_seconds = 60.0
+
     def __init__(self, url: str, slot: str, tables: str):
         self.url, self.slot, self.tables = url, slot, tables
 
