@@ -19,12 +19,16 @@
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     {%- set bound = (config.get('meta') or {}).get('touched_from') -%}
     {%- set is_touched -%}
+    {%- if keys | length == 1 and not bound -%}
+    target.{{ keys[0] }} in (select touched.{{ keys[0] }} from {{ touched_table() }} as touched)
+    {%- else -%}
     exists (
         select 1
         from {{ touched_table() }} as touched
         where {% for key in keys %}touched.{{ key }} = target.{{ key }}{{ ' and ' if not loop.last }}{% endfor %}{% if bound %} and target.{{ bound }} >= touched.{{ bound }}{% endif %}
     )
     {%- if bound %} and target.{{ bound }} >= {{ kept_date('touched_from') }}{% endif -%}
+    {%- endif -%}
     {%- endset -%}
     {%- if bound -%}{{ keep_date('touched_from', 'select min(' ~ bound ~ ') from ' ~ touched_table()) }}{%- endif -%}
     {{ keep_rows_before(target_relation, is_touched) }}
@@ -66,9 +70,15 @@
 {%- endmacro %}
 
 {#  A condition for latest_versions(): the columns are those of one of the touched keys. None where the fact is built in
-    full. #}
+    full.
+
+    One column is looked for with `in`: DuckDB then skips blocks of the log that can't hold a touched key, which it doesn't
+    for an `exists`. #}
 {% macro among_touched() -%}
     {%- if is_incremental() -%}
+        {%- if varargs | length == 1 -%}
+            {{ return('log.' ~ varargs[0] ~ ' in (select touched.' ~ varargs[0] ~ ' from ' ~ touched_table() ~ ' as touched)') }}
+        {%- endif -%}
         {%- set same = [] -%}
         {%- for column in varargs %}{% do same.append('touched.' ~ column ~ ' = log.' ~ column) %}{% endfor -%}
         {{ return('exists (select 1 from ' ~ touched_table() ~ ' as touched where ' ~ same | join(' and ') ~ ')') }}

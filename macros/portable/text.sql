@@ -4,9 +4,12 @@
     `\s` means. So the blanks are listed, and letters are folded as far as ASCII goes. Nearly all values are written
     plainly, and a cheap pattern tells: only the others are looked at closely. #}
 
-{# White space of any kind, as one text: Unicode's, the byte order mark and the zero-width space. #}
+{#  White space of any kind, as one text: Unicode's, the byte order mark and the zero-width space.
+
+    Written as the characters themselves. Put together by `chr`, they were most of what DuckDB does to plan a statement: a
+    list of touched keys, which reads some twenty views, took 0.3 s of its 0.4 s for it. #}
 {% macro blanks() -%}
-    ' ' || {% for code in blank_codes() %}chr({{ code }}){% if not loop.last %} || {% endif %}{% endfor %}
+    ' {% for code in blank_codes() %}{{ '%c' | format(code) }}{% endfor %}'
 {%- endmacro %}
 
 {% macro blank_codes() -%}

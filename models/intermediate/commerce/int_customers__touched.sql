@@ -35,6 +35,7 @@ changed_users as (
 users_who_moved as (
     select user_id
     from user_versions
+    where user_id in (select changed_users.user_id from changed_users)
     group by user_id
     having
         max(case when is_new then 1 else 0 end) = 1

@@ -4,7 +4,18 @@ with new_loads as (
     {{ loads_new_to(['fct_sales', 'agg_sales__documents']) }}
 ),
 
--- Every version counts: a line may have been of another product or customer before.
+fresh_lines as (
+    select
+        trading_date,
+        file_series,
+        invoice_no,
+        line_number
+    from {{ ref('stg_retail__sales_lines') }}
+    where load_id in (select new_loads.load_id from new_loads)
+),
+
+-- Every version counts: a line may have been of another product or customer before. By the days alone most are left out
+-- unread.
 new_lines as (
     select
         lines.file_series,
@@ -13,15 +24,16 @@ new_lines as (
         lines.customer_id,
         lines.trading_date
     from {{ ref('stg_retail__sales_lines') }} as lines
-    where exists (
+    where
+        lines.trading_date in (select fresh_lines.trading_date from fresh_lines)
+        and exists (
             select 1
-            from {{ ref('stg_retail__sales_lines') }} as fresh
+            from fresh_lines
             where
-                fresh.load_id in (select new_loads.load_id from new_loads)
-                and fresh.trading_date = lines.trading_date
-                and fresh.file_series = lines.file_series
-                and fresh.invoice_no = lines.invoice_no
-                and fresh.line_number = lines.line_number
+                fresh_lines.trading_date = lines.trading_date
+                and fresh_lines.file_series = lines.file_series
+                and fresh_lines.invoice_no = lines.invoice_no
+                and fresh_lines.line_number = lines.line_number
         )
 ),
 
