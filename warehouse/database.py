@@ -112,12 +112,12 @@ class Session:
 
     As a context it closes at the end, and what the engine refuses becomes a BuildError.
 
-    few: it is about a few rows. DuckDB then works on each statement with one thread: to share one among several costs
-        more than it brings, and the cores have other statements.
+    few: it is about a few rows, which holds from the next `databases` on. DuckDB then works on each statement with one
+        thread: to share one among several costs more than it brings, and the cores have other statements.
     """
 
-    def __init__(self, target: Target, *, few: bool = False):
-        self.target, self.few = target, few
+    def __init__(self, target: Target):
+        self.target, self.few = target, False
         self._open: list[Database] = []
 
     @property
@@ -133,9 +133,9 @@ class Session:
                 connection.execute("set timezone = 'UTC'")
             else:
                 connection = _connected(self.target)
-                if self.few and self.target.engine == "duckdb":
-                    connection.execute("set threads = 1")
             self._open.append(Database(self.target, connection))
+        if self.few and self.target.engine == "duckdb":
+            self._open[0].connection.execute("set threads = 1")
         return self._open[:count]
 
     def let_go(self) -> None:

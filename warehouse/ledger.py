@@ -1,7 +1,6 @@
 """The ledger: which loads and which code each relation of each generation has seen.
 
-`macros/history/ledger.sql` says how dbt reads and writes it; here its tables are made, and filled before dbt
-starts with what this build is about.
+`macros/history/ledger.sql` says how dbt reads and writes it; here its tables are made, and filled before dbt starts.
 """
 
 from __future__ import annotations
@@ -185,6 +184,23 @@ def register_loads(database: Database) -> None:
 def newest_load(database: Database) -> int:
     """The number of the last load that a build saw; 0 where there was none."""
     return int(database.run(f"select coalesce(max(load_number), 0) from {database.granary('loads')}")[0][0])
+
+
+def versions_behind(database: Database) -> int | None:
+    """How many versions the generation that is built next has not seen; None where it is not whole."""
+    rows = database.run(f"select load_number from {database.next('ops', 'generation')}")
+    if not rows:
+        return None
+    counts = " union all ".join(
+        f"select loaded_count + coalesce(deleted_count, 0) as versions, _load_id from {database.raw(source, 'loads')}"
+        for source in source_names(database.target.project)
+    )
+    [(found,)] = database.run(
+        f"select coalesce(sum(l.versions), 0) from ({counts}) as l "
+        f"join {database.granary('loads')} as known on known.load_id = l._load_id where known.load_number > %s",
+        [rows[0][0]],
+    )
+    return int(found)
 
 
 def last_written(database: Database) -> dict[tuple[str, str], int]:

@@ -88,8 +88,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
     prepare_next(target)
     forced, wanted = bool(request.full or request.select or request.backfill), request.select
     fingerprint = project_fingerprint(target)
-    few = not forced and sum(each.loaded + each.deleted for each in run.loaded) < FEW_ROWS
-    with Session(target, few=few) as session:
+    with Session(target) as session:
         database = session.database
         if not forced and (known := ledger.models_parsed(database, fingerprint)) is not None:
             ledger.register_loads(database)
@@ -106,6 +105,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         if not forced and ledger.is_up_to_date(database, list(project.models)):
             return _nothing_to_build(database, run, say, started)
         excluded = excluded_types(ledger.are_unit_tested(database, project.unit_tested))
+        behind = None if forced else ledger.versions_behind(database)
+        session.few = behind is not None and behind < FEW_ROWS
         ledger.begin_generation(database)
         begin_schemas(database, project.schemas, project.code)
         if request.select and not all(

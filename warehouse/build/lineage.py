@@ -19,6 +19,8 @@ class Lineage:
             unique_id: list(getattr(node.depends_on, "nodes", [])) for unique_id, node in manifest.nodes.items()
         }
         self._found: dict[str, frozenset[str]] = {}
+        # They lie in a folder that is called as the runs' own source.
+        self._of_runs = {unique_id for unique_id, node in manifest.nodes.items() if node.fqn[-2] == OWN_SOURCE}
         # A source's id is source.<project>.<source>.<table>, and a table may be called otherwise where it lies.
         self._raw = {
             unique_id: (str(source.source_name), str(source.name)) for unique_id, source in manifest.sources.items()
@@ -39,6 +41,10 @@ class Lineage:
     def raw_above(self, unique_id: str) -> set[RawTable]:
         """The tables of raw that a node's rows come from, as source and table."""
         return {self._raw[each] for each in self.above(unique_id) if each in self._raw}
+
+    def reads_runs(self, unique_id: str) -> bool:
+        """Whether a node is made of what runs were like, such as their steps, or how usual their loads were."""
+        return not self._of_runs.isdisjoint(self.above(unique_id))
 
 
 def is_booked(table: RawTable) -> bool:

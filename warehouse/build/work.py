@@ -25,7 +25,8 @@ class Plan:
     built, due: the unique ids of the relations to make and of the tests to ask.
     is_steady: the relations are made for what is new alone, not for changed code.
     by_dbt: they are dbt's to make, whatever it sent before.
-    is_batch: it is one of many, of which what only warns keeps no rows: there would be the same ones every second.
+    is_batch: it is one of many, of which what only warns keeps no rows: there would be the same ones every second. Nor
+        is what reads the record of all runs tested, which grows and of which a batch loads nothing.
     statements: those of relations and tests that needn't be compiled, by unique id.
     """
 
@@ -61,6 +62,8 @@ def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is
     if in_part:
         built, is_steady = selection.to_build(database, manifest, lineage)
         due = testing.due(database, manifest, lineage, built, now)
+        if is_batch:
+            due = {each for each in due if not lineage.reads_runs(each)}
         statements = compiled.kept(database, project.fingerprint)
     selection.forget_listed(database, manifest, built)
     testing.begin(database, due)
