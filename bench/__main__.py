@@ -10,7 +10,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import batches, builds, drills, loads, queries, report, snapshots
+from bench import batches, builds, drills, growth, loads, queries, report, snapshots
 from bench.company import Company
 from bench.measuring import RUNS, Measurement, Settings, machine, say
 from bench.server import SETTINGS, Server, environment, postgres_server
@@ -18,7 +18,8 @@ from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
 PARTS = ("loads", "snapshots", "build", "day", "batches", "queries")
-DRILLS = "drills"  # alone: on a cluster of Debian's packages, where the parts have a Postgres of their own
+# Alone: on a cluster of Debian's packages, where the parts have a Postgres of their own; and at ten times their sizes.
+DRILLS, GROWTH = "drills", "growth"
 ENGINES = ("duckdb", "postgres")
 BUSY = 0.5  # load average above which a machine does something else already
 # Rows from a person's own settings would end up in what is measured; telemetry would be timed.
@@ -31,7 +32,10 @@ def main() -> int:
         prog="python -m bench", description="Measure Granary against the engines themselves."
     )
     parser.add_argument(
-        "parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all of these unless named; or {DRILLS}, alone"
+        "parts",
+        nargs="*",
+        metavar="part",
+        help=f"{', '.join(PARTS)}; all of these unless named; or, alone, {DRILLS} or {GROWTH}",
     )
     parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes; results count at 1.0 only")
@@ -41,19 +45,20 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=RUNS, help="of each measure (default: %(default)s)")
     parser.add_argument("--batches", type=int, default=100, help="batches: how many (default: %(default)s)")
     parser.add_argument("--project", choices=["commerce", "tiny"], default="commerce", help="batches: of which project")
+    parser.add_argument("--before", default="", metavar="COMMIT", help="day: compare with its full build, too")
     parser.add_argument("--reuse", action="store_true", help="queries: ask what an earlier run built in the folder")
     parser.add_argument("--write", action="store_true", help="put the results into bench/README.md")
     parser.add_argument("--section", choices=report.SECTIONS, default=report.SECTIONS[0], help="into which part of it")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
-    if unknown and arguments.parts != [DRILLS]:
-        choice = f"choose from {', '.join(PARTS)}, or {DRILLS} alone"
+    if unknown and arguments.parts not in ([DRILLS], [GROWTH]):
+        choice = f"choose from {', '.join(PARTS)}, or {DRILLS} or {GROWTH} alone"
         parser.error(f"unknown part {', '.join(sorted(unknown))}: {choice}")
     if arguments.reuse and arguments.parts != ["queries"]:
         parser.error("--reuse goes with queries alone: the other parts build")
     parts = set(arguments.parts) or set(PARTS)
     engines = ENGINES if arguments.engine == "both" else (arguments.engine,)
-    settings = Settings(engines, arguments.scale, arguments.folder.resolve(), arguments.runs)
+    settings = Settings(engines, arguments.scale, arguments.folder.resolve(), arguments.runs, arguments.before)
     settings.folder.mkdir(parents=True, exist_ok=True)
     say(f"sizes: {report.sizes(settings)}")
     started, load = time.monotonic(), os.getloadavg()[0]
@@ -64,6 +69,8 @@ def main() -> int:
         if DRILLS in parts:
             found, version = drills.measure(settings, plans)
             configured = "as `infra/templates` has it"
+        elif GROWTH in parts:
+            found, version, configured = growth.measure(settings), "", "not measured"
         else:
             # The shop's database of the loads may be a Postgres even where none is measured as warehouse.
             with_server = "postgres" in engines or "loads" in parts
@@ -107,9 +114,10 @@ def _measure(
         for engine in settings.engines:
             values = server.settings(builds.DATABASE) if server and engine == "postgres" else {}
             os.environ.update(values)
+            before = builds.full_before(settings, engine) if "day" in parts and settings.before else None
             warehouse = builds.Warehouse(engine, settings, server, company)
             try:
-                for each in () if asked.reuse else builds.measure(warehouse, settings.runs, parts):
+                for each in () if asked.reuse else builds.measure(warehouse, settings.runs, parts, before):
                     found.append(each)
             except BuildError as error:
                 # What is left is measured all the same; a build that fails is never a target met.

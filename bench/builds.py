@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import statistics
-import time
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
@@ -18,7 +20,7 @@ import duckdb
 from psycopg2 import sql
 
 from bench.company import Company
-from bench.measuring import Measurement, Settings, say, timed
+from bench.measuring import Measurement, Settings, Took, middle, say, timed
 from bench.server import LOGINS, PASSWORD, Server
 from infra.logins import make_login
 from infra.migrate import HEAD, migrate
@@ -32,6 +34,7 @@ from warehouse.fingerprints import fingerprints
 from warehouse.publish.access import declared_access
 from warehouse.publish.publish import exchange, exchange_files, exchange_schemas, prepare_next, stamp
 from warehouse.publish.schemas import begin_schemas, next_schemas
+from warehouse.results import Outcome
 from warehouse.runs.runs import prepare_runs
 
 DATABASE, TEMPLATE = "bench_warehouse", "bench_template"
@@ -39,22 +42,25 @@ BUILD_WORK_MEM = "256MB"
 THREADS = int(os.environ.get("DBT_THREADS", "2"))
 DAG_AT_MOST = 1.15
 DAY_AT_MOST = {"duckdb": 0.15, "postgres": 0.20}
+BEFORE_AT_MOST = {"duckdb": 0.12, "postgres": 0.15}
+FORCED = "forced full build"
 DAYS = 3  # the first finds its generation one day behind; from then on each is two behind, as in life
 WITHOUT_TESTS = ["--exclude-resource-types", "test", "unit_test"]
 
 
 @dataclass(frozen=True)
 class Built:
-    """One run of a build: seconds in all, of dbt alone, and of each node."""
+    """One run of a build: what it took in all and of dbt alone, and the seconds of each node."""
 
-    seconds: float
-    dbt_seconds: float
+    took: Took
+    by_dbt: Took
     nodes: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         slowest = sorted(self.nodes.items(), key=lambda each: -each[1])[:8]
         listed = ", ".join(f"{name} {seconds:.1f}" for name, seconds in slowest)
-        return f"{self.seconds:.1f} s, of it dbt {self.dbt_seconds:.1f}; {listed}"
+        took = f"{self.took.seconds:.1f} s, CPU {self.took.cpu:.1f} s, at most {self.took.memory / 1e9:.1f} GB"
+        return f"{took}; dbt {self.by_dbt.seconds:.1f} s; {listed}"
 
 
 @dataclass(frozen=True)
@@ -138,32 +144,36 @@ class Warehouse:
         """Build and publish one generation, without tests. dbt's parse comes before the clock starts."""
         prepare_next(self.target)
         manifest = dbt.parse(self.target)
-        started = time.perf_counter()
-        models = published_models(manifest, self.target)
-        schemas = sorted({schema for schema, _ in models.values()})
-        with open_database(self.target) as database:
-            code = fingerprints(manifest, self.target.project)
-            ledger.begin(database, code)
-            begin_schemas(database, schemas, code)
-        dbt_started = time.perf_counter()
-        outcome = dbt.run(self.target, ["build", *(["--full-refresh"] if full else []), *WITHOUT_TESTS], manifest)
-        dbt_seconds = time.perf_counter() - dbt_started
-        if not outcome.success:
-            raise BuildError("; ".join(outcome.failures[:3]) or "dbt failed: see logs/dbt.log")
-        with open_database(self.target) as database:
-            number = stamp(database, schemas, ledger.newest_load(database))
-        exchange(self.target, number, schemas, declared_access(manifest, self.target), lambda line: None)
-        return Built(time.perf_counter() - started, dbt_seconds, outcome.seconds)
+        outcomes, by_dbt = list[Outcome](), list[Took]()
+        command = ["build", *(["--full-refresh"] if full else []), *WITHOUT_TESTS]
 
-    def start_up(self) -> float:
+        def whole() -> None:
+            models = published_models(manifest, self.target)
+            schemas = sorted({schema for schema, _ in models.values()})
+            with open_database(self.target) as database:
+                code = fingerprints(manifest, self.target.project)
+                ledger.begin(database, code)
+                begin_schemas(database, schemas, code)
+            by_dbt.append(timed(lambda: outcomes.append(dbt.run(self.target, command, manifest))))
+            if not outcomes[0].success:
+                raise BuildError("; ".join(outcomes[0].failures[:3]) or "dbt failed: see logs/dbt.log")
+            with open_database(self.target) as database:
+                number = stamp(database, schemas, ledger.newest_load(database))
+            exchange(self.target, number, schemas, declared_access(manifest, self.target), lambda line: None)
+
+        return Built(timed(whole), by_dbt[0], outcomes[0].seconds)
+
+    def start_up(self) -> Took:
         """The fixed cost of a dbt command: the least of three runs that build one small table, less that table."""
         manifest = dbt.parse(self.target)
+        command = ["build", "--select", "dim_sources", *WITHOUT_TESTS]
         found = []
         for _ in range(3):
-            started = time.perf_counter()
-            outcome = dbt.run(self.target, ["build", "--select", "dim_sources", *WITHOUT_TESTS], manifest)
-            found.append(time.perf_counter() - started - sum(outcome.seconds.values()))
-        return min(found)
+            outcomes = list[Outcome]()
+            took = timed(lambda: outcomes.append(dbt.run(self.target, command, manifest)))  # noqa: B023
+            table = sum(outcomes[0].seconds.values())
+            found.append(took.less(Took(table, table)))
+        return min(found, key=lambda each: each.seconds)
 
     def statements(self) -> dict[str, Statement]:
         """What dbt ran in the full build that has just ended, by node.
@@ -199,8 +209,8 @@ class Warehouse:
         )
         return [str(row[0]).replace(f" ON {published}.", f' ON "{node.schema}".') for row in rows]
 
-    def run_raw(self, statements: dict[str, Statement]) -> float:
-        """The seconds of the same statements, in the order of the graph, with as many threads as dbt has."""
+    def run_raw(self, statements: dict[str, Statement]) -> Took:
+        """What the same statements take, in the order of the graph, with as many threads as dbt has."""
         self.restore()
         manifest = dbt.parse(self.target)
         schemas = {(node.database, node.schema) for key, node in manifest.nodes.items() if key in statements}
@@ -268,8 +278,33 @@ def _columns(database: Database, schema: str, table: str) -> str:
     return ", ".join(f'"{name}" {kind}' for name, kind in rows)
 
 
-def measure(warehouse: Warehouse, runs: int, parts: set[str]) -> Iterator[Measurement]:
+def full_before(settings: Settings, engine: str) -> float:
+    """The seconds of a full build by the code of another commit, start-up apart, as its own bench measures them.
+
+    It has a folder and a server of its own, and this environment's packages.
+    """
+    folder = settings.folder / "before"
+    shutil.rmtree(folder, ignore_errors=True)
+    say(f"{engine}: full builds of {settings.before}")
+    subprocess.run(["git", "clone", "-q", str(PROJECT_ROOT), str(folder / "code")], check=True)
+    subprocess.run(["git", "checkout", "-q", settings.before], cwd=folder / "code", check=True)
+    command = [sys.executable, "-m", "bench", "day", "--engine", engine, "--scale", str(settings.scale)]
+    subprocess.run([*command, "--folder", str(folder / "bench"), "--runs", "1"], cwd=folder / "code", check=True,
+                   stdout=subprocess.DEVNULL)  # fmt: skip
+    results = json.loads((folder / "bench" / "results.json").read_text(encoding="utf-8"))
+    shutil.rmtree(folder)
+    [full] = {each["reference"] for each in results["measurements"] if each["against"] == FORCED}
+    return float(full)
+
+
+def measure(warehouse: Warehouse, runs: int, parts: set[str], before: float | None = None) -> Iterator[Measurement]:
     """Build a company's warehouse: in full, raw, and day by day. What the last build published stays.
+
+    Args:
+        warehouse: the company's.
+        runs: of full builds.
+        parts: of `build`, `day` and `queries`.
+        before: the seconds of another commit's full build, to hold a day to.
 
     Yields:
         Each measurement as it is made, so that a build that fails takes none of those before it away.
@@ -286,33 +321,34 @@ def measure(warehouse: Warehouse, runs: int, parts: set[str]) -> Iterator[Measur
         return
     warehouse.prepare()
     fresh: list[Built] = []
-    raw: list[float] = []
+    raw: list[Took] = []
     statements: dict[str, Statement] = {}
     for number in range(runs if "build" in parts else 1):
         if number == 1:
             # Between the two, since the builds after the last of these go on from what it leaves.
             raw = [warehouse.run_raw(statements) for _ in range(runs)]
-            say(f"  {engine}: the same SQL raw: {', '.join(f'{each:.1f}' for each in raw)} s")
+            say(f"  {engine}: the same SQL raw: {', '.join(f'{each.seconds:.1f}' for each in raw)} s")
         warehouse.restore()
         fresh.append(warehouse.build(full=True))
         say(f"  {engine}: full build: {fresh[-1]}")
         if number == 0:
             statements = warehouse.statements()
     start_up = warehouse.start_up()
-    say(f"  {engine}: start-up {start_up:.1f} s")
-    yield Measurement("build", engine, "dbt's fixed start-up, parse apart", start_up)
+    say(f"  {engine}: start-up {start_up.seconds:.1f} s")
+    yield Measurement("build", engine, "dbt's fixed start-up, parse apart", start_up.seconds, cpu=start_up.cpu)
     if raw:
-        seconds, reference = statistics.median(each.dbt_seconds for each in fresh) - start_up, statistics.median(raw)
+        took, reference = middle([each.by_dbt for each in fresh]).less(start_up), middle(raw).seconds
         yield Measurement(
-            "build", engine, "dbt's full build", seconds, f"the same SQL, {THREADS} threads", reference,
-            seconds / reference, at_most=DAG_AT_MOST,
+            "build", engine, "dbt's full build", took.seconds, f"the same SQL, {THREADS} threads", reference,
+            took.seconds / reference, at_most=DAG_AT_MOST, cpu=took.cpu,
+            note=f"at most {took.memory / 1e9:.1f} GB of memory" if engine == "duckdb" else "",
         )  # fmt: skip
     if "day" in parts:
         warehouse.settle()
         second = warehouse.build(full=True)
         say(f"  {engine}: full build of the other generation: {second}")
-        full = statistics.median([fresh[-1].seconds, second.seconds]) - start_up
-        yield from _days(warehouse, full, start_up)
+        full = statistics.mean([fresh[-1].took.seconds, second.took.seconds]) - start_up.seconds
+        yield from _days(warehouse, full, start_up, before)
         yield _exchange(warehouse)
 
 
@@ -336,15 +372,15 @@ def _exchange(warehouse: Warehouse) -> Measurement:
         else:
             exchange_files(target)
 
-    seconds = statistics.median([timed(exchange), timed(exchange)])
-    reference = timed(copies)
+    took = middle([timed(exchange), timed(exchange)])
+    reference = timed(copies).seconds
     return Measurement(
-        "day", warehouse.engine, "the exchange of generations", seconds, "a copy of every published table", reference,
-        seconds / reference,
+        "day", warehouse.engine, "the exchange of generations", took.seconds, "a copy of every published table",
+        reference, took.seconds / reference, cpu=took.cpu,
     )  # fmt: skip
 
 
-def _days(warehouse: Warehouse, full: float, start_up: float) -> Iterator[Measurement]:
+def _days(warehouse: Warehouse, full: float, start_up: Took, before: float | None) -> Iterator[Measurement]:
     engine = warehouse.engine
     steady = []
     for number in range(1, DAYS + 1):
@@ -354,12 +390,15 @@ def _days(warehouse: Warehouse, full: float, start_up: float) -> Iterator[Measur
         behind = min(number, 2)
         what = f"day {number}: a generation {behind} day{'s' if behind > 1 else ''} behind"
         say(f"  {engine}: {what}: {built}")
-        seconds = built.seconds - start_up
-        yield Measurement("day", engine, what, seconds, "forced full build", full, seconds / full)
+        took = built.took.less(start_up)
+        yield Measurement("day", engine, what, took.seconds, FORCED, full, took.seconds / full, cpu=took.cpu)
         if behind == 2:
-            steady.append(seconds)
-    mean = statistics.mean(steady)
-    yield Measurement(
-        "day", engine, "a day as in life, two behind: the mean", mean, "forced full build", full, mean / full,
-        at_most=DAY_AT_MOST[engine],
-    )  # fmt: skip
+            steady.append(took)
+    what = "a day as in life, two behind: the mean"
+    mean, cpu = statistics.mean(each.seconds for each in steady), statistics.mean(each.cpu for each in steady)
+    yield Measurement("day", engine, what, mean, FORCED, full, mean / full, at_most=DAY_AT_MOST[engine], cpu=cpu)
+    if before:
+        yield Measurement(
+            "day", engine, what, mean, "full build of the commit before", before, mean / before,
+            at_most=BEFORE_AT_MOST[engine], cpu=cpu,
+        )  # fmt: skip

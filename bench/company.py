@@ -38,9 +38,9 @@ CATEGORIES = 200
 DAY_SHARE = 0.01
 
 
-def load_id(number: int) -> str:
-    """The load of the first two years is 0, that of the n-th day after them is n."""
-    return f"{1_700_000_000 + number}.0"
+def load_id(source: str, number: int) -> str:
+    """The load of the first two years is 0, that of the n-th day after them is n. No two sources share one."""
+    return f"{1_700_000_000 + number}.{source_names().index(source)}"
 
 
 def sizes(settings: Settings) -> dict[str, int]:
@@ -51,11 +51,14 @@ def sizes(settings: Settings) -> dict[str, int]:
 
 
 class Company:
-    """A DuckDB file that holds every load of every source, to be copied into the raw of a warehouse."""
+    """A DuckDB file that holds every load of every source, to be copied into the raw of a warehouse.
 
-    def __init__(self, settings: Settings, days: int):
+    days: loads of a day each, after the one of the first two years; batches: those of one order each, after these.
+    """
+
+    def __init__(self, settings: Settings, days: int, batches: int = 0):
         self.path = settings.folder / "company.duckdb"
-        self.days = days
+        self.days, self.batches = days, batches
         self.sizes = sizes(settings)
 
     def make(self) -> None:
@@ -73,15 +76,21 @@ class Company:
             duck.execute(
                 "create macro instant(day) as date '2024-01-01' + to_microseconds(cast(day * 86400000000 as bigint))"
             )
-            for number in range(self.days + 1):
-                for table, select in (self._first() if number == 0 else self._day(number)).items():
-                    target = table.replace(".", "_")
+            for number in range(self.days + self.batches + 1):
+                for table, select in self._loaded(number).items():
+                    target, source = table.replace(".", "_"), table.split(".")[0]
                     select = (
                         f"select * exclude (_at), 'U' as _operation, epoch_us(_at) as _revision, _at as _effective_at, "
-                        f"instant({DAYS + number}) as _observed_at, '{load_id(number)}' as _load_id from ({select})"
+                        f"instant({DAYS + number}) as _observed_at, '{load_id(source, number)}' as _load_id "
+                        f"from ({select})"
                     )
                     exists = duck.execute("select 1 from duckdb_tables() where table_name = ?", [target]).fetchall()
                     duck.execute(f"insert into {target} {select}" if exists else f"create table {target} as {select}")
+
+    def _loaded(self, number: int) -> dict[str, str]:
+        if number == 0:
+            return self._first()
+        return self._day(number) if number <= self.days else self._batch(number)
 
     def write(self, target: Target, number: int) -> None:
         """Copy one load into raw. The tables are made by ingestion itself, by loading sources that aren't there."""
@@ -92,12 +101,12 @@ class Company:
                 load_extension(duck, "postgres_scanner")
             duck.execute(attach_statement(target).replace("read_only", "read_write"))
             duck.execute(f"attach '{self.path}' as company (read_only)")
-            for name in source_names():
+            for name in source_names() if number <= self.days else ["shop"]:
                 self._write_source(duck, name, number)
 
     def _write_source(self, duck: duckdb.DuckDBPyConnection, source: str, number: int) -> None:
         contract = read_contract(source)
-        raw, key = f"warehouse.{contract.schema}", load_id(number)
+        raw, key = f"warehouse.{contract.schema}", load_id(source, number)
         observed = f"timestamp '{FIRST_DAY + timedelta(days=DAYS + number)}'"
         for table in contract.tables:
             made = f"company.{source}_{table.name}"
@@ -170,6 +179,25 @@ class Company:
             ),
             "retail.sales_lines": self._retail_lines(RETAIL_DAYS + number - 1, RETAIL_DAYS + number),
             "accounts.users": _accounts(some("accounts"), sizes["users"], str(day), number + 1),
+        }
+
+    def _batch(self, number: int) -> dict[str, str]:
+        """One order with a line of it and its payment, each in a new version."""
+        order, at = self.sizes["orders"] - number * 37 % max(1, self.sizes["orders"] // 100), DAYS + self.days
+
+        def newest(table: str, condition: str) -> str:
+            return f"""
+                select * exclude (_operation, _revision, _effective_at, _observed_at, _load_id)
+                    replace (version + 1 as version, instant({at} + {number} / 100000) as updated_at),
+                    instant({at} + {number} / 100000) as _at
+                from {table}
+                where {condition}
+                qualify row_number() over (partition by id order by _revision desc) = 1"""
+
+        return {
+            "shop.orders": newest("shop_orders", f"id = {order}"),
+            "shop.order_items": newest("shop_order_items", f"order_id = {order} and line_number = 1"),
+            "shop.payments": newest("shop_payments", f"order_id = {order}"),
         }
 
     def _recent_orders(self, numbers: str) -> str:

@@ -96,11 +96,11 @@ def _own(cluster: Cluster, settings: Settings) -> dict[str, str]:
 
 def _drills(cluster: Cluster) -> Iterator[Measurement]:
     megabytes = float(run_sql(cluster, NODES[0], "select sum(pg_database_size(oid)) / 1e6 from pg_database"))
-    whole = timed(lambda: backup(cluster, "full", say))
+    whole = timed(lambda: backup(cluster, "full", say)).seconds
     yield _drill(
         "a full backup, encrypted and verified", whole, f"{megabytes:,.0f} MB, {whole / megabytes * 1000:.0f} s a GB"
     )
-    changed = timed(lambda: backup(cluster, "incr", say))
+    changed = timed(lambda: backup(cluster, "incr", say)).seconds
     yield _drill("a backup of what changed, verified", changed)
     restored = restore_drill(cluster, "", say)
     rate = restored.seconds / restored.megabytes * 1000

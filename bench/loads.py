@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import statistics
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -15,7 +14,7 @@ from typing import Any, Literal
 import dlt
 import duckdb
 
-from bench.measuring import Measurement, Settings, median_seconds, say, timed
+from bench.measuring import Measurement, Settings, Took, median_of, middle, say, timed
 from bench.server import Server, environment
 from ingestion.contract.contracts import Column, Source, Table
 from ingestion.contract.reading import read_contract
@@ -85,13 +84,15 @@ class Data:
         self.sqlite = self.folder / "lines.sqlite"
         self.retail = self.folder / "retail"
 
-    def make(self) -> None:
-        """Write everything anew."""
+    def make(self, *, only_csv: bool = False) -> None:
+        """Write everything anew, or the CSV file alone."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.retail.mkdir(parents=True)
         with closing(connect()) as duck:
             duck.execute(f"create table lines as {DATA.format(rows=self.rows)}")
             duck.execute(f"copy lines to '{self.csv}' (format csv, header)")
+            if only_csv:
+                return
             load_extension(duck, "sqlite_scanner")
             duck.execute(f"attach '{self.sqlite}' as lite (type sqlite)")
             duck.execute("create table lite.lines as from lines")
@@ -134,6 +135,15 @@ def measure(settings: Settings, server: Server | None) -> list[Measurement]:
     return [line for engine in settings.engines for line in _into(engine, settings, data)]
 
 
+def csv_load(settings: Settings) -> Took:
+    """What the load of a CSV file into DuckDB takes at these sizes."""
+    data, warehouse = Data(settings, None), _Warehouse("duckdb", settings, None)
+    data.make(only_csv=True)
+    return median_of(
+        "a CSV file", settings.runs, lambda: warehouse.load(CONTRACT, _csv_extracts(data.csv)), warehouse.fresh
+    )
+
+
 def _into(engine: str, settings: Settings, data: Data) -> list[Measurement]:
     say(f"loads into {engine}")
     warehouse = _Warehouse(engine, settings, data.server)
@@ -145,18 +155,20 @@ def _into(engine: str, settings: Settings, data: Data) -> list[Measurement]:
     def add(
         what: str, own: tuple[str, Callable[[], object]], ours: Callable[[], object], plain: Callable[[], object]
     ) -> None:
-        reference = median_seconds(f"{what}: {own[0]}", settings.runs, own[1], warehouse.fresh)
-        seconds = median_seconds(f"{what}: Granary", settings.runs, ours, warehouse.fresh)
+        reference = median_of(f"{what}: {own[0]}", settings.runs, own[1], warehouse.fresh).seconds
+        took = median_of(f"{what}: Granary", settings.runs, ours, warehouse.fresh)
         found.append(Measurement(
-            "loads", engine, what, seconds, own[0], reference, reference / seconds, at_least=AT_LEAST[engine],
+            "loads", engine, what, took.seconds, own[0], reference, reference / took.seconds,
+            at_least=AT_LEAST[engine], cpu=took.cpu,
         ))  # fmt: skip
         try:
-            slow = median_seconds(f"{what}: plain dlt", settings.runs, plain, warehouse.fresh)
+            slow = median_of(f"{what}: plain dlt", settings.runs, plain, warehouse.fresh)
         except ModuleNotFoundError as error:
             note = f"needs {error.name}, which is not installed"
             found.append(Measurement("loads", engine, f"{what}, plain dlt", None, own[0], reference, note=note))
         else:
-            found.append(Measurement("loads", engine, f"{what}, plain dlt", slow, own[0], reference, reference / slow))
+            found.append(Measurement("loads", engine, f"{what}, plain dlt", slow.seconds, own[0], reference,
+                                     reference / slow.seconds, cpu=slow.cpu))  # fmt: skip
 
     add("CSV file", warehouse.own_csv(data.csv), lambda: warehouse.load(CONTRACT, _csv_extracts(data.csv)),
         lambda: warehouse.plain(_plain_csv(data.csv)))  # fmt: skip
@@ -171,20 +183,18 @@ def _into(engine: str, settings: Settings, data: Data) -> list[Measurement]:
         found += _compared(warehouse, data.server, settings)
     what = f"{RETAIL_FILES} files, the retail source whole"
     own = warehouse.own_retail(data.retail)
-    reference = median_seconds(f"{what}: {own[0]}", settings.runs, own[1], warehouse.fresh)
-    seconds = median_seconds(
-        f"{what}: Granary", settings.runs, lambda: warehouse.load_retail(data.retail), warehouse.fresh
-    )
+    reference = median_of(f"{what}: {own[0]}", settings.runs, own[1], warehouse.fresh).seconds
+    took = median_of(f"{what}: Granary", settings.runs, lambda: warehouse.load_retail(data.retail), warehouse.fresh)
     note = "verifies each file, numbers lines, compares with versions before"
-    found.append(Measurement("loads", engine, what, seconds, own[0], reference, reference / seconds,
-                             at_least=FILES_AT_LEAST[engine], note=note))  # fmt: skip
+    found.append(Measurement("loads", engine, what, took.seconds, own[0], reference, reference / took.seconds,
+                             at_least=FILES_AT_LEAST[engine], note=note, cpu=took.cpu))  # fmt: skip
     return found
 
 
 def _compared(warehouse: _Warehouse, server: Server, settings: Settings) -> list[Measurement]:
     """A table of which one percent changed, compared as a whole, against the engine's own load and its own first."""
     url, what = server.url("bench_source"), "Postgres database, compared as a whole, one percent changed"
-    first, again = list[float](), list[float]()
+    first, again = list[Took](), list[Took]()
     for run in range(settings.runs):
         warehouse.fresh()
         first.append(timed(lambda: warehouse.load_database(url, "compare")))
@@ -193,15 +203,16 @@ def _compared(warehouse: _Warehouse, server: Server, settings: Settings) -> list
         server.run("bench_source", "vacuum analyze lines")
         os.sync()
         again.append(timed(lambda: warehouse.load_database(url, "compare")))
-    say(f"  {what}: {', '.join(f'{each:.2f}' for each in again)} s")
+    say(f"  {what}: {', '.join(f'{each.seconds:.2f}' for each in again)} s")
     own, work = warehouse.own_postgres(server)
-    reference = median_seconds(f"{what}: {own}", settings.runs, work, warehouse.fresh)
-    seconds, engine = statistics.median(again), warehouse.engine
-    loaded = statistics.median(first)
+    reference = median_of(f"{what}: {own}", settings.runs, work, warehouse.fresh).seconds
+    took, engine = middle(again), warehouse.engine
+    loaded = middle(first).seconds
     return [
-        Measurement("loads", engine, what, seconds, own, reference, seconds / reference,
+        Measurement("loads", engine, what, took.seconds, own, reference, took.seconds / reference, cpu=took.cpu,
                     at_most=COMPARED_AT_MOST[engine], note="the ratio is Granary's time / the engine's"),
-        Measurement("loads", engine, what, seconds, "its first load", loaded, seconds / loaded, at_most=1.0),
+        Measurement("loads", engine, what, took.seconds, "its first load", loaded, took.seconds / loaded, at_most=1.0,
+                    cpu=took.cpu),
     ]  # fmt: skip
 
 

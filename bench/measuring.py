@@ -5,28 +5,32 @@ from __future__ import annotations
 import math
 import os
 import platform
-import statistics
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-RUNS = 2
+RUNS = 5
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked for: engines, share of the full sizes, and the folder for everything that is made."""
+    """What was asked for: engines, share of the full sizes, and the folder for everything that is made.
+
+    before: a commit whose full build a day is compared with, too; none where empty.
+    """
 
     engines: tuple[str, ...]
     scale: float
     folder: Path
     runs: int = RUNS
+    before: str = ""
 
     def size(self, rows: int) -> int:
         """A full size at this run's scale."""
@@ -34,10 +38,27 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Took:
+    """What some work took: seconds by the clock, of processors, and the most memory that the process held, in bytes.
+
+    cpu: of this process, of those that it waited for, and of the servers in SERVERS, in seconds.
+    """
+
+    seconds: float
+    cpu: float
+    memory: int = 0
+
+    def less(self, other: Took) -> Took:
+        """Without what something else took."""
+        return Took(self.seconds - other.seconds, self.cpu - other.cpu, self.memory)
+
+
+@dataclass(frozen=True)
 class Measurement:
     """One line of the results.
 
     seconds: what Granary took, the median of the runs; None where it could not be measured (`note` says why).
+    cpu: seconds of processors of the same run; None where nobody counted them.
     reference: what it is compared with took, in seconds; `against` says what that is.
     ratio: as the part defines it; `at_least` or `at_most` is the target, if it has one.
     """
@@ -52,6 +73,7 @@ class Measurement:
     at_least: float | None = None
     at_most: float | None = None
     note: str = ""
+    cpu: float | None = field(default=None, kw_only=True)
 
     @property
     def verdict(self) -> str:
@@ -73,23 +95,64 @@ def say(line: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {line}", file=sys.stderr, flush=True)
 
 
-def timed(work: Callable[[], object]) -> float:
-    """The seconds that one call takes."""
-    started = time.perf_counter()
+# What tells the seconds of processors that a server has used: its work is not this process's.
+SERVERS: list[Callable[[], float]] = []
+
+
+def cpu() -> float:
+    """The seconds of processors that were used until now, as `Took` counts them."""
+    return sum(os.times()[:4]) + sum(each() for each in SERVERS)
+
+
+def cpu_of_server(pid: int) -> float:
+    """The seconds of processors that a server has used since it began, its sessions' and ended ones' among them.
+
+    Args:
+        pid: its first process, whose children are its sessions.
+    """
+    ticks = 0
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = status.read_text(encoding="ascii", errors="replace").rsplit(")", 1)[1].split()
+            # After the name, by proc(5): state, parent, and from the 12th user and system time, its own and children's.
+            if int(status.parent.name) == pid:
+                ticks += sum(int(each) for each in fields[11:15])
+            elif int(fields[1]) == pid:
+                ticks += sum(int(each) for each in fields[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def timed(work: Callable[[], object]) -> Took:
+    """What one call takes."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew; Linux alone has it
+    used, started = cpu(), time.perf_counter()
     work()
-    return time.perf_counter() - started
+    return Took(time.perf_counter() - started, cpu() - used, _peak())
 
 
-def median_seconds(
-    name: str, runs: int, work: Callable[[], object], prepare: Callable[[], object] = lambda: None
-) -> float:
-    """The median of the seconds of several runs; `prepare` goes before each, untimed."""
-    seconds = []
+def _peak() -> int:
+    """The most memory that this process has held since its peak began anew, in bytes; 0 where nobody tells."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def middle(runs: Sequence[Took]) -> Took:
+    """The run of the median of seconds; of an even number the slower one of the two."""
+    return sorted(runs, key=lambda each: each.seconds)[len(runs) // 2]
+
+
+def median_of(name: str, runs: int, work: Callable[[], object], prepare: Callable[[], object] = lambda: None) -> Took:
+    """What the median of several runs takes; `prepare` goes before each, untimed."""
+    found = []
     for _ in range(runs):
         prepare()
-        seconds.append(timed(work))
-    say(f"  {name}: {', '.join(f'{each:.2f}' for each in seconds)} s")
-    return statistics.median(seconds)
+        found.append(timed(work))
+    say(f"  {name}: {', '.join(f'{each.seconds:.2f}' for each in found)} s; CPU {middle(found).cpu:.2f} s")
+    return middle(found)
 
 
 def percentile(values: list[float], share: float) -> float:

@@ -15,7 +15,7 @@ from bench.measuring import Measurement, Settings
 README = Path(__file__).resolve().parent / "README.md"
 # Each stands in README.md between two markers; beside the usual sizes, dashboards on a production Postgres.
 SECTIONS = ("results", "production-6M", "production-60M", "production-cluster")
-HEADER = ["part", "engine", "what", "Granary", "compared with", "its time", "ratio", "target", ""]
+HEADER = ["part", "engine", "what", "Granary", "CPU", "compared with", "its time", "ratio", "target", ""]
 
 
 def rows(measurements: list[Measurement]) -> list[list[str]]:
@@ -26,6 +26,7 @@ def rows(measurements: list[Measurement]) -> list[list[str]]:
             each.engine,
             each.what,
             _seconds(each.seconds),
+            _seconds(each.cpu),
             each.against if each.reference is not None else "",
             _seconds(each.reference),
             f"{each.ratio:.2f}" if each.ratio is not None and each.reference is not None else "",

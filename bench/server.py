@@ -11,6 +11,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
+from bench.measuring import SERVERS, cpu_of_server
+
 # Everything else, fsync and synchronous_commit among it, is as PostgreSQL comes.
 SETTINGS = {
     "shared_buffers": "2GB",
@@ -86,8 +88,11 @@ def postgres_server(folder: Path) -> Iterator[Server]:
     server.start()
     try:
         uri = str(server.get_uri())
+        pid = int((folder / "postmaster.pid").read_text(encoding="ascii").split()[0])
+        SERVERS.append(lambda: cpu_of_server(pid))
         yield Server(uri.split("host=", 1)[1].split("&")[0])
     finally:
+        SERVERS.clear()
         server.cleanup()
 
 

@@ -40,12 +40,17 @@ STOCK = {
 
 def measure(settings: Settings, server: Server | None) -> list[Measurement]:
     """A day on snapshots of each size, on each engine."""
-    return [
-        line
-        for engine in settings.engines
-        for size in SIZES
-        for line in _Snapshots(engine, settings, server, settings.size(size)).measure()
-    ]
+    found = []
+    for engine in settings.engines:
+        for size in SIZES:
+            runs = [_Snapshots(engine, settings, server, settings.size(size)).measure() for _ in range(settings.runs)]
+            found += [_middle(lines) for lines in zip(*runs, strict=True)]
+    return found
+
+
+def _middle(lines: tuple[Measurement, ...]) -> Measurement:
+    """The same line of several runs, each beside the merge of its own run: that of the median ratio."""
+    return sorted(lines, key=lambda each: each.ratio or 0)[len(lines) // 2]
 
 
 class _Snapshots:
@@ -83,7 +88,7 @@ class _Snapshots:
     def _timed(self, what: str, work: Callable[[], float | None]) -> float:
         """What the work itself says it took, else the clock."""
         own: list[float | None] = []
-        seconds = timed(lambda: own.append(work()))
+        seconds = timed(lambda: own.append(work())).seconds
         seconds = own[0] if own[0] is not None else seconds
         say(f"  {what}: {seconds:.2f} s")
         return seconds
