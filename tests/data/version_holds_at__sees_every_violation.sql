@@ -41,9 +41,14 @@ versions as (
 
 found as (
     {{ test_version_holds_at('planted', 'versions', 'member_key', 'version_key', 'event_at') }}
+),
+
+-- By the first and the last time of each version alone: those with a violation are found, and no others.
+found_by_ends as (
+    {{ test_version_holds_at('planted', 'versions', 'member_key', 'version_key', 'event_at', rises_with='event_at') }}
 )
 
-select planted.*
+select planted.case_name
 from planted
 left join found
     on
@@ -51,3 +56,11 @@ left join found
         and planted.version_key is not distinct from found.version_key
         and planted.event_at is not distinct from found.event_at
 where planted.is_wrong = (found.member_key is null)
+union all
+select coalesce(planted.member_key, found_by_ends.member_key) || ' by its ends'
+from (select member_key, version_key from planted where is_wrong group by member_key, version_key) as planted
+full join (select member_key, version_key from found_by_ends group by member_key, version_key) as found_by_ends
+    on
+        planted.member_key = found_by_ends.member_key
+        and coalesce(planted.version_key, 'none') = coalesce(found_by_ends.version_key, 'none')
+where planted.member_key is null or found_by_ends.member_key is null

@@ -20,7 +20,8 @@ _PATHS = ("model", "macro", "seed", "snapshot", "test", "analysis", "docs")
 # What changes nothing about what the warehouse is made of: where it lies, and what a target says besides.
 _OTHERS = {
     "WAREHOUSE_DIR", "GRANARY_MARTS_FILE", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "USER", "TARGET",
-    "SANDBOX_NAME", "DBT_THREADS", "DBT_TARGET_PATH", "DBT_LOG_PATH", "DBT_SEND_ANONYMOUS_USAGE_STATS",
+    "SANDBOX_NAME", "DBT_THREADS", "DUCKDB_MEMORY_LIMIT", "DBT_TARGET_PATH", "DBT_LOG_PATH",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS",
 }  # fmt: skip
 
 
