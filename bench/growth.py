@@ -20,6 +20,7 @@ BATCHES, UNCOUNTED = 20, 4
 MEMORY_AT_MOST = 6.0
 # A day of ten times the company is ten times the work.
 DAY_AT_MOST = 12.0
+FULL, DAY, BATCH = "a full build, tests and publishing among it", "a day of one percent, two behind", "a batch: p95"
 
 
 def measure(settings: Settings) -> list[Measurement]:
@@ -42,9 +43,6 @@ def measure(settings: Settings) -> list[Measurement]:
             say(f"  {what}: {took.seconds:.2f} s, CPU {took.cpu:.1f} s, {memory}")
     shutil.rmtree(settings.folder / "growth")
     return found + [_grown(what, each) for what, each in taken.items() if len(each) == len(SCALES)]
-
-
-FULL, DAY, BATCH = "a full build, tests and publishing among it", "a day of one percent, two behind", "a batch: p95"
 
 
 def _grown(what: str, taken: list[Took]) -> Measurement:

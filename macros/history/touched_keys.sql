@@ -19,16 +19,8 @@
     {%- set columns = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
     {%- set bound = (config.get('meta') or {}).get('touched_from') -%}
     {%- set is_touched -%}
-    {%- if keys | length == 1 and not bound -%}
-    target.{{ keys[0] }} in (select touched.{{ keys[0] }} from {{ touched_table() }} as touched)
-    {%- else -%}
-    exists (
-        select 1
-        from {{ touched_table() }} as touched
-        where {% for key in keys %}touched.{{ key }} = target.{{ key }}{{ ' and ' if not loop.last }}{% endfor %}{% if bound %} and target.{{ bound }} >= touched.{{ bound }}{% endif %}
-    )
+    {{ has_touched_key('target', keys, bound) }}
     {%- if bound %} and target.{{ bound }} >= {{ kept_date('touched_from') }}{% endif -%}
-    {%- endif -%}
     {%- endset -%}
     {%- if bound -%}{{ keep_date('touched_from', 'select min(' ~ bound ~ ') from ' ~ touched_table()) }}{%- endif -%}
     {{ keep_rows_before(target_relation, is_touched) }}
@@ -70,20 +62,23 @@
 {%- endmacro %}
 
 {#  A condition for latest_versions(): the columns are those of one of the touched keys. None where the fact is built in
-    full.
-
-    One column is looked for with `in`: DuckDB then skips blocks of the log that can't hold a touched key, which it doesn't
-    for an `exists`. #}
+    full. #}
 {% macro among_touched() -%}
-    {%- if is_incremental() -%}
-        {%- if varargs | length == 1 -%}
-            {{ return('log.' ~ varargs[0] ~ ' in (select touched.' ~ varargs[0] ~ ' from ' ~ touched_table() ~ ' as touched)') }}
-        {%- endif -%}
-        {%- set same = [] -%}
-        {%- for column in varargs %}{% do same.append('touched.' ~ column ~ ' = log.' ~ column) %}{% endfor -%}
-        {{ return('exists (select 1 from ' ~ touched_table() ~ ' as touched where ' ~ same | join(' and ') ~ ')') }}
+    {{ return(has_touched_key('log', varargs) if is_incremental() else none) }}
+{%- endmacro %}
+
+{#  A condition: these columns of `alias` are those of one of the touched keys, from its `bound` on where that is given.
+
+    One column is looked for with `in`: DuckDB then skips blocks that can't hold a touched key, which it doesn't for an
+    `exists`. #}
+{% macro has_touched_key(alias, columns, bound=none) -%}
+    {%- if columns | length == 1 and not bound -%}
+        {{ return(alias ~ '.' ~ columns[0] ~ ' in (select touched.' ~ columns[0] ~ ' from ' ~ touched_table() ~ ' as touched)') }}
     {%- endif -%}
-    {{ return(none) }}
+    {%- set same = [] -%}
+    {%- for column in columns %}{% do same.append('touched.' ~ column ~ ' = ' ~ alias ~ '.' ~ column) %}{% endfor -%}
+    {%- if bound %}{% do same.append(alias ~ '.' ~ bound ~ ' >= touched.' ~ bound) %}{% endif -%}
+    {{ return('exists (select 1 from ' ~ touched_table() ~ ' as touched where ' ~ same | join(' and ') ~ ')') }}
 {%- endmacro %}
 
 {#  The same for records of a child whose parent is touched, such as the lines of touched orders: all versions of every
