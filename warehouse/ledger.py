@@ -187,14 +187,14 @@ def newest_load(database: Database) -> int:
 
 
 def versions_behind(database: Database) -> int | None:
-    """How many versions the generation that is built next has not seen; None where it is not whole."""
+    """How many versions the generation that is built next has not seen; None where it is not whole or has no source."""
     rows = database.run(f"select load_number from {database.next('ops', 'generation')}")
-    if not rows:
-        return None
     counts = " union all ".join(
         f"select loaded_count + coalesce(deleted_count, 0) as versions, _load_id from {database.raw(source, 'loads')}"
         for source in source_names(database.target.project)
     )
+    if not rows or not counts:
+        return None
     [(found,)] = database.run(
         f"select coalesce(sum(l.versions), 0) from ({counts}) as l "
         f"join {database.granary('loads')} as known on known.load_id = l._load_id where known.load_number > %s",
