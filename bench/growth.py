@@ -65,7 +65,7 @@ def _at(settings: Settings) -> dict[str, Took]:
     target = warehouse.target
 
     def built(*, full: bool = False, is_batch: bool = False) -> Took:
-        request = Request(full=full, ingest=False, is_batch=is_batch)
+        request = Request(full=full, ingest=False, is_batch=is_batch, by_rows=is_batch)
         took = timed(lambda: build(target, request, lambda line: None))
         warehouse.settle()
         return took

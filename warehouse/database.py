@@ -166,6 +166,7 @@ def _connected(target: Target) -> Any:
         connection.execute("set timezone = 'UTC'")
         connection.execute("set preserve_insertion_order = false")
         connection.execute("set checkpoint_threshold = '2GB'")
+        connection.execute("set disabled_optimizers = 'common_subplan'")
         connection.execute(f"set memory_limit = '{os.environ.get('DUCKDB_MEMORY_LIMIT', '4GB')}'")
         # Before the first publish attaching makes the file. Later `prepare_next` does, from what is published:
         # an empty one would have everything built again.

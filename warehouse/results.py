@@ -16,6 +16,8 @@ class Outcome:
     """What a dbt command did: nodes by status, and the failures one by one.
 
     unasked: tests that passed before, of which nothing that they read has changed.
+    unchanged: what the build had to make or ask until it saw that nothing it reads has changed, by unique id.
+    partly: tests that passed on changed rows alone, by unique id.
     statements: what dbt sent for relations, by unique id, where the next build may send it again.
     """
 
@@ -31,6 +33,8 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     results: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[tuple[Any, str]] = field(default_factory=list)
+    unchanged: set[str] = field(default_factory=set)
+    partly: set[str] = field(default_factory=set)
     statements: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, other: Outcome) -> None:

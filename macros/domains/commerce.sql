@@ -37,6 +37,7 @@
                     (select max(business_date) from {{ daily }}) as built_date,
                     (select max(business_date) from {{ movements }}) as present_date
             ) as last_days
+            where last_days.built_date is distinct from last_days.present_date
         ) as changes
         group by changes.product_key
     ) as touched_days

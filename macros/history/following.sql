@@ -32,7 +32,7 @@
     drop table if exists before__{{ model.name }};
     create temporary table before__{{ model.name }} as
     select * from {{ target_relation }} as target
-    where {{ condition }};
+    where {{ searched_by_key(target_relation, condition) }};
     {{ analyze_table('before__' ~ model.name) }};
     {%- endif -%}
 {%- endmacro %}

@@ -10,7 +10,7 @@
     statement, which is the same for every batch (warehouse/build/compiled.py).
 
     Where several facts share the keys, the model that lists them is a table, so that they are found once. It enters in
-    the ledger of the generation what it has seen (`list_of_touched_keys`), and a fact refuses a list that is older than the
+    the ledger of the generation what it has seen (`list_of_keys`), and a fact refuses a list that is older than the
     loads: selected alone, it would take them for seen. #}
 
 {% macro get_incremental_touched_keys_sql(arg_dict) -%}
@@ -44,10 +44,7 @@
     {%- if not is_incremental() -%}
     {{ outdate_followers() }}
     {%- else -%}
-    {%- if listed_by and ask_ledger(new_loads(listed_by)).rows | length -%}
-        {{ exceptions.raise_compiler_error(model.name ~ ': ' ~ listed_by ~ ' has not seen the newest loads: build it too, '
-            ~ 'with SELECT=+' ~ model.name) }}
-    {%- endif -%}
+    {%- if listed_by -%}{{ refuse_older_list(listed_by) }}{%- endif -%}
     drop table if exists {{ touched_table() }};
     create temporary table {{ touched_table() }} as
     select * from {{ touched }};
@@ -55,9 +52,17 @@
     {%- endif -%}
 {%- endmacro %}
 
-{# For the `post_hook` of a table of touched keys. It lies in another file than the ledger of the generation on DuckDB, which
+{# For a `pre_hook` of what reads a list of keys: the list has seen the loads that this relation is about to see. #}
+{% macro refuse_older_list(name) -%}
+    {%- if execute and ask_ledger(new_loads(name)).rows | length -%}
+        {{ exceptions.raise_compiler_error(model.name ~ ': ' ~ name ~ ' has not seen the newest loads: build it too, '
+            ~ 'with SELECT=+' ~ model.name) }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# For the `post_hook` of a list of keys, which is a table. It lies in another file than the ledger of the generation on DuckDB, which
    writes to one in a transaction: so the ledger follows in a transaction of its own. #}
-{% macro list_of_touched_keys() -%}
+{% macro list_of_keys() -%}
     {{ return({'sql': 'begin; {{ record_in_ledger(none, true) }}; commit', 'transaction': false}) }}
 {%- endmacro %}
 

@@ -1,3 +1,16 @@
+{#  A condition for rows of `relation` (aliased `target`) that few meet, when all columns are read. Postgres has an index.
+    DuckDB reads all columns of blocks that may hold such a row, which are all where a key says nothing of where it lies: so
+    rows are found first, by the condition's columns alone, and then read by their place. #}
+{% macro searched_by_key(relation, condition) -%}
+    {{ return(adapter.dispatch('searched_by_key', 'granary')(relation, condition)) }}
+{%- endmacro %}
+
+{% macro duckdb__searched_by_key(relation, condition) -%}
+    target.rowid in (select target.rowid from {{ relation }} as target where {{ condition }})
+{%- endmacro %}
+
+{% macro postgres__searched_by_key(relation, condition) -%}{{ condition }}{%- endmacro %}
+
 {#  How the columns of a table with a contract lie on disk.
 
     Amounts have 28 digits, and DuckDB takes fifty times longer to read numbers of more than 18 that are packed than plain ones:

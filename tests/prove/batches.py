@@ -54,7 +54,7 @@ def prove_batches(
             if batch in killed:
                 tally.add("kills survived", int(_kill(fast, chance)))
             by_dbt.build(Request(by_dbt=True))
-            fast.build(Request(is_batch=True))
+            fast.build(Request(is_batch=True, by_rows=True))
             found = differences(by_dbt.warehouse, fast.engine or fast.warehouse, least=3)
             tally.add("batches compared")
             if found:
@@ -93,7 +93,7 @@ def _kill(world: World, chance: random.Random) -> bool:
     if not process:
         try:
             _die(statement, moment)
-            world.build(Request(is_batch=True))
+            world.build(Request(is_batch=True, by_rows=True))
         finally:
             os._exit(0)
     until = time.monotonic() + LONGEST_SECONDS

@@ -73,7 +73,17 @@ MUTATIONS = (
     ),
     Mutation(
         "what a load concerns is not built", "warehouse/build/selection.py",
-        "0) > entry.load_number\n", "0) < 0\n", A_PATH,
+        "any(is_written(written, table, entry.load_number) for", "any(False for", A_PATH,
+    ),
+    Mutation(
+        "a dimension is not made for a new member", "warehouse/build/changes.py",
+        '        return None if before == [(f"{number} {count} {total}",)] else ANY\n', "        return None\n",
+        tests("tests/tiny/test_selection.py", "-k", "concerns_is_built and duckdb"),
+    ),
+    Mutation(
+        "changed rows are not asked about", "warehouse/build/changes.py",
+        "        if not changed:\n            return None\n", "        return None\n",
+        tests("tests/tiny/test_selection.py", "-k", "tested_where_rows_changed and duckdb"),
     ),
     Mutation(
         "a test that passed is never asked again", "warehouse/build/testing.py",

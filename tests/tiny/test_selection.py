@@ -7,7 +7,7 @@ import re
 import pytest
 
 from ingestion.destination.target import current_target
-from tests.tiny.club import Club
+from tests.tiny.club import Club, expected
 from tests.tiny.conftest import both_engines
 from warehouse.build.build import Request, _with_ancestors
 from warehouse.database import open_database
@@ -24,12 +24,23 @@ def made(lines: list[str]) -> set[str]:
 def test_what_a_load_concerns_is_built_in_either_generation(grown: Club) -> None:
     views = {"stg_club__visits", "stg_club__members"} if grown.engine else set()
     # Visits concern the dimension too, for it has members of whom nothing else is known. History all generations share.
-    visits = {"int_visits__touched", "fct_visits", "agg_visits__daily", "dim_members"}
+    visits = {"int_visits__touched", "int_members__inferred", "fct_visits", "agg_visits__daily", "dim_members"}
 
     for number in (21, 22):
         grown.visit(number, "01-25 10:00", 3)
         grown.deliver()
         assert made(grown.build()) - views == visits
+    # Once it is known what both generations' is made of, it is made for a new member alone, in either.
+    known = visits - {"dim_members"}
+    for number, member, wanted in (
+        (23, 1, None), (24, 1, None), (25, 1, known), (26, 1, known),
+        (27, 99, visits), (28, 1, visits), (29, 1, known), (30, 1, known),
+    ):  # fmt: skip
+        grown.visit(number, "01-25 10:00", member)
+        grown.deliver()
+        found = made(grown.build()) - views
+        assert wanted is None or found == wanted, number
+    assert grown.published() == grown.expected()
     grown.member(2, "01-20", tier="gold")
     grown.deliver()
     assert made(grown.build()) - views == visits | {"snap_club__members"}
@@ -89,3 +100,45 @@ def test_a_test_is_asked_again_once_what_it_reads_has_changed(grown: Club) -> No
     grown.deliver()
     with pytest.raises(BuildError):
         grown.build(tested=True)
+
+
+def told(club: Club, number: int, request: Request) -> None:
+    """Somebody came, and it is built and tested."""
+    club.visit(number, "01-26 10:00", 3)
+    club.deliver()
+    club.build(request, tested=True)
+
+
+BATCH = Request(is_batch=True, by_rows=True)
+
+
+@both_engines
+def test_a_batch_is_tested_where_rows_changed_and_a_build_everywhere(grown: Club) -> None:
+    for number in range(50, 54):
+        told(grown, number, BATCH)
+    # Behind dbt's back: the visit, which nothing touches, is of nobody whom the dimension knows.
+    with grown.entered(), open_database(current_target()) as database:
+        nobody = "00000000-0000-0000-0000-000000000001"
+        database.run(f"update {database.next('tiny', 'fct_visits')} set member_key = '{nobody}' where visit_id = 5")
+    told(grown, 54, BATCH)
+    told(grown, 55, BATCH)
+    with pytest.raises(BuildError, match="test version_holds_at"):
+        told(grown, 56, Request())
+
+
+@both_engines
+def test_a_batch_is_refused_where_changed_rows_are_wrong(grown: Club) -> None:
+    for number in range(50, 54):
+        told(grown, number, BATCH)
+    # Behind dbt's back: what is sent makes wrong rows of what is touched.
+    with grown.entered(), open_database(current_target()) as database:
+        sent, right = database.granary("compiled"), "cast(visits.visit_amount as "
+        where = f"where unique_id = 'model.granary.fct_visits' and statement like '%{right}%'"
+        assert database.run(f"select count(*) from {sent} {where}") == [(1,)]
+        wrong = f"replace(statement, '{right}', 'cast(1 + visits.visit_amount as ')"
+        database.run(f"update {sent} set statement = {wrong} {where}")
+    with pytest.raises(BuildError, match="test every_record_is_there_fct_visits"):
+        told(grown, 54, BATCH)
+    assert grown.published() == expected(grown.told[:-1])
+    with grown.entered(), open_database(current_target()) as database:
+        assert database.run(f"select count(*) from {database.granary('touched__fct_visits')}") == [(2,)]

@@ -40,6 +40,7 @@ class Request:
 
     by_dbt: dbt makes everything itself, instead of what it sent before being sent again (build/compiled.py).
     is_batch: one of many. Its record is loaded by who makes them, and has neither what went well nor rows counted.
+    by_rows: where only a few versions are new, tests may be asked of the rows that change, and not of all.
     sources: which are loaded; all where empty.
     backfill: the first and the last business day whose facts are computed again, whether anything new came or not.
     """
@@ -51,6 +52,7 @@ class Request:
     hold: bool = False
     by_dbt: bool = False
     is_batch: bool = False
+    by_rows: bool = False
     sources: tuple[str, ...] = ()
     backfill: tuple[date, date] | None = None
 
@@ -115,7 +117,10 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
             request = replace(request, select=_with_ancestors(request.select))
             say("not everything is built yet: what the selection reads is built with it")
         in_part = not forced and "unit_test" in excluded
-        planned = plan(database, project, in_part=in_part, by_dbt=request.by_dbt, is_batch=request.is_batch)
+        planned = plan(
+            database, project, in_part=in_part, by_dbt=request.by_dbt, is_batch=request.is_batch,
+            by_rows=request.by_rows and session.few,
+        )  # fmt: skip
         asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
         audited(database, run.command, json.dumps(asked))
         if request.backfill:

@@ -26,8 +26,11 @@ from typing import Any
 import duckdb
 import psycopg2
 
-from warehouse.build.lineage import Lineage
+from warehouse.build.changes import Changes
 from warehouse.database import Database, Session
+
+# A relation is as it was, or a test would find what it found, since nothing changed of what it reads.
+UNCHANGED = "unchanged"
 
 ENGINE_ERRORS = (duckdb.Error, psycopg2.Error)
 
@@ -45,13 +48,17 @@ _OF_NO_DATA = re.compile(
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a node that was asked or made without dbt, as dbt tells what came of its own."""
+    """What came of a node that was asked or made without dbt, as dbt tells what came of its own; or UNCHANGED.
+
+    is_part: a test was asked of changed rows alone.
+    """
 
     node: Any
     execution_time: float
     status: str
     failures: int | None = None
     message: str = ""
+    is_part: bool = False
 
 
 def kept(database: Database, project: str) -> dict[str, list[str]]:
@@ -116,8 +123,8 @@ def threads(most: int) -> int:
 
 
 def run(
-    session: Session, relations: frozenset[str], tests: frozenset[str], statements: Statements, manifest: Any,
-    lineage: Lineage, say: Callable[[str], None],
+    session: Session, relations: frozenset[str], tests: frozenset[str], statements: Statements, changes: Changes,
+    say: Callable[[str], None],
 ) -> list[Answer]:  # fmt: skip
     """Make relations by sending their statements, and ask tests, each after the relations that it reads.
 
@@ -125,7 +132,7 @@ def run(
         What was made and what tests found. Where a statement of a relation fails, what is at work ends and no more is
         begun: the rest is dbt's, as is a test that can't be asked like this.
     """
-    nodes = relations | tests
+    nodes, manifest, lineage = relations | tests, changes.manifest, changes.lineage
     if not nodes:
         return []
     order = TopologicalSorter({each: lineage.above(each) & relations for each in nodes})
@@ -142,9 +149,8 @@ def run(
             while ready and free and not failed:
                 unique_id, database = ready.pop(0), free.pop()
                 work = _asked if unique_id in tests else _made
-                at_work[pool.submit(work, database, statements[unique_id], manifest.nodes[unique_id])] = (
-                    unique_id, database
-                )  # fmt: skip
+                node = manifest.nodes[unique_id]
+                at_work[pool.submit(work, database, statements[unique_id], node, changes)] = unique_id, database
             if not at_work:
                 return answers
             for done in _waited(at_work):
@@ -158,7 +164,7 @@ def run(
                 if answer is None:
                     continue
                 answers.append(answer)
-                if unique_id in relations:
+                if unique_id in relations and answer.status != UNCHANGED:
                     made += 1
                     told = f"{answer.node.resource_type} {answer.node.name}  OK  {answer.execution_time:.1f}s"
                     say(f"  [{made:>3}/{len(relations)}] {told}")
@@ -174,12 +180,16 @@ def _waited(at_work: dict[Future[Answer | None], tuple[str, Database]]) -> set[F
         raise
 
 
-def _made(database: Database, statements: Sequence[str], node: Any) -> Answer | None:
+def _made(database: Database, statements: Sequence[str], node: Any, changes: Changes) -> Answer | None:
     """Send a relation's statements. None where one failed: nothing of it is left then."""
     started = time.monotonic()
     try:
+        if not changes.needs_making(node.unique_id):
+            changes.note_unchanged(database, node.unique_id)
+            return Answer(node, time.monotonic() - started, UNCHANGED)
         for statement in statements:
             execute(database, statement)
+        changes.note_made(database, node.unique_id)
     except ENGINE_ERRORS:
         with suppress(*ENGINE_ERRORS):
             execute(database, "rollback")
@@ -187,17 +197,20 @@ def _made(database: Database, statements: Sequence[str], node: Any) -> Answer | 
     return Answer(node, time.monotonic() - started, "success")
 
 
-def _asked(database: Database, statements: Sequence[str], node: Any) -> Answer | None:
+def _asked(database: Database, statements: Sequence[str], node: Any, changes: Changes) -> Answer | None:
     """What came of a test, as dbt says it; None where it can't be asked like this."""
     started = time.monotonic()
     [select] = statements
     try:
-        [(found,)] = execute(database, f"select count(*) from (\n{select}\n) as failing")
+        question = changes.question(database, node.unique_id, select)
+        if question is None:
+            return Answer(node, time.monotonic() - started, UNCHANGED)
+        [(found,)] = execute(database, f"select count(*) from (\n{question}\n) as failing")
     except ENGINE_ERRORS:
         return None
     seconds = time.monotonic() - started
     if not found:
-        return Answer(node, seconds, "pass", 0)
+        return Answer(node, seconds, "pass", 0, is_part=question != select)
     status = "warn" if str(node.config.severity).lower() == "warn" else "fail"
     return Answer(
         node, seconds, status, found, f"Got {found} result{'s' * (found > 1)}, configured to {status} if != 0"

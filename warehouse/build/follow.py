@@ -120,7 +120,7 @@ def _batch(target: Target, followed: _Followed, by_dbt: bool, ended: threading.E
     is_whole = started - followed.recorded_at >= RECORD_SECONDS
     followed.now("loading and building")
     try:
-        request = Request(sources=(followed.source,), by_dbt=by_dbt, is_batch=not is_whole)
+        request = Request(sources=(followed.source,), by_dbt=by_dbt, is_batch=not is_whole, by_rows=True)
         number = build(target, request, lambda line: None, run)
     except (BuildError, LockError) as error:
         followed.failures += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ingestion.contract.contracts import AUDIT_TABLES, OWN_SOURCE
@@ -26,10 +26,14 @@ class Lineage:
             unique_id: (str(source.source_name), str(source.name)) for unique_id, source in manifest.sources.items()
         }
 
+    def parents(self, unique_id: str) -> list[str]:
+        """What a node names itself, in dbt's order."""
+        return self._parents.get(unique_id, [])
+
     def above(self, unique_id: str) -> frozenset[str]:
         """All that a node is made of, the tables of raw among it."""
         if unique_id not in self._found:
-            parents = self._parents.get(unique_id, [])
+            parents = self.parents(unique_id)
             self._found[unique_id] = frozenset(parents).union(*(self.above(parent) for parent in parents))
         return self._found[unique_id]
 
@@ -39,8 +43,8 @@ class Lineage:
         return {unique_id for unique_id in self._parents if not of.isdisjoint(self.above(unique_id))}
 
     def raw_above(self, unique_id: str) -> set[RawTable]:
-        """The tables of raw that a node's rows come from, as source and table."""
-        return {self._raw[each] for each in self.above(unique_id) if each in self._raw}
+        """The tables of raw that the rows of a node, or of such a table itself, come from, as source and table."""
+        return {self._raw[each] for each in (unique_id, *self.above(unique_id)) if each in self._raw}
 
     def reads_runs(self, unique_id: str) -> bool:
         """Whether a node is made of what runs were like, such as their steps, or how usual their loads were."""
@@ -51,3 +55,8 @@ def is_booked(table: RawTable) -> bool:
     """Whether loads write to this table that the ledger doesn't list: what each load did, and the runs' own record."""
     source, name = table
     return source == OWN_SOURCE or name in AUDIT_TABLES
+
+
+def is_written(written: Mapping[RawTable, int], table: RawTable, since: int) -> bool:
+    """Whether a load after this one wrote to a table of raw, given what `ledger.last_written` found."""
+    return written.get((table[0], "" if is_booked(table) else table[1]), 0) > since

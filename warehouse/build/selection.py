@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from warehouse import ledger
-from warehouse.build.lineage import Lineage, is_booked
+from warehouse.build.lineage import Lineage, is_written
 from warehouse.database import Database
 
 # What has no ledger of its own is entered in `granary.seen` when dbt has made it.
@@ -29,7 +29,7 @@ def is_listed_by_build(node: Any) -> bool:
     return node.config.materialized in LISTED_BY_BUILD
 
 
-def _lies_in_generation(node: Any) -> bool:
+def lies_in_generation(node: Any) -> bool:
     """Whether a relation's ledger is the generation's: what is published, and the lists of touched keys."""
     return node.resource_type == "model" and not is_listed_by_build(node)
 
@@ -50,15 +50,12 @@ def to_build(database: Database, manifest: Any, lineage: Lineage) -> tuple[set[s
 
     other_code, stale = set(), set()
     for unique_id, node in nodes.items():
-        entry = entries[_lies_in_generation(node)].get(node.name)
+        entry = entries[lies_in_generation(node)].get(node.name)
         if entry is None or entry.fingerprint != code[node.name] or (str(node.schema), str(node.alias)) not in there:
             other_code.add(unique_id)
         elif not is_listed_by_build(node) and (
             (node.name, entry.number) in waiting
-            or any(
-                written.get((source, "" if is_booked((source, table)) else table), 0) > entry.load_number
-                for source, table in lineage.raw_above(unique_id)
-            )
+            or any(is_written(written, table, entry.load_number) for table in lineage.raw_above(unique_id))
         ):
             stale.add(unique_id)
     return _with_what_follows(nodes, lineage, stale | other_code, database.target.engine), not other_code
@@ -74,12 +71,13 @@ def _with_what_follows(nodes: dict[str, Any], lineage: Lineage, stale: set[str],
         # A view over what is built anew is as it was on DuckDB; on Postgres it may have been dropped with that.
         found |= {each for each in below if engine == "postgres" or not is_listed_by_build(nodes[each])}
         above = set().union(*(lineage.above(each) for each in found if not is_listed_by_build(nodes[each])))
-        found |= {each for each in above & nodes.keys() if _is_list(nodes[each])}
+        found |= {each for each in above & nodes.keys() if is_list(nodes[each])}
     return built
 
 
-def _is_list(node: Any) -> bool:
-    return _lies_in_generation(node) and not (node.config.meta or {}).get("published")
+def is_list(node: Any) -> bool:
+    """Whether a relation is a list of keys: entered in a generation's ledger, but lying beside all generations."""
+    return lies_in_generation(node) and not (node.config.meta or {}).get("published")
 
 
 def _listed(names: Iterable[str]) -> str:
@@ -104,18 +102,20 @@ def _there(database: Database) -> set[tuple[str, str]]:
 
 def forget_listed(database: Database, manifest: Any, built: Collection[str] | None = None) -> None:
     """Before dbt makes these views and seeds, all where none are given: what was noted of their code holds no more."""
-    _enter(database, _listed_names(manifest, built), "'being made'")
+    enter(database, database.granary("seen"), _listed_names(manifest, built), fingerprint="'being made'")
 
 
 def note_listed(database: Database, manifest: Any, built: Collection[str]) -> None:
     """These relations are made; of those that are views and seeds the present code is noted."""
-    _enter(database, _listed_names(manifest, built), "code.fingerprint")
+    enter(database, database.granary("seen"), _listed_names(manifest, built))
 
 
-def _enter(database: Database, names: Collection[str], fingerprint: str) -> None:
+def enter(
+    database: Database, seen: str, names: Collection[str], load_number: int = 0, fingerprint: str = "code.fingerprint"
+) -> None:
+    """Enter relations in a ledger, `seen`: up to this load they are made by this code."""
     if not names:
         return
-    seen = database.granary("seen")
     database.run(f"""
         insert into {seen} (relation_name, entry_number, load_number, fingerprint)
         select
@@ -124,7 +124,7 @@ def _enter(database: Database, names: Collection[str], fingerprint: str) -> None
                 select coalesce(max(seen.entry_number), 0) + 1 from {seen} as seen
                 where seen.relation_name = code.relation_name
             ),
-            0,
+            {load_number},
             {fingerprint}
         from {database.granary("code")} as code
         where code.relation_name in ({_listed(names)})""")

@@ -8,12 +8,15 @@ again, which says what it always said and keeps the rows that failed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from warehouse.build.lineage import Lineage, is_booked
 from warehouse.database import Database
 from warehouse.ledger import last_written
+
+# After the fingerprint of a test that was last asked of changed rows alone: whoever asks whole tests asks it again.
+PARTLY = " partly"
 
 
 def tests(manifest: Any) -> dict[str, Any]:
@@ -37,9 +40,13 @@ def fingerprints(database: Database, manifest: Any, lineage: Lineage, project: s
     return found
 
 
-def due(database: Database, manifest: Any, lineage: Lineage, built: set[str], now: dict[str, str]) -> set[str]:
+def passed_before(database: Database) -> dict[str, str]:
+    """With what tests passed in the generation that is being built, by unique id: as `fingerprints` has it."""
+    return {str(row[0]): str(row[1]) for row in database.run(f"select * from {database.next('ops', 'tested')}")}
+
+
+def due(manifest: Any, lineage: Lineage, built: set[str], now: dict[str, str], passed: Mapping[str, str]) -> set[str]:
     """The tests to ask: what they read has changed since they passed in this generation, or is about to."""
-    passed = {str(row[0]): str(row[1]) for row in database.run(f"select * from {database.next('ops', 'tested')}")}
     return {
         unique_id
         for unique_id in tests(manifest)
@@ -49,14 +56,24 @@ def due(database: Database, manifest: Any, lineage: Lineage, built: set[str], no
     }
 
 
+def seen_before(now: Mapping[str, str], passed: Mapping[str, str]) -> dict[str, int]:
+    """The last load that tests saw when they passed, whole or partly, where they did so in this project."""
+    found = {}
+    for unique_id, each in now.items():
+        (*same, _), (*as_before, seen) = each.split(), passed.get(unique_id, "-").removesuffix(PARTLY).split()
+        if same == as_before:
+            found[unique_id] = int(seen)
+    return found
+
+
 def begin(database: Database, unique_ids: Iterable[str] | None = None) -> None:
     """From here on these tests, all where none are given, count as not passed in the generation that is being built."""
     _delete(database, database.next("ops", "tested"), unique_ids)
 
 
-def note_passed(database: Database, results: Iterable[tuple[str, str]], now: dict[str, str]) -> None:
-    """Of these tests, by id and status, those that passed did so with what they read now."""
-    passed = {unique_id: now[unique_id] for unique_id, status in results if status == "pass" and unique_id in now}
+def note_passed(database: Database, unique_ids: Iterable[str], now: Mapping[str, str], partly: Collection[str]) -> None:
+    """These tests passed with what they read now; `partly`, with those of its rows that had changed."""
+    passed = {each: now[each] + (PARTLY if each in partly else "") for each in unique_ids if each in now}
     begin(database, passed)
     _insert(database, f"{database.next('ops', 'tested')} (test_id, fingerprint)", sorted(passed.items()))
 

@@ -10,8 +10,10 @@ from typing import Any
 from ingestion.destination.target import Target
 from warehouse import dbt
 from warehouse.build import compiled, selection, testing
+from warehouse.build.changes import Changes
 from warehouse.build.parsed import Parsed
 from warehouse.database import Database, Session
+from warehouse.ledger import last_entries, last_written
 from warehouse.results import FOUND_ROWS, Outcome
 
 Say = Callable[[str], None]
@@ -28,6 +30,7 @@ class Plan:
     is_batch: it is one of many, of which what only warns keeps no rows: there would be the same ones every second. Nor
         is what reads the record of all runs tested, which grows and of which a batch loads nothing.
     statements: those of relations and tests that needn't be compiled, by unique id.
+    changes: what changed of what they read.
     """
 
     now: dict[str, str]
@@ -37,6 +40,7 @@ class Plan:
     by_dbt: bool
     is_batch: bool
     statements: compiled.Statements
+    changes: Changes
 
 
 def excluded_types(are_unit_tested: bool) -> set[str]:
@@ -44,7 +48,7 @@ def excluded_types(are_unit_tested: bool) -> set[str]:
     return {*os.environ.get("DBT_EXCLUDE_RESOURCE_TYPES", "").split(), *(["unit_test"] if are_unit_tested else [])}
 
 
-def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is_batch: bool) -> Plan:
+def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is_batch: bool, by_rows: bool) -> Plan:
     """Decide what is to be done, and take back in the ledger what will not hold while it is done.
 
     Args:
@@ -53,22 +57,29 @@ def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is
         in_part: only what has anything to do, instead of everything.
         by_dbt: as the plan has it.
         is_batch: as the plan has it.
+        by_rows: tests may be asked of changed rows alone.
     """
     manifest, lineage = project.manifest, project.lineage
     now = testing.fingerprints(database, manifest, lineage, project.fingerprint)
+    passed = testing.passed_before(database)
     built = due = None
     is_steady = False
     statements: compiled.Statements = {}
     if in_part:
         built, is_steady = selection.to_build(database, manifest, lineage)
-        due = testing.due(database, manifest, lineage, built, now)
+        due = testing.due(manifest, lineage, built, now, passed)
         if is_batch:
             due = {each for each in due if not lineage.reads_runs(each)}
         statements = compiled.kept(database, project.fingerprint)
     selection.forget_listed(database, manifest, built)
     testing.begin(database, due)
     frozen = None if built is None else frozenset(built)
-    return Plan(now, frozen, frozenset(due or ()), is_steady, by_dbt, is_batch, statements)
+    changes = Changes(
+        manifest, lineage, frozen or (), testing.seen_before(now, passed),
+        {each for each, seen in passed.items() if seen.endswith(testing.PARTLY)}, by_rows,
+        database.granary("loads"), last_written(database), last_entries(database, database.next("ops", "seen")),
+    )  # fmt: skip
+    return Plan(now, frozen, frozenset(due or ()), is_steady, by_dbt, is_batch, statements, changes)
 
 
 def carry_out(
@@ -97,7 +108,9 @@ def note_outcome(database: Database, asked: Plan, outcome: Outcome, project: Par
         if status in ("pass", *FOUND_ROWS) and node.unique_id not in asked.statements
     ]
     compiled.keep(database, project.fingerprint, {**testing.selects(tests), **outcome.statements})
-    testing.note_passed(database, statuses, asked.now)
+    passed = {unique_id for unique_id, status in statuses if status == "pass"} | outcome.unchanged
+    partly = outcome.partly | outcome.unchanged.intersection(asked.changes.partly)
+    testing.note_passed(database, passed, asked.now, partly)
     made = {unique_id for unique_id, status in statuses if status == "success"}
     selection.note_listed(database, project.manifest, made)
 
@@ -149,11 +162,15 @@ def _without_dbt(
 ) -> frozenset[str]:  # fmt: skip
     """Make and ask as much as goes without dbt. Returns what needs no dbt any more."""
     told = ("success", "pass", *(["warn"] if asked.is_batch else []))
-    answers = compiled.run(session, relations, tests, asked.statements, project.manifest, project.lineage, say)
+    answers = compiled.run(session, relations, tests, asked.statements, asked.changes, say)
     taken = [each for each in answers if each.status in told]
     for each in taken:
         outcome.take(each, project.manifest)
-    return frozenset(str(each.node.unique_id) for each in taken)
+    unchanged = {str(each.node.unique_id) for each in answers if each.status == compiled.UNCHANGED}
+    outcome.unchanged |= unchanged
+    outcome.unasked += len(unchanged & tests)
+    outcome.partly |= {str(each.node.unique_id) for each in taken if each.is_part}
+    return frozenset(unchanged | {str(each.node.unique_id) for each in taken})
 
 
 def _ask(session: Session, asked: Plan, tests: frozenset[str], project: Parsed, say: Say, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-{{ config(materialized='table', post_hook=list_of_touched_keys()) }}
+{{ config(materialized='table', post_hook=list_of_keys()) }}
 -- Products whose rows in the inventory facts may no longer hold, and from which day on.
 with new_loads as (
     {{ loads_new_to(['fct_inventory_movements', 'fct_inventory_daily']) }}

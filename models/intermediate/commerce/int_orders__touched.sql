@@ -1,4 +1,4 @@
-{{ config(materialized='table', post_hook=list_of_touched_keys()) }}
+{{ config(materialized='table', post_hook=list_of_keys()) }}
 -- Orders whose rows in the facts may no longer hold: the order, a line, a payment, a refund or the address that it went
 -- to has a new version, or the customer or a product has, from a time on at or after which something of it happened.
 with new_loads as (

@@ -1,4 +1,4 @@
-{{ config(materialized='table', post_hook=list_of_touched_keys()) }}
+{{ config(materialized='table', post_hook=list_of_keys()) }}
 -- Orders and invoices whose lines in fct_sales, or what they add up to, may no longer hold.
 with new_loads as (
     {{ loads_new_to(['fct_sales', 'agg_sales__documents']) }}

@@ -1,4 +1,7 @@
-{{ config(indexes=[{'columns': ['customer_key']}, {'columns': ['customer_version_key']}]) }}
+{{ config(
+    pre_hook="{{ refuse_older_list('int_customers__inferred') }}",
+    indexes=[{'columns': ['customer_key']}, {'columns': ['customer_version_key']}],
+) }}
 
 with shop as (
     select * from {{ ref('int_shop_customers__versions') }}
@@ -31,15 +34,6 @@ retail as (
     {{ merged_neighbours('retail_versions', 'customer_id', ['country_code', 'is_deleted']) }}
 ),
 
--- Ordered by someone whom the shop's users never showed, or never showed whole.
-inferred as (
-    select user_id
-    from {{ ref('stg_shop__orders') }}
-    where user_id is not null
-    except
-    select user_id from shop
-),
-
 versions as (
     select
         'shop' as source_id, user_id as customer_id, account_id, email_token, first_name_token, last_name_token,
@@ -60,7 +54,7 @@ versions as (
     select
         'shop', user_id, null, null, null, null, null, null, null, null, null, null, null, null,
         {{ beginning_of_time() }}, {{ end_of_time() }}, false, true
-    from inferred
+    from {{ ref('int_customers__inferred') }}
 ),
 
 keyed as (

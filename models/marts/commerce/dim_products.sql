@@ -1,4 +1,7 @@
-{{ config(indexes=[{'columns': ['product_key']}, {'columns': ['product_version_key']}, {'columns': ['product_id']}]) }}
+{{ config(
+    pre_hook="{{ refuse_older_list('int_products__inferred') }}",
+    indexes=[{'columns': ['product_key']}, {'columns': ['product_version_key']}, {'columns': ['product_id']}],
+) }}
 
 with shop as (
     select * from {{ ref('int_shop_products__versions') }}
@@ -10,44 +13,6 @@ retail as (
         service_codes.line_type as service_type
     from {{ ref('snap_retail__products') }} as versions
     left join {{ ref('retail_service_codes') }} as service_codes on versions.product_code = service_codes.product_code
-),
-
--- Sold or moved, but never shown by its source, or never with a price and a description.
-inferred_shop as (
-    select cast(product_id as {{ dbt.type_string() }}) as product_id
-    from {{ ref('stg_shop__order_items') }}
-    where product_id is not null
-    group by product_id
-    union
-    select cast(product_id as {{ dbt.type_string() }})
-    from {{ ref('stg_shop__inventory_movements') }}
-    where product_id is not null
-    group by product_id
-    except
-    select cast(product_id as {{ dbt.type_string() }}) from shop
-),
-
-present_files as (
-    select
-        trading_date,
-        file_series,
-        max(source_revision) as source_revision
-    from {{ ref('stg_retail__files') }}
-    group by trading_date, file_series
-),
-
--- Only the present version of a day's file names products: a code that a corrected file has no more was never sold.
-inferred_retail as (
-    select lines.product_code
-    from {{ ref('stg_retail__sales_lines') }} as lines
-    inner join present_files
-        on
-            lines.trading_date = present_files.trading_date
-            and lines.file_series = present_files.file_series
-            and lines.source_revision = present_files.source_revision
-    where lines.product_code is not null and not lines.is_deleted
-    except
-    select product_code from retail
 ),
 
 versions as (
@@ -66,17 +31,20 @@ versions as (
     from retail
     union all
     select
-        'shop', product_id, null, null, null, null, 'good', null, null, null,
+        inferred.source_id,
+        inferred.product_id,
+        case when inferred.source_id = 'retail' then inferred.product_id end,
+        null,
+        null,
+        null,
+        coalesce(service_codes.line_type, 'good'),
+        null,
+        null,
+        null,
         {{ beginning_of_time() }}, {{ end_of_time() }}, false, true
-    from inferred_shop
-    union all
-    select
-        'retail', inferred_retail.product_code, inferred_retail.product_code, null, null, null,
-        coalesce(service_codes.line_type, 'good'), null, null, null,
-        {{ beginning_of_time() }}, {{ end_of_time() }}, false, true
-    from inferred_retail
+    from {{ ref('int_products__inferred') }} as inferred
     left join {{ ref('retail_service_codes') }} as service_codes
-        on inferred_retail.product_code = service_codes.product_code
+        on inferred.source_id = 'retail' and inferred.product_id = service_codes.product_code
 ),
 
 keyed as (

@@ -1,6 +1,6 @@
 -- Every line that the sources hold now is in fct_sales exactly once. Lines are compared by what they sell: their number,
 -- units and amounts; that none is there twice while another is missing is what the key's test is for.
-{{ config(meta={'quality_dimension': 'completeness'}) }}
+{{ config(meta={'quality_dimension': 'completeness', 'touched_by': 'fct_sales'}) }}
 
 with items as (
     select * from {{ latest_versions(ref('stg_shop__order_items'), 'order_item_id') }} as latest

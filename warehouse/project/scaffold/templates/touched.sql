@@ -1,4 +1,4 @@
-{{ config(materialized='table', post_hook=list_of_touched_keys()) }}
+{{ config(materialized='table', post_hook=list_of_keys()) }}
 
 -- What is computed again: what new loads brought, and what refers to a member whose versions may differ from those that
 -- it was joined to.

@@ -1,4 +1,4 @@
-{{ config(materialized='table', post_hook=list_of_touched_keys()) }}
+{{ config(materialized='table', post_hook=list_of_keys()) }}
 
 -- The visits that new loads brought, and those of members whose versions may differ from what the visits were joined to.
 with new_loads as (

@@ -1,3 +1,5 @@
+{{ config(pre_hook="{{ refuse_older_list('int_members__inferred') }}") }}
+
 with versions as (
     select
         member_id,
@@ -9,15 +11,6 @@ with versions as (
         is_deleted,
         false as is_inferred
     from {{ ref('snap_club__members') }}
-),
-
--- Came before anybody told who they are.
-inferred as (
-    select member_id
-    from {{ ref('stg_club__visits') }}
-    where member_id is not null
-    except
-    select member_id from versions
 ),
 
 members as (
@@ -32,7 +25,7 @@ members as (
         {{ end_of_time() }} as valid_to,
         false as is_deleted,
         true as is_inferred
-    from inferred
+    from {{ ref('int_members__inferred') }}
 ),
 
 keyed as (
