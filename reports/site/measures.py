@@ -16,8 +16,7 @@ from ingestion.sql import literal
 from warehouse.reading.metrics import Metrics, Question
 from warehouse.reading.money import REPORTING_CURRENCY, Currency, reporting_currency
 from warehouse.reading.query import ask
-
-BLOCK_BYTES = 262_144  # of a DuckDB file
+from warehouse.reading.storage import bytes_on_disk
 
 
 @dataclass(frozen=True)
@@ -69,16 +68,7 @@ class Measures:
 
     def bytes(self, tables: list[tuple[str, str]]) -> dict[str, int]:
         """What each table takes on disk, indexes included, by name."""
-        found = {}
-        for schema, name in tables:
-            full = f"{self.target.schema(schema)}.{name}"
-            if self.target.engine == "postgres":
-                parts = f"select relid from pg_partition_tree('{full}') union select '{full}'::regclass"
-                sql = f"select sum(pg_total_relation_size(relid)) from ({parts}) as parts"
-            else:
-                sql = f"select count(distinct block_id) * {BLOCK_BYTES} from pragma_storage_info('{full}')"
-            found[name] = int(self.rows(sql)[0][0])
-        return found
+        return {name: size for (_, name), size in bytes_on_disk(self.target, self.connection, tables).items()}
 
     def newest_record_by_source(self) -> dict[str, Any]:
         """When the newest record of each source is of."""

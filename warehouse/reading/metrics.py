@@ -37,6 +37,8 @@ from warehouse.reading.money import REPORTING_CURRENCY, reporting_currency, roun
 from warehouse.reading.query import ask, open_published, print_table, spelled_otherwise
 from warehouse.reading.wording import GRAINS, condition, listed, number, ordered, resolved
 
+# A metric's own time by day, as MetricFlow calls it.
+DAY = "metric_time__day"
 _CLAUSES = re.compile(r"\b(by|where|order\s+by|limit)\b(?=(?:[^']*'[^']*')*[^']*$)", re.IGNORECASE)
 
 
@@ -100,6 +102,10 @@ class Metrics:
         """What these metrics can be grouped by: MetricFlow's full name of each dimension, and the dimension's own."""
         found = self.engine.simple_dimensions_for_metrics(list(metrics))
         return {each.granularity_free_dunder_name: each.name for each in found}
+
+    def is_daily(self, name: str) -> bool:
+        """Whether a metric is given by day; one of a mart by month is not."""
+        return DAY in {each.dunder_name for each in self.engine.simple_dimensions_for_metrics([name])}
 
     def sql(self, question: Question) -> str:
         """The SQL that answers a question.

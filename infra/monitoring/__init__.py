@@ -1,0 +1,1 @@
+"""Monitoring: what Prometheus reads of Granary, its rules, and Grafana's dashboards."""
