@@ -33,7 +33,8 @@ class Question:
 
 
 _LAST_LOADS = """(
-    select *, row_number() over (partition by source_id, resource_name order by observed_at desc, load_id desc) as recency
+    select *, row_number() over (
+        partition by source_id, resource_name order by observed_at desc, load_id desc) as recency
     from {runs}.ops_extracts
 )"""
 # A run that is at work has no outcome yet, and one that measured (a drill) has steps that are no durations of a build.
