@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-monitoring setup-site setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts metrics-endpoint metrics-textfile metrics-database dashboards bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,9 +58,12 @@ help: ## What can be asked for
 	@echo "  MODEL=<staging model>     which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
-# Four sets of requirements, of which each holds the ones before it: one that holds more will do.
+# Five sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site default)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site monitoring default)
+
+setup-monitoring: ## Install what `make metrics-endpoint` needs on top
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site monitoring)
 
 setup-site: ## Install what `make site` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site)
@@ -88,7 +91,7 @@ $(BIN)/uv:
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
-	@rm -f $(VENV)/.default $(VENV)/.site $(VENV)/.serve $(VENV)/.dev && touch $@
+	@rm -f $(VENV)/.default $(VENV)/.monitoring $(VENV)/.site $(VENV)/.serve $(VENV)/.dev && touch $@
 
 # What runs beside Granary, in environments of their own: Superset pins what Granary needs newer.
 .venv-%/.synced: requirements/%.txt | $(BIN)/uv
@@ -243,6 +246,22 @@ bi-export: setup-bi ## Write Superset's dashboards, as somebody changed them, ov
 alerts: setup ## What is wrong now; tells it by webhook and mail (ALERTS__WEBHOOK_URL, ALERTS__SMTP_URL, ALERTS__MAIL_TO)
 	@$(BIN)/python -m orchestration.alerts
 
+metrics-endpoint: setup-monitoring ## What Prometheus reads of the warehouse, on http://127.0.0.1:9488/metrics (PORT=…, INTERVAL=60)
+	@$(BIN)/python -m infra.monitoring serve $(if $(PORT),--port "$(PORT)") $(if $(INTERVAL),--interval "$(INTERVAL)")
+
+metrics-textfile: setup-monitoring ## The same as a file for node_exporter, for cron: FILE=/var/lib/prometheus/node-exporter/granary.prom
+	@$(BIN)/python -m infra.monitoring textfile $(if $(FILE),"$(FILE)")
+
+# Debian's exporter reads libpq's variables itself, where the address that it is given says nothing.
+metrics-database: ## What Prometheus reads of the Postgres that PGHOST, PGUSER, … name, on http://127.0.0.1:9187/metrics (PORT=…)
+	@command -v prometheus-postgres-exporter >/dev/null \
+		|| { echo "FAILED: this machine lacks a package: apt-get install prometheus-postgres-exporter" >&2; exit 1; }
+	@DATA_SOURCE_NAME="postgresql://?host=$${PGHOST:?names the server}&port=$${PGPORT:-5432}" exec prometheus-postgres-exporter \
+		--web.listen-address=127.0.0.1:$(or $(PORT),9187) --extend.query-path=infra/monitoring/postgres-queries.yml
+
+dashboards: setup-dev ## Write Grafana's dashboards anew from the list in infra/monitoring/panels.py
+	@$(BIN)/python -m infra.monitoring.dashboards
+
 lint: setup-dev ## Every linter, as the pre-commit hooks run them
 	@$(BIN)/pre-commit run --all-files
 
@@ -273,6 +292,7 @@ lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra dev pyproject.toml -o requirements/dev.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra serve pyproject.toml -o requirements/serve.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra monitoring pyproject.toml -o requirements/monitoring.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bi.in -o requirements/bi.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/mongodb.in -o requirements/mongodb.txt

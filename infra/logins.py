@@ -12,9 +12,10 @@ from psycopg2.extensions import encrypt_password, quote_ident
 from warehouse.errors import BuildError
 from warehouse.publish.access import tenant_named
 
-ROLES = ("loader", "transformer", "builder", "reporter", "tenant", "privacy", "auditor", "monitor")
-# A builder loads, transforms, and tells of a replica that is late.
-BUILDER = ("loader", "transformer", "monitor")
+ROLES = ("loader", "transformer", "builder", "reporter", "tenant", "privacy", "auditor", "monitor", "operator")
+# A builder loads, transforms, and tells of a replica that is late; an operator reads what is published, and how the
+# server does.
+SEVERAL = {"builder": ("loader", "transformer", "monitor"), "operator": ("reporter", "monitor")}
 # Whose statements may hold what identifies a person, and what keeps these out of the log.
 IDENTIFYING = {"granary_loader", "granary_privacy"}
 UNSAID = {"pgaudit.log_statement": "off", "log_min_duration_statement": "-1"}
@@ -26,7 +27,7 @@ def make_login(name: str, role: str, tenants: list[str], password: str, say: Cal
 
     Args:
         name: what it signs in as.
-        role: one of `ROLES`; a builder is several of the others, see `BUILDER`.
+        role: one of `ROLES`; some are several of the others, see `SEVERAL`.
         tenants: for a tenant: whose rows it sees, each a source's name, or `kind:id` for another kind of tenant.
         password: its password; one is made and shown where this is empty. It reaches the server as a SCRAM verifier.
         say: takes lines of progress.
@@ -43,7 +44,7 @@ def make_login(name: str, role: str, tenants: list[str], password: str, say: Cal
             "a login with ROLE=tenant needs TENANTS=…, whose rows it sees; another sees what its role sees"
         )
     made = password or secrets.token_urlsafe(18)
-    wanted = {f"granary_{each}" for each in (BUILDER if role == "builder" else (role,))}
+    wanted = {f"granary_{each}" for each in SEVERAL.get(role, (role,))}
     try:
         connection = psycopg2.connect("")
     except psycopg2.Error as error:

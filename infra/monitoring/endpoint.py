@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -29,8 +28,10 @@ from ingestion.environment import ConfigurationError
 from warehouse.errors import BuildError
 from warehouse.ports import require_free
 
-# After so many times without an answer what was read last is no longer given out.
-PATIENCE = 3
+# After so many intervals without an answer, and no fewer seconds, what was read last is no longer given out.
+PATIENCE, PATIENCE_SECONDS = 3, 30
+# After how long what is published is looked at again where that failed: each time takes many seconds of a core.
+RETRY_SECONDS = 900
 # What libpq waits for a server that doesn't answer.
 CONNECT_SECONDS = 5
 
@@ -65,7 +66,8 @@ class Collected(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """What was read last, where that isn't too long ago."""
-        metrics = self.metrics if time.monotonic() - self.read_at <= PATIENCE * self.interval else []
+        patience = max(PATIENCE * self.interval, PATIENCE_SECONDS)
+        metrics = self.metrics if time.monotonic() - self.read_at <= patience else []
         up = "Whether the warehouse answers, and what it says is here: 1 or 0."
         return [GaugeMetricFamily("granary_up", up, 1 if metrics else 0), *metrics]
 
@@ -90,25 +92,32 @@ def serve(target: Target, port: int, interval: float, say: Callable[[str], None]
     registry.register(collected)
     server, thread = start_http_server(port, addr="127.0.0.1", registry=registry)
     say(f"metrics are at http://127.0.0.1:{port}/metrics, read every {interval:g} s. Ctrl-C ends it")
-    computing: subprocess.Popen[bytes] | None = None
+    looking: subprocess.Popen[bytes] | None = None
+    look_again = 0.0
     try:
         while not ended.is_set():
             collected.read()
-            if collected.metrics and (computing is None or computing.poll() is not None) and not is_current(target):
-                computing = subprocess.Popen([sys.executable, "-m", "infra.monitoring", "published"])
-            if computing is not None and computing.poll() is None:
-                # What it finds is shown when it is there.
-                with suppress(subprocess.TimeoutExpired):
-                    computing.wait(timeout=interval)
-            else:
-                ended.wait(interval)
+            if looking is not None and looking.poll() is not None:
+                look_again = 0 if looking.returncode == 0 else time.monotonic() + RETRY_SECONDS
+                looking = None
+            if looking is None and time.monotonic() >= look_again and not collected.reason and not _is_seen(target):
+                looking = subprocess.Popen([sys.executable, "-m", "infra.monitoring", "published"])
+            ended.wait(interval)
     finally:
-        if computing is not None and computing.poll() is None:
-            computing.terminate()
-            computing.wait()
+        if looking is not None and looking.poll() is None:
+            looking.terminate()
+            looking.wait()
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _is_seen(target: Target) -> bool:
+    """Whether there is nothing published to look at. A warehouse that has gone away meanwhile is read again first."""
+    try:
+        return is_current(target)
+    except BuildError:
+        return True
 
 
 def write_textfile(target: Target, file: Path, say: Callable[[str], None]) -> bool:

@@ -24,6 +24,8 @@ from warehouse.reading.money import REPORTING_CURRENCY, reporting_currency
 from warehouse.reading.query import ask, open_published
 from warehouse.reading.storage import bytes_on_disk, published_tables
 
+LOCK_SECONDS = 5
+
 
 def published(target: Target) -> list[Metric]:
     """The metrics of the generation that was looked at last; none before the first."""
@@ -75,6 +77,9 @@ def look(target: Target, say: Callable[[str], None]) -> None:
     except BuildError as error:
         failure = str(error).splitlines()[0]
     with open_published(target) as connection:
+        if target.engine == "postgres":
+            # Somebody who locks a table for themselves is not waited for: the next look finds it.
+            ask(connection, f"set lock_timeout = '{LOCK_SECONDS}s'")
         generation = _generation(target, connection)
         if generation is None:
             raise BuildError("nothing is published yet: run `make build` first")
@@ -130,7 +135,8 @@ def last_day(target: Target, connection: Any) -> date | None:
     if seen is None or spine is None:
         return None
     zone = ZoneInfo(variables(target.project)["business_timezone"])
-    return min(spine, seen.replace(tzinfo=UTC).astimezone(zone).date() - timedelta(days=1))
+    last: date = min(spine, seen.replace(tzinfo=UTC).astimezone(zone).date() - timedelta(days=1))
+    return last
 
 
 def _path(target: Target) -> Path:

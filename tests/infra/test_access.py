@@ -40,6 +40,7 @@ LOGINS: dict[str, tuple[str, list[str]]] = {
     "t_privacy": ("privacy", []),
     "t_auditor": ("auditor", []),
     "t_monitor": ("monitor", []),
+    "t_operator": ("operator", []),
     "t_nobody": ("", []),
 }
 RELATIONS = """
@@ -110,6 +111,7 @@ def expected(warehouse: Warehouse, login: str, relation: tuple[str, str]) -> boo
         "builder": schema not in ("access", "audit", "public"),
         "loader": is_raw or schema == "privacy",
         "reporter": schema == "runs" or access is not None,
+        "operator": schema == "runs" or access is not None,
         "tenant": access in ("shared", "tenant"),
         "privacy": schema == "privacy",
         "auditor": relation in (("access", "tenant_logins"), ("audit", "events")),

@@ -26,7 +26,11 @@ from metricflow.protocols.sql_client import SqlClient, SqlEngine
 from metricflow.sql.render.duckdb_renderer import DuckDbSqlPlanRenderer
 from metricflow.sql.render.postgres import PostgresSQLSqlPlanRenderer
 from metricflow.sql.render.sql_plan_renderer import SqlPlanRenderer
-from metricflow_semantics.errors.error_classes import MetricFlowException, SemanticException
+from metricflow_semantics.errors.error_classes import (
+    MetricFlowException,
+    SemanticException,
+    SemanticManifestConfigurationError,
+)
 from metricflow_semantics.model.dbt_manifest_parser import parse_manifest_from_dbt_generated_manifest
 from metricflow_semantics.model.semantic_manifest_lookup import SemanticManifestLookup
 
@@ -81,11 +85,15 @@ class Metrics:
             artifacts: the folder of dbt's artifacts, with the names that readers know; they are made unless given.
 
         Raises:
-            BuildError: the project doesn't parse.
+            BuildError: the project doesn't parse, or has no days that metrics could be given for.
         """
         self.target = target
         manifest = parse_manifest_from_dbt_generated_manifest(_semantic_manifest(target, artifacts))
-        self.engine = MetricFlowEngine(SemanticManifestLookup(manifest), cast("SqlClient", _DIALECTS[target.engine]))
+        try:
+            lookup = SemanticManifestLookup(manifest)
+        except SemanticManifestConfigurationError as error:
+            raise BuildError(f"the project has no metrics: {_reason(error)}") from error
+        self.engine = MetricFlowEngine(lookup, cast("SqlClient", _DIALECTS[target.engine]))
         self.saved_queries = {each.name: each for each in manifest.saved_queries}
         self.definitions = {each.name: each for each in manifest.metrics}
 
