@@ -20,11 +20,13 @@ from infra.following import following_drill
 from infra.logins import make_login
 from infra.machine import as_server, binary, require_tools, wait_for
 from infra.migrate import migrate
+from infra.monitoring.panels import DATABASE
 from infra.rotation import rotate
 from ingestion.destination.target import current_target
 from orchestration.alerts.conditions import Alert, what_is_wrong
-from tests.absent import absent
+from tests.absent import absent, package
 from tests.commerce.world import Company
+from tests.infra.monitoring.systems import POSTGRES_EXPORTER, PROMETHEUS, postgres_exporter, prometheus, until
 from tests.ports import free_port
 from tests.tiny.test_rights import another_day, ask
 from tests.warehouses import settings
@@ -216,6 +218,34 @@ def test_extensions_are_the_monitors(production: Production) -> None:
         statements = " ".join(row[0] for row in ask(monitor, slowest))
     assert "count(*) from commerce.fct_orders" in statements
     assert "SCRAM-SHA-256$" not in statements and PASSWORD not in statements
+
+
+def test_the_dashboards_of_the_database_are_answered(
+    production: Production, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """By a monitor of the primary, which has a replica and an archive, over TLS."""
+    for path in (PROMETHEUS, POSTGRES_EXPORTER):
+        package(request, path, Path(path).name, "MONITORING")
+    cluster, said = production.cluster, []
+    primary = primary_of(cluster)
+    with settings(cluster.environment(primary)):
+        make_login("mona", "monitor", [], PASSWORD, said.append)
+    run_sql(cluster, primary, "vacuum commerce.dim_channels; select pg_switch_wal()", "granary")
+    login = cluster.environment(primary, "mona") | {"PGPASSWORD": PASSWORD}
+    with (
+        postgres_exporter(login, tmp_path / "postgres.log") as address,
+        prometheus(tmp_path / "prometheus", {"postgres": address}) as seen,
+    ):
+        until(lambda: len(seen.empty(DATABASE)) <= 1, lambda: str(seen.empty(DATABASE)))
+        assert seen.empty(DATABASE) == ["Who waits for whom: pg_lock_waits_seconds"]
+        (lag,) = seen.ask("pg_replica_lag_seconds")
+        assert (lag["metric"]["replica"], lag["metric"]["sync_state"]) == (cluster.other(primary), "sync")
+        assert float(lag["value"][1]) < 60
+        (slot,) = seen.ask("pg_replication_slots_pg_wal_lsn_diff")
+        assert slot["metric"]["slot_name"] == cluster.other(primary)
+        until(lambda: seen.ask("pg_stat_archiver_archived_count > 0"), lambda: "nothing was archived")
+        assert seen.ask("pg_wal_files_waiting_for_archive")
+        assert seen.firing("PostgresReplicaFallsBehind") == []
 
 
 def test_the_log_says_who_looked_at_identifiers_and_not_at_whose(production: Production) -> None:

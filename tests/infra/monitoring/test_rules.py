@@ -30,6 +30,7 @@ def test_the_configuration_and_its_rules_are_prometheus_own(request: pytest.Fixt
     assert status == 0 and f"{len(ALL)} rules found" in said, said
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_rules_pass(request: pytest.FixtureRequest) -> None:
     status, said = promtool(request, "test", "rules", str(HERE / "rules.test.yml"))
     assert status == 0, said
