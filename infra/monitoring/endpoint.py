@@ -21,7 +21,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from infra.monitoring.pipeline import pipeline
-from infra.monitoring.published import is_current, published
+from infra.monitoring.published import is_current, look, published
 from ingestion.destination.lock import LockError
 from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError
@@ -128,12 +128,21 @@ def write_textfile(target: Target, file: Path, say: Callable[[str], None]) -> bo
     """
     os.environ.setdefault("PGCONNECT_TIMEOUT", str(CONNECT_SECONDS))
     collected = Collected(target, float("inf"), say)
-    collected.read()
     registry = CollectorRegistry()
     registry.register(collected)
-    try:
-        write_to_textfile(str(file), registry)
-    except OSError as error:
-        raise BuildError(f"{file} can't be written: {error.strerror}; say FILE=… in a folder that there is") from error
+
+    def write() -> None:
+        collected.read()
+        try:
+            write_to_textfile(str(file), registry)
+        except OSError as error:
+            message = f"{file} can't be written: {error.strerror}; say FILE=… in a folder that there is"
+            raise BuildError(message) from error
+
+    write()
+    if not collected.reason and not _is_seen(target):
+        # What is known already doesn't wait for it.
+        look(target, say)
+        write()
     say(f"{file}: {sum(len(each.samples) for each in collected.collect())} samples")
     return not collected.reason

@@ -53,10 +53,11 @@ def command(club: Club, *words: str) -> subprocess.CompletedProcess[str]:
 @both_engines
 def test_what_a_warehouse_says(grown: Club, tmp_path: Path) -> None:
     file = tmp_path / "granary.prom"
-    looked = command(grown, "published")
-    assert looked.returncode == 0, looked.stderr
     wrote = command(grown, "textfile", str(file))
     assert wrote.returncode == 0, wrote.stderr
+    assert wrote.stdout.count("generation 2: ") == 1
+    again = command(grown, "textfile", str(file))
+    assert again.returncode == 0 and again.stdout.startswith(f"{file}: "), "it is looked at once"
     assert list(tmp_path.glob("granary*")) == [file]
     text = file.read_text(encoding="utf-8")
     samples = parsed(text)
