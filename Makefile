@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts metrics-endpoint metrics-textfile metrics-database dashboards bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-monitoring setup-site setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -259,7 +259,7 @@ metrics-database: ## What Prometheus reads of the Postgres that PGHOST, PGUSER, 
 	@DATA_SOURCE_NAME="postgresql://?host=$${PGHOST:?names the server}&port=$${PGPORT:-5432}" exec prometheus-postgres-exporter \
 		--web.listen-address=127.0.0.1:$(or $(PORT),9187) --extend.query-path=infra/monitoring/postgres-queries.yml
 
-dashboards: setup-dev ## Write Grafana's dashboards anew from the list in infra/monitoring/panels.py
+grafana: setup-dev ## Write Grafana's dashboards anew from the list in infra/monitoring/panels.py
 	@$(BIN)/python -m infra.monitoring.dashboards
 
 lint: setup-dev ## Every linter, as the pre-commit hooks run them

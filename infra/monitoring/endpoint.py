@@ -136,7 +136,7 @@ def write_textfile(target: Target, file: Path, say: Callable[[str], None]) -> bo
         try:
             write_to_textfile(str(file), registry)
         except OSError as error:
-            message = f"{file} can't be written: {error.strerror}; say FILE=… in a folder that there is"
+            message = f"{file} can't be written: {error.strerror}; say FILE=… in a folder that is yours"
             raise BuildError(message) from error
 
     write()

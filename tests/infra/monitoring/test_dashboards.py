@@ -32,7 +32,7 @@ def test_there_is_a_file_for_each_and_no_other() -> None:
 
 @each_dashboard
 def test_the_file_is_what_the_list_says(name: str) -> None:
-    """`make dashboards` changes nothing."""
+    """`make grafana` changes nothing."""
     assert (FOLDER / f"{name.lower()}.json").read_text(encoding="utf-8") == written(name, DASHBOARDS[name])
 
 

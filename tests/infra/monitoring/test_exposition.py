@@ -16,7 +16,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ingestion.project import PROJECT_ROOT
 from tests.absent import package
-from tests.infra.monitoring.systems import NODE_EXPORTER, fetched, granary_endpoint, node_exporter, running, until
+from tests.infra.monitoring.systems import (
+    NODE_EXPORTER,
+    PROMTOOL,
+    fetched,
+    granary_endpoint,
+    node_exporter,
+    running,
+    until,
+)
 from tests.ports import free_port
 from tests.tiny.club import Club
 from tests.tiny.conftest import both_engines
@@ -176,6 +184,10 @@ def test_node_exporter_reads_the_file(grown: Club, request: pytest.FixtureReques
     folder = tmp_path / "textfiles"
     folder.mkdir()
     assert command(grown, "textfile", str(folder / "granary.prom")).returncode == 0
+    promtool = package(request, PROMTOOL, "prometheus", "METRICS AS A FILE")
+    with (folder / "granary.prom").open(encoding="utf-8") as text:
+        checked = subprocess.run([promtool, "check", "metrics"], stdin=text, capture_output=True, text=True, timeout=60)
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, ""), "names are as Prometheus' own are"
     with node_exporter(tmp_path / "log", folder) as address:
         samples = parsed(fetched(f"http://{address}/metrics"))
     assert value(samples, "granary_generation_number") == 2
@@ -185,7 +197,7 @@ def test_node_exporter_reads_the_file(grown: Club, request: pytest.FixtureReques
 def test_messages(grown: Club, tmp_path: Path) -> None:
     nowhere = command(grown, "textfile", str(tmp_path / "nowhere" / "granary.prom"))
     assert nowhere.returncode == 1
-    assert nowhere.stderr.startswith("FAILED: ") and "say FILE=… in a folder that there is" in nowhere.stderr
+    assert nowhere.stderr.startswith("FAILED: ") and "say FILE=… in a folder that is yours" in nowhere.stderr
     empty = Club(tmp_path / "empty")
     file = tmp_path / "granary.prom"
     away = command(empty, "textfile", str(file))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.monitoring.__main__ import PORT
 from ingestion.project import PROJECT_ROOT
 from tests.absent import package
 from tests.infra.monitoring.systems import HERE, PROMTOOL
@@ -28,6 +29,18 @@ def promtool(request: pytest.FixtureRequest, *words: str) -> tuple[int, str]:
 def test_the_configuration_and_its_rules_are_prometheus_own(request: pytest.FixtureRequest) -> None:
     status, said = promtool(request, "check", "config", str(HERE / "prometheus.yml"))
     assert status == 0 and f"{len(ALL)} rules found" in said, said
+
+
+def test_prometheus_looks_where_exporters_are() -> None:
+    jobs = yaml.safe_load((HERE / "prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
+    targets = {job["job_name"]: job["static_configs"][0]["targets"] for job in jobs}
+    default = re.search(r"metrics-database:.*?\$\(or \$\(PORT\),(\d+)\)", _makefile(), re.DOTALL)
+    assert targets["granary"] == [f"127.0.0.1:{PORT}"]
+    assert default and targets["postgres"] == [f"127.0.0.1:{default[1]}"]
+
+
+def _makefile() -> str:
+    return (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
