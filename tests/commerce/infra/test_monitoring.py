@@ -25,6 +25,8 @@ __all__ = ["programs"]
 pytestmark = pytest.mark.slow
 
 DAY = date(2024, 4, 9)  # the company is looked at in the night after it
+# The company's checks pass; tests/infra/monitoring/test_prometheus.py asks it of a warehouse in trouble.
+OF_TROUBLE = "Checks, rejects and unusual loads: "
 BY_HAND = {
     "net_sales": "select sum(case when is_net_sales then net_reporting_amount end) from marts.commerce.fct_sales",
     "units_sold": "select sum(case when line_type = 'sale' then quantity end) from marts.commerce.fct_sales",
@@ -63,7 +65,7 @@ def test_values_are_those_of_the_last_day_that_is_over(warehouse: Path) -> None:
             "select schema_name, table_name from duckdb_tables() where database_name = 'marts'"
         ).fetchall()
     assert values["net_sales"][1] == "GBP" and values["orders"][1] == ""
-    assert len(values) > 15 and not {"retention", "cohort_customers"} & set(values), "those are given by month"
+    assert len(values) > 10 and not {"retention", "cohort_customers"} & set(values), "those are given by month"
     sizes = {(schema, name): size for schema, name, size in kept["bytes"]}
     assert set(sizes) == set(tables) and sizes["commerce", "fct_sales"] > 0
 
@@ -91,7 +93,7 @@ def test_dashboards_over_duckdb_are_answered(warehouse: Path, programs: None, tm
         seen = systems.enter_context(prometheus(tmp_path / "prometheus", targets))
         panels = tuple(panel for name, panels in DASHBOARDS.items() if name != "Database" for panel in panels)
         until(
-            lambda: [each for each in seen.empty(panels) if "Checks, rejects" not in each] == [],
+            lambda: [each for each in seen.empty(panels) if not each.startswith(OF_TROUBLE)] == [],
             lambda: f"{seen.empty(panels)} {(tmp_path / 'granary.log').read_text()}", 50,
         )  # fmt: skip
         values = {each["metric"]["metric"] for each in seen.ask("granary_metric_value")}
