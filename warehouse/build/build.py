@@ -129,6 +129,9 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         say("building and testing, out of readers' sight")
         with run.step("building"):
             outcome = carry_out(session, planned, _command(request), excluded, project, say)
+        if run.teller:
+            session.let_go()
+            run.teller.built(project.manifest, outcome)
         run.results = [each for each in outcome.results if not (request.is_batch and each["status"] in PASSED)]
         if request.select and not outcome.results:
             raise BuildError(
