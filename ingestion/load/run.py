@@ -96,6 +96,10 @@ def observation_time() -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+# The sources of which this process has seen that their tables are there: one that follows another source asks once.
+_made: set[tuple[Target, str]] = set()
+
+
 def load_all(
     target: Target, say: Callable[[str], None], only: Sequence[str] = (), seconds: dict[str, float] | None = None
 ) -> tuple[list[Loaded], list[str]]:
@@ -117,6 +121,8 @@ def load_all(
     failures: list[str] = []
     for name in source_names(target.project):
         contract, wanted = read_contract(name, target.project), not only or name in only
+        if not wanted and (target, name) in _made:
+            continue
         package = reader_of(contract)
         reader = package.extracts if wanted and package.is_configured(name) else None
         if wanted:
@@ -130,6 +136,7 @@ def load_all(
                     now = load(contract, reader, target, observed_at, say, seconds)
                     loaded += now
                     more = any(each.more for each in now)
+            _made.add((target, name))
         except (SourceError, LoadError, ContractError) as error:
             say(f"  {error}")
             failures.append(str(error))

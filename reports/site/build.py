@@ -19,7 +19,7 @@ from plotly.offline import get_plotlyjs
 
 from ingestion.destination.target import Target
 from ingestion.project import PROJECT_ROOT
-from reports.site import operations, pages
+from reports.site import capacity, operations, pages
 from reports.site.charts import shown
 from reports.site.diagrams import draw, relationships
 from reports.site.filters import numbers
@@ -34,7 +34,7 @@ HERE = Path(__file__).resolve().parent
 DRAWN = PROJECT_ROOT / "target" / "diagrams"
 # What the pages of the domains that are on stand before.
 NAVIGATION = (
-    ("Pipeline", "pipeline.html"), ("Quality", "quality.html"), ("Storage and speed", "storage.html"),
+    ("Pipeline", "pipeline.html"), ("Quality", "quality.html"), ("Storage and capacity", "storage.html"),
     ("Metrics", "metrics.html"), ("Rules", "rules.html"), ("Diagrams", "diagrams.html"),
     ("Glossary", "glossary.html"),
 )  # fmt: skip
@@ -124,7 +124,7 @@ def _pages(
         *reports,
         ("pipeline_report", operations.pipeline(measures)),
         ("quality_report", operations.quality(measures, project)),
-        ("storage_report", operations.storage(measures, project, measures.bytes(published), row_counts)),
+        ("storage_report", capacity.storage(measures, project, measures.bytes(published), row_counts)),
     ):
         dashboard = project.dashboards[name]
         reads = [project.tables[each] for each in dashboard.tables]

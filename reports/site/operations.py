@@ -1,11 +1,10 @@
-"""The operators' pages, from the runs: pipeline, quality, storage and speed."""
+"""The operators' pages, from the runs: pipeline and quality."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from reports.site.charts import BYTES, SECONDS, SHARE, Chart, chart, shown
+from reports.site.charts import SECONDS, SHARE, Chart, chart, shown
 from reports.site.failures import failing_rows, history
 from reports.site.measures import Measures
 from reports.site.pages import Figure, Page
@@ -144,59 +143,3 @@ def _pass_rates(name: str, title: str, rows: list[tuple[Any, ...]]) -> Chart:
     kind = "line" if len(times) > 1 else "bar"
     return chart(name, title, ["run", *series], [[shown(t), *(rates.get((t, each)) for each in series)] for t in times],
                  unit=SHARE, kind=kind, axis="share of tests")  # fmt: skip
-
-
-def storage(measures: Measures, project: Project, sizes: dict[str, int], row_counts: dict[str, int]) -> Page:
-    """Size, growth, the slowest models, and where it goes."""
-    page = Page("storage", "Storage and speed", "How large the published marts are, how they grow, what takes longest.")
-    total, rows_total = sum(sizes.values()), sum(row_counts[name] for name in sizes)
-    days = measures.rows("""
-        select count(distinct day), sum(loaded) from (
-            select cast(observed_at as date) as day, sum(loaded_count) as loaded from {runs}.ops_extracts group by 1
-        ) as loads""")[0]
-    history = measures.rows("""
-        select runs.started_at, sum(relations.row_count) from {runs}.ops_relations as relations
-        inner join {runs}.ops_runs as runs on relations.run_id = runs.run_id
-        where relations.row_count is not null and runs.outcome = 'published'
-        group by runs.started_at order by runs.started_at""")
-    page.figures += [
-        Figure("Published marts", shown(total, BYTES)),
-        Figure("Rows", shown(rows_total)),
-        Figure("Bytes a row", shown(total / max(1, rows_total), "")),
-        Figure("In a year", *_projected(history, total, rows_total)),
-    ]
-    largest = sorted(sizes, key=lambda name: -sizes[name])[:15]
-    page.charts.append(
-        chart("sizes", "Size of the largest tables", ["table", "size"],
-              [[project.tables[name].full_name, sizes[name]] for name in largest], kind="across", unit=BYTES,
-              axis="bytes")
-    )  # fmt: skip
-    page.charts.append(
-        chart("growth", "Rows of all relations, by published run", ["run", "rows"],
-              [[shown(started), count] for started, count in history[-LAST_RUNS:]],
-              kind="line" if len(history) > 1 else "bar", axis="rows", note=f"{shown(days[1])} records loaded so far.")
-    )  # fmt: skip
-    slowest = measures.rows("""
-        select relations.relation_name, relations.duration_seconds from {runs}.ops_relations as relations
-        inner join (select max(started_at) as started_at from {runs}.ops_relations) as newest
-            on relations.started_at = newest.started_at
-        order by relations.duration_seconds desc""")[:15]
-    page.charts.append(
-        chart("slowest", "Seconds of the slowest models, last run", ["model", "seconds"], slowest, kind="across",
-              unit=SECONDS, axis="seconds")
-    )  # fmt: skip
-    page.tables.append((
-        "All tables", ["table", "rows", "size"],
-        [[project.tables[name].full_name, shown(row_counts[name]), shown(sizes[name], BYTES)]
-         for name in sorted(sizes, key=lambda each: -sizes[each])],
-    ))  # fmt: skip
-    return page
-
-
-def _projected(history: list[tuple[Any, ...]], total: int, rows: int) -> tuple[str, str]:
-    """The size in a year: as the rows grew over the runs' days, at today's bytes a row."""
-    if len(history) < 2 or (history[-1][0] - history[0][0]) < timedelta(days=7):
-        return "–", "needs published runs of a week"
-    days = (history[-1][0] - history[0][0]) / timedelta(days=1)
-    more = float(history[-1][1] - history[0][1]) / days * 365
-    return shown(total + more * total / max(1, rows), BYTES), f"{shown(more)} rows more, as in the last {days:.0f} days"

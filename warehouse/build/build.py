@@ -16,7 +16,7 @@ from ingestion.load.run import load_all
 from warehouse import ledger
 from warehouse.build.demo import demo_if_unconfigured, set_aside
 from warehouse.build.inputs import project_fingerprint
-from warehouse.build.parsed import parsed
+from warehouse.build.parsed import is_parsed, parsed
 from warehouse.build.redaction import apply_tombstones
 from warehouse.build.work import carry_out, excluded_types, note_outcome, plan
 from warehouse.database import Database, Session, open_database
@@ -97,7 +97,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
             if ledger.is_up_to_date(database, list(known)):
                 return _nothing_to_build(database, run, say, started)
         is_prepared = are_prepared(database)
-        session.let_go()
+        if not is_prepared or not is_parsed(fingerprint):
+            session.let_go()
         if not is_prepared:
             prepare_runs(target)
         project = parsed(target, fingerprint)
@@ -129,6 +130,9 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         say("building and testing, out of readers' sight")
         with run.step("building"):
             outcome = carry_out(session, planned, _command(request), excluded, project, say)
+        if run.teller:
+            session.let_go()
+            run.teller.built(project.manifest, outcome)
         run.results = [each for each in outcome.results if not (request.is_batch and each["status"] in PASSED)]
         if request.select and not outcome.results:
             raise BuildError(

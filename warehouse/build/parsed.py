@@ -40,6 +40,11 @@ class Parsed:
 _last: Parsed | None = None
 
 
+def is_parsed(fingerprint: str) -> bool:
+    """Whether the project that has this fingerprint is at hand, without dbt."""
+    return _last is not None and _last.fingerprint == fingerprint
+
+
 def parsed(target: Target, fingerprint: str) -> Parsed:
     """The project that has this fingerprint.
 
@@ -47,7 +52,7 @@ def parsed(target: Target, fingerprint: str) -> Parsed:
         BuildError: it doesn't parse.
     """
     global _last
-    if _last is None or _last.fingerprint != fingerprint:
+    if _last is None or not is_parsed(fingerprint):
         manifest = dbt.parse(target)
         code = fingerprints(manifest, target.project)
         _last = Parsed(

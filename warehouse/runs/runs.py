@@ -15,10 +15,10 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -31,6 +31,10 @@ from ingestion.signals import interrupt_of
 from ingestion.sql import literal
 from warehouse import dbt
 from warehouse.database import Database, open_database
+from warehouse.runs.telling import teller
+
+if TYPE_CHECKING:
+    from warehouse.runs.openlineage import Teller
 
 Say = Callable[[str], None]
 VIEWS = (
@@ -73,6 +77,8 @@ class Run:
     loaded: list[Loaded] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     row_counts: dict[str, int] = field(default_factory=dict)
+    # Who tells others of it (warehouse/runs/telling.py).
+    teller: Teller | None = field(default=None, repr=False)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -85,9 +91,8 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """The run as its file has it."""
-        plain = asdict(self)
-        for inner in ("seconds", "loaded", "results", "row_counts"):
-            del plain[inner]
+        inner = ("seconds", "loaded", "results", "row_counts", "teller")
+        plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in inner}
         for name in ("source_count", "loaded", "known", "rejected"):
             plain[f"{name.removesuffix('_count')}_count"] = sum(int(getattr(each, name)) for each in self.loaded)
         counts = [{"relation_name": name, "row_count": number} for name, number in self.row_counts.items()]
@@ -107,6 +112,9 @@ def recorded(target: Target, run: Run, say: Say, *, collects: bool = True) -> It
     when the run ends, unless `collects` is false: then it waits in its file for who does.
     """
     _kept(target, run, say)
+    run.teller = teller(target, run, say)
+    if run.teller:
+        run.teller.begun()
     try:
         yield run
     except BaseException as error:
@@ -115,6 +123,8 @@ def recorded(target: Target, run: Run, say: Say, *, collects: bool = True) -> It
         raise
     finally:
         run.finished_at = _now()
+        if run.teller:
+            run.teller.ended()
         if _kept(target, run, say) and collects:
             collect(target, say)
 
