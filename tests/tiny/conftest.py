@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import on_server
-from tests.tiny.club import Club
+from tests.tiny.club import GROWN, Club
 from tests.warehouses import as_environment
 
 ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
@@ -34,18 +34,23 @@ def club(engine: dict[str, str], tmp_path: Path) -> Club:
 @pytest.fixture(scope="session")
 def grown_on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Club:
     """The club of `grown`, to be copied."""
-    return _grow(Club(tmp_path_factory.mktemp("grown") / "club"))
+    if "duckdb" not in GROWN:
+        GROWN["duckdb"] = _grow(Club(tmp_path_factory.mktemp("grown") / "club")), ""
+    return GROWN["duckdb"][0]
 
 
 @pytest.fixture(scope="session")
 def grown_on_postgres(postgres_server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Club, str]:
     """The club of `grown`, and the database to be copied."""
+    if "postgres" in GROWN:
+        return GROWN["postgres"]
     # dbt parses the project anew for each name of a database: it is built under the name of those that are copied.
     name, template = f"test_{os.getpid()}", f"grown_{os.getpid()}"
     on_server(postgres_server, f"drop database if exists {name} with (force)", f"create database {name}")
     engine = {**as_environment(postgres_server | {"dbname": name}), "TARGET": "prod"}
     club = _grow(Club(tmp_path_factory.mktemp("grown") / "club", engine))
     on_server(postgres_server, f"alter database {name} rename to {template}")
+    GROWN["postgres"] = club, template
     return club, template
 
 
