@@ -59,7 +59,7 @@ def _chosen(found: dict[str, Subscription], name: str, again: bool, dry: bool) -
     if not name:
         if again:
             raise ConfigurationError("what is to be sent again? Give its NAME too")
-        return [each for each in found.values() if each.enabled or dry]
+        return [each for each in found.values() if dry or each.enabled]
     if name not in found:
         raise ConfigurationError(f"there is no subscription {name!r}: there are {', '.join(found) or 'none'}")
     return [found[name]]

@@ -23,13 +23,14 @@ from reports.site.project import Project, read_project
 from warehouse import dbt
 from warehouse.errors import BuildError
 from warehouse.reading.metrics import Metrics
-from warehouse.reading.money import REPORTING_CURRENCY, Currency
+from warehouse.reading.money import REPORTING_CURRENCY, Currency, reporting_currency
 from warehouse.reading.query import ask, require_question
 
 PERIODS = 13  # that the chart of a metric goes back: a year of months and the month a year ago, a quarter of weeks
 # What the columns are called that compare.
 BEFORE, CHANGE = "before", "change"
 FIRST = 15  # of what there is too much of to draw
+NO_CURRENCY = Currency("", 2)  # of amounts, where the project reports in none
 _PLACEHOLDER = re.compile(r":(first_day|last_day)\b")
 
 
@@ -259,13 +260,14 @@ def _picture(
 
 def _unit_of(column: str, words: Words, connection: Any) -> Unit:
     """What a column of a saved query is measured in, by its name: see the names in docs/conventions.md."""
-    if column.endswith("_amount") and REPORTING_CURRENCY in variables(words.target.project):
-        return Measures(words.target, connection, words.metrics).currency
+    if column.endswith("_amount"):
+        has_one = REPORTING_CURRENCY in variables(words.target.project)
+        return reporting_currency(words.target, connection) if has_one else NO_CURRENCY
     return SHARE if column.endswith(("_share", "_rate")) else ""
 
 
 def _with_unit(label: str, unit: Unit) -> str:
-    return f"{label}, {unit.code}" if isinstance(unit, Currency) else label
+    return f"{label}, {unit.code}" if isinstance(unit, Currency) and unit.code else label
 
 
 def _is_number(value: Any) -> bool:

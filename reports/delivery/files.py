@@ -97,7 +97,7 @@ def _sheet(book: Any, table: Table, name: str, styles: dict[str, Any]) -> None:
             shape = book.add_format({"num_format": "0.0%"})
         longest = max((len(str(row[number])) for row in table.rows[:200]), default=0)
         sheet.set_column(number, number, min(60, max(10, len(head), longest) + 2), shape)
-        currency = f", {unit.code}" if isinstance(unit, Currency) else ""
+        currency = f", {unit.code}" if isinstance(unit, Currency) and unit.code else ""
         sheet.write_string(0, number, head + currency, styles["bold"])
     for line, row in enumerate(table.rows, start=1):
         for number, value in enumerate(row):

@@ -136,6 +136,12 @@ class Ledger:
         """Where a delivery is; empty where it was never begun."""
         return str(self.states.get(delivery.id, {}).get("status", ""))
 
+    def of_recipient(self, delivery: Delivery) -> dict[str, Any] | None:
+        """The last entry of the same recipient of a subscription."""
+        asked = ("subscription", "login", "recipient")
+        same = (e for e in reversed(self.entries) if all(e[name] == getattr(delivery, name) for name in asked))
+        return next(same, None)
+
     def of_period(self, delivery: Delivery) -> dict[str, Any] | None:
         """The last of the same period to the same recipient that is over and done with, of any generation."""
         asked = ("subscription", "login", "recipient", "first", "last", "kind")
@@ -145,6 +151,20 @@ class Ledger:
             if entry["status"] in FINAL and all(entry[name] == getattr(delivery, name) for name in asked)
         ]
         return same[-1] if same else None
+
+    def has_open(self) -> bool:
+        """Whether a delivery was begun, or failed for now, since the last one to the same recipient ended."""
+        newest = {(e["subscription"], e["login"], e["recipient"]): e["status"] for e in self.entries}
+        return any(status not in FINAL for status in newest.values())
+
+    def is_open(self, subscription: str, login: str, since: datetime) -> bool:
+        """Whether a report to one of a login's recipients was begun or failed since a time, and is still to be sent."""
+        return any(
+            (entry["subscription"], entry["login"]) == (subscription, login)
+            and entry["status"] not in FINAL
+            and datetime.fromisoformat(entry["at"]).replace(tzinfo=UTC) >= since
+            for entry in self.states.values()
+        )
 
     def last_sent(self, subscription: str, login: str) -> datetime | None:
         """When a report of a subscription last went to a login's recipients, UTC."""

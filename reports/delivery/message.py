@@ -130,7 +130,7 @@ def message(made: Report, sender: str, receiver: str, delivery_id: str, replaces
         now: when it is sent.
     """
     subscription, domain = made.subscription, sender.rpartition("@")[2]
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=SMTP.clone(cte_type="7bit"))  # not every server takes eight bits
     mail["Subject"] = made.subject
     mail["From"] = f"Granary <{sender}>"
     mail["To"] = receiver

@@ -13,13 +13,16 @@ from reports.delivery.bounces import collect_bounces
 from reports.delivery.content import Words, content_of
 from reports.delivery.ledger import REPORT, delivery_of, open_ledger
 from reports.delivery.message import message, report
+from reports.delivery.periods import last_tick
 from reports.delivery.recipient import generation_of, open_as_recipient
-from reports.delivery.sending import Sender, data_until, problems_now, reported, require_server
+from reports.delivery.sending import Sender, business_zone, data_until, problems_now, reported, require_server
 from reports.delivery.subscriptions import Subscription
 from warehouse.errors import BuildError
+from warehouse.reading.query import open_published
 from warehouse.runs.runs import Run, record_beside
 
 Say = Callable[[str], None]
+AGAIN_MINUTES = 15  # between two tries of what a server did not take
 
 
 def deliver(
@@ -48,28 +51,44 @@ def deliver(
     if target.name == "sandbox":
         raise ConfigurationError("a sandbox is one developer's, and sends no reports: DRY=1 shows what they would be")
     require_server()
-    run = Run("report", target.name)
+    run, ended = Run("report", target.name), Counter[str]()
     with open_ledger(target) as ledger:
         try:
             for entry in ledger.end_broken_off():
+                ended["unknown"] += 1
                 say(f"{entry['subscription']} for {entry['login']}: recipient {entry['number']}: {entry['detail']}")
-            collect_bounces(ledger, say)
+            ended["bounced"] += collect_bounces(ledger, say)
             sender = Sender(target, ledger, Words(target), problems_now(target, now), now, say, by_hand, again)
-            sender.send(subscriptions)
+            ended += sender.send(subscriptions)
             run.outcome = "delivered"
         except BaseException as error:
             run.outcome, run.message = "failed", (str(error).splitlines() or [repr(error)])[0][:600]
             raise
         finally:
-            # Of each delivery what came of it in the end; of a report that stays impossible, what came of it first.
-            ended = {entry["id"]: entry for entry in ledger.new}
-            run.deliveries = [_recorded(entry) for entry in ended.values()]
+            # Of each delivery, what came of it in the end.
+            run.deliveries = [_recorded(entry) for entry in {entry["id"]: entry for entry in ledger.new}.values()]
             if run.deliveries or run.outcome == "failed":
                 record_beside(target, run, say)
-    return Counter(
-        "held back" if entry["kind"] != REPORT and entry["status"] == "sent" else str(entry["status"])
-        for entry in ended.values()
-    )
+    return +ended
+
+
+def occasion(target: Target, subscriptions: Sequence[Subscription], now: datetime) -> str:
+    """A text that is another one whenever something may have become due: for who looks often and sends seldom.
+
+    Raises:
+        BuildError: the warehouse can't be asked.
+    """
+    local, found = now.astimezone(business_zone(target)), problems_now(target, now)
+    with open_published(target) as connection:
+        parts = [f"generation {generation_of(connection, target)}", f"{local:%Y-%m-%d}"]
+    parts += [
+        f"{each.name} {last_tick(each.schedule, local):%Y-%m-%d %H:%M}" for each in subscriptions if each.schedule
+    ]
+    parts += [*found.of_build, *found.of_sources]
+    with open_ledger(target) as ledger:
+        if ledger.has_open():
+            parts.append(f"again {local:%H} {local.minute // AGAIN_MINUTES}")
+    return "; ".join(parts)
 
 
 def _recorded(entry: dict[str, object]) -> dict[str, object]:

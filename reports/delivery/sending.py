@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import smtplib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -83,10 +84,10 @@ class Sender:
     say: Say
     by_hand: bool = False
     again: bool = False
+    ended: Counter[str] = field(default_factory=Counter)
 
-    def send(self, subscriptions: Iterable[Subscription]) -> int:
-        """Send what is due of these. Returns how many groups of recipients could not be served."""
-        failed = 0
+    def send(self, subscriptions: Iterable[Subscription]) -> Counter[str]:
+        """Send what is due of these. Returns how many deliveries ended how."""
         for subscription in subscriptions:
             for group in subscription.groups:
                 if not (self.by_hand or self._is_due(subscription, group)):
@@ -94,20 +95,27 @@ class Sender:
                 try:
                     self._serve(subscription, group)
                 except BuildError as error:
-                    failed += 1
                     self.say(f"{subscription.name} for {group.name}: FAILED: {error}")
                     for number, address in enumerate(group.to, start=1):
-                        delivery = delivery_of(subscription, group.name, number, address, None, 0, REPORT)
-                        self.ledger.add(delivery, "failed", str(error))
-        return failed
+                        self._failed(
+                            delivery_of(subscription, group.name, number, address, None, 0, REPORT), str(error)
+                        )
+        return self.ended
+
+    def _failed(self, delivery: Delivery, detail: str) -> None:
+        """Nothing could be asked for a recipient: written down once, for as long as it is the same."""
+        self.ended["failed"] += 1
+        last = self.ledger.of_recipient(delivery)
+        if last is None or (last["id"], last["detail"]) != (delivery.id, detail):
+            self.ledger.add(delivery, "failed", detail)
 
     def _is_due(self, subscription: Subscription, group: Group) -> bool:
         """Whether a cron line came round since the last report; without one, each new period is due at once."""
         if not subscription.schedule:
             return True
-        zone = ZoneInfo(str(variables(self.target.project)["business_timezone"]))
         last = self.ledger.last_sent(subscription.name, group.name)
-        return last is None or last_tick(subscription.schedule, self.now.astimezone(zone)) > last
+        tick = last_tick(subscription.schedule, self.now.astimezone(business_zone(self.target)))
+        return last is None or tick > last or self.ledger.is_open(subscription.name, group.name, tick)
 
     def _serve(self, subscription: Subscription, group: Group) -> None:
         """Send one group what it is to get: the report, a note that it is held back, or nothing."""
@@ -200,6 +208,7 @@ class Sender:
         """Write down and say what became of a delivery, without the address: the record has none."""
         plain = " ".join(detail.replace(address, "<address>").split())[:300]
         self.ledger.add(delivery, status, plain, size)
+        self.ended["held back" if delivery.kind == NOTE and status == "sent" else status] += 1
         what = "report" if delivery.kind == REPORT else "note"
         days = f"{delivery.first} to {delivery.last}" if delivery.first != delivery.last else delivery.first
         self.say(
@@ -208,10 +217,15 @@ class Sender:
         )
 
     def _today(self) -> date:
-        return self.now.astimezone(ZoneInfo(str(variables(self.target.project)["business_timezone"]))).date()
+        return self.now.astimezone(business_zone(self.target)).date()
 
     def _yesterday(self) -> date:
         return date.fromordinal(self._today().toordinal() - 1)
+
+
+def business_zone(target: Target) -> ZoneInfo:
+    """The time zone of business days."""
+    return ZoneInfo(str(variables(target.project)["business_timezone"]))
 
 
 def data_until(connection: Any, target: Target, subscription: Subscription) -> date:

@@ -101,6 +101,11 @@ def read_subscriptions(project: Path) -> dict[str, Subscription]:
     return found
 
 
+def enabled(project: Path) -> list[Subscription]:
+    """Those that the clock sends. Raises ConfigurationError as above."""
+    return [each for each in read_subscriptions(project).values() if each.enabled]
+
+
 class _Reading:
     """A file that is being read, and what is wrong with it."""
 
