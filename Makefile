@@ -244,7 +244,7 @@ bi-export: setup-bi ## Write Superset's dashboards, as somebody changed them, ov
 	@BI_VENV=$(BI_VENV) $(BIN)/python -m reports.superset --export
 
 report: setup-report ## Send the reports that are due by mail; NAME=<subscription>: that one now (AGAIN=1, DRY=1: into a file); LIST=1
-	@$(BIN)/python -m reports.delivery "$(NAME)" $(if $(AGAIN),--again) $(if $(DRY),--dry) $(if $(LIST),--list) \
+	@$(BIN)/python -m reports.delivery "$(NAME)" $(if $(AGAIN),--again $(if $(filter all,$(AGAIN)),all,missing)) $(if $(DRY),--dry) $(if $(LIST),--list) \
 		$(if $(FOLDER),--folder="$$FOLDER")
 
 alerts: setup ## What is wrong now; tells it by webhook and mail (ALERTS__WEBHOOK_URL, ALERTS__SMTP_URL, ALERTS__MAIL_TO)

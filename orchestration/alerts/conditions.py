@@ -173,7 +173,7 @@ def _undelivered(rows: Rows) -> Iterator[Alert]:
             ) as recency
             from {runs}.ops_deliveries
         ) as deliveries
-        where recency = 1 and status <> 'sent'""")
+        where recency = 1 and status not in ('sent', 'withdrawn')""")
     for subscription, login, number, status, detail, at in found:
         yield Alert(
             f"report {subscription} to {login} {number}",

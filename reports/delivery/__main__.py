@@ -13,6 +13,7 @@ from ingestion.destination.target import Target, current_target
 from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from reports.delivery.run import deliver, preview
+from reports.delivery.sending import ALL, MISSING
 from reports.delivery.subscriptions import Subscription, read_subscriptions
 from warehouse.errors import BuildError
 from warehouse.reading.domains import leave_out_unused
@@ -29,7 +30,10 @@ def main() -> int:
         description="Send reports by mail, each period once: all that are due, or the one that is named.",
     )
     parser.add_argument("name", nargs="?", default="", help="the subscription: its file's name without .yml")
-    parser.add_argument("--again", action="store_true", help="send it once more, where it was sent or may have been")
+    parser.add_argument(
+        "--again", nargs="?", default="", const=MISSING, choices=(MISSING, ALL),
+        help="send it once more to those whom it did not surely reach, or to all",
+    )  # fmt: skip
     parser.add_argument("--dry", action="store_true", help="write the mail into files, and send nothing")
     parser.add_argument("--list", action="store_true", help="say which subscriptions there are, and check their files")
     parser.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports", help="where --dry writes to")
@@ -55,7 +59,7 @@ def main() -> int:
         return 1
 
 
-def _chosen(found: dict[str, Subscription], name: str, again: bool, dry: bool) -> list[Subscription]:
+def _chosen(found: dict[str, Subscription], name: str, again: str, dry: bool) -> list[Subscription]:
     if not name:
         if again:
             raise ConfigurationError("what is to be sent again? Give its NAME too")

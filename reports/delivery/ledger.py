@@ -10,6 +10,7 @@ the local part of its Message-ID, so that a repeat is the same message to whoeve
     refused    it hasn't, for good: the next period is tried
     unknown    the process or the connection ended between `sending` and `sent`: not tried again by itself
     bounced    it came back
+    withdrawn  it did not reach a recipient whom no subscription names any more
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from reports.delivery.periods import Period
 from reports.delivery.subscriptions import Subscription
 
 # What is over and done with: nothing more comes of it by itself.
-FINAL = ("sent", "refused", "unknown", "bounced")
+FINAL = ("sent", "refused", "unknown", "bounced", "withdrawn")
 REPORT, NOTE = "report", "note"
 
 
@@ -64,12 +65,17 @@ def delivery_of(
     subscription: Subscription, login: str, number: int, address: str, period: Period | None, generation: int, kind: str
 ) -> Delivery:
     """The delivery of a period to the address that stands at a place of a subscription."""
-    recipient = hashlib.sha256(address.lower().encode()).hexdigest()[:16]
+    recipient = recipient_of(address)
     days: tuple[date | str, date | str] = (period.first, period.last) if period else ("", "")
     grain = period.grain if period else ""
     return Delivery(
         subscription.name, login, recipient, number, grain, str(days[0]), str(days[1]), generation, kind
     )  # fmt: skip
+
+
+def recipient_of(address: str) -> str:
+    """What stands for an address in the file."""
+    return hashlib.sha256(address.lower().encode()).hexdigest()[:16]
 
 
 class Ledger:
@@ -131,6 +137,13 @@ class Ledger:
             what = "the process ended while the message was handed over: the server may have it or not"
             self._add(entry, "unknown", what, entry["size"])
         return broken
+
+    def withdraw(self, named: set[tuple[str, str, str]]) -> None:
+        """What did not reach a recipient (subscription, login, hash) who is no longer named is nobody's trouble now."""
+        newest = {(e["subscription"], e["login"], e["recipient"]): e for e in self.entries}
+        for recipient, entry in newest.items():
+            if recipient not in named and entry["status"] not in ("sent", "withdrawn"):
+                self._add(entry, "withdrawn", "no subscription names this recipient any more", entry["size"])
 
     def status(self, delivery: Delivery) -> str:
         """Where a delivery is; empty where it was never begun."""

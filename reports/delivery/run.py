@@ -11,12 +11,12 @@ from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError
 from reports.delivery.bounces import collect_bounces
 from reports.delivery.content import Words, content_of
-from reports.delivery.ledger import REPORT, delivery_of, open_ledger
+from reports.delivery.ledger import REPORT, delivery_of, open_ledger, recipient_of
 from reports.delivery.message import message, report
 from reports.delivery.periods import last_tick
 from reports.delivery.recipient import generation_of, open_as_recipient
 from reports.delivery.sending import Sender, business_zone, data_until, problems_now, reported, require_server
-from reports.delivery.subscriptions import Subscription
+from reports.delivery.subscriptions import Subscription, read_subscriptions
 from warehouse.errors import BuildError
 from warehouse.reading.query import open_published
 from warehouse.runs.runs import Run, record_beside
@@ -32,7 +32,7 @@ def deliver(
     say: Say,
     *,
     by_hand: bool = False,
-    again: bool = False,
+    again: str = "",
 ) -> Counter[str]:
     """Send what is due, and record what became of it. Returns how many deliveries ended how.
 
@@ -42,7 +42,7 @@ def deliver(
         now: the time, with its zone.
         say: takes a line for each delivery.
         by_hand: whether somebody asked for these, so that no schedule is waited for.
-        again: send once more what was sent, or may have been.
+        again: `missing` sends once more what did not surely arrive, `all` to everybody.
 
     Raises:
         ConfigurationError: a setting is wrong, or another process sends; nothing was sent then.
@@ -57,6 +57,14 @@ def deliver(
             for entry in ledger.end_broken_off():
                 ended["unknown"] += 1
                 say(f"{entry['subscription']} for {entry['login']}: recipient {entry['number']}: {entry['detail']}")
+            ledger.withdraw(
+                {
+                    (each.name, group.name, recipient_of(address))
+                    for each in read_subscriptions(target.project).values()
+                    for group in each.groups
+                    for address in group.to
+                }
+            )
             ended["bounced"] += collect_bounces(ledger, say)
             sender = Sender(target, ledger, Words(target), problems_now(target, now), now, say, by_hand, again)
             ended += sender.send(subscriptions)

@@ -27,6 +27,7 @@ from warehouse.errors import BuildError
 from warehouse.reading.query import ask, open_published
 
 Say = Callable[[str], None]
+MISSING, ALL = "missing", "all"
 SERVER = "REPORTS__SMTP_URL or ALERTS__SMTP_URL"
 
 
@@ -73,7 +74,7 @@ class Sender:
     """One go of sending.
 
     by_hand: whether somebody asked for these: what was reported before is reported again from a new generation.
-    again: send once more what was sent, or may have been.
+    again: whether what is over is sent once more: MISSING, where it did not surely arrive; ALL, to everybody.
     """
 
     target: Target
@@ -83,7 +84,7 @@ class Sender:
     now: datetime
     say: Say
     by_hand: bool = False
-    again: bool = False
+    again: str = ""
     ended: Counter[str] = field(default_factory=Counter)
 
     def send(self, subscriptions: Iterable[Subscription]) -> Counter[str]:
@@ -169,7 +170,10 @@ class Sender:
             is_over = self.ledger.status(delivery) in FINAL
             # The clock reports a period once; a person may ask for it again when the data changed.
             was_reported = self.ledger.of_period(delivery) is not None and not (self.by_hand and kind == REPORT)
-            if (self.again and kind == REPORT) or not (is_over or was_reported):
+            is_wanted = not (is_over or was_reported)
+            if kind == REPORT and self.again:
+                is_wanted = self.again == ALL or self.ledger.status(delivery) != "sent"
+            if is_wanted:
                 found.append((delivery, address))
         return found
 

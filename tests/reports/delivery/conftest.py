@@ -52,8 +52,8 @@ class Reported:
         text = yaml.safe_dump({**VISITS, **changes}, sort_keys=False)
         (self.reports / "subscriptions" / f"{name}.yml").write_text(text, encoding="utf-8")
 
-    def send(self, day: date, *names: str, hour: int = 7, again: bool = False) -> tuple[dict[str, int], list[str]]:
-        """Send what is due in the morning after a day; or these, by hand. Returns what became of how many, and what was said."""
+    def send(self, day: date, *names: str, hour: int = 7, again: str = "") -> tuple[dict[str, int], list[str]]:
+        """Send what is due in the morning after a day; or these, by hand. Returns how many ended how, and lines."""
         lines: list[str] = []
         morning = datetime(day.year, day.month, day.day, hour, tzinfo=UTC) + timedelta(days=1)
         with self.days.club.entered(), variables(self.server.settings | self.more):
@@ -64,9 +64,8 @@ class Reported:
 
     def recorded(self) -> list[tuple[Any, ...]]:
         """What readers have of the deliveries, the newest last."""
-        return self.days.runs(
-            "select subscription_name, login_name, recipient_number, status from runs.ops_deliveries order by recorded_at"
-        )
+        columns = "subscription_name, login_name, recipient_number, status"
+        return self.days.runs(f"select {columns} from runs.ops_deliveries order by recorded_at")
 
 
 @pytest.fixture(scope="module")

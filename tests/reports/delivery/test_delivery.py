@@ -109,7 +109,8 @@ def test_a_period_comes_once_and_again_only_by_hand_of_a_new_generation(reported
 def test_again_sends_the_same_message(reported: Reported) -> None:
     reported.subscribe("visits")
     reported.send(SUNDAY)
-    assert reported.send(SUNDAY, "visits", again=True)[0] == {"sent": 1}
+    assert reported.send(SUNDAY, "visits", again="missing")[0] == {}, "everybody has it"
+    assert reported.send(SUNDAY, "visits", again="all")[0] == {"sent": 1}
     first, second = reported.server.mails
     assert first["Message-ID"] == second["Message-ID"]
 
@@ -184,6 +185,10 @@ def test_what_is_refused_for_now_is_tried_again_and_for_good_is_told(reported: R
     assert reported.send(SUNDAY)[0] == {"sent": 1}
     assert [mail["To"] for mail in reported.server.mails] == ["anna@example.com", "full@example.com"]
     assert list(alerts(reported)) == ["report visits to reporter 2"]
+    reported.subscribe("visits", recipients=[{"to": ["anna@example.com", "full@example.com"]}])
+    reported.send(SUNDAY)
+    assert alerts(reported) == {}, "no subscription names that recipient any more"
+    assert len(reported.server.mails) == 2
 
 
 def test_a_server_that_is_away_or_refuses_the_message(reported: Reported) -> None:

@@ -78,8 +78,8 @@ def test_each_tenant_gets_its_own_rows(reported: Reported) -> None:
     ("recipients", "fault"),
     [
         ({"login": "r_builder"}, "r_builder may do more than read what is published (granary_"),
-        ({"login": "r_one"}, "r_one is no granary_reporter: `make login LOGIN=r_one ROLE=reporter`, or mend `tenants:`"),
-        ({"login": "r_everybody", "tenants": ["member:1"]}, "r_everybody is no granary_tenant: `make login LOGIN=r_every"),
+        ({"login": "r_one"}, "r_one is no granary_reporter: `make login LOGIN=r_one ROLE=reporter`, or mend"),
+        ({"login": "r_everybody", "tenants": ["member:1"]}, "r_everybody is no granary_tenant: `make login LOGIN="),
         ({"login": "r_one", "tenants": ["member:2"]}, "r_one sees other tenants than member:2: put `tenants:` and "),
         ({"login": "r_one", "tenants": ["member:1", "member:2"]}, "r_one sees other tenants than member:1, member:2"),
         ({"login": "r_gone"}, 'the query failed: connection to server '),
