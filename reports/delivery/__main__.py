@@ -12,8 +12,7 @@ from ingestion.destination.lock import LockError
 from ingestion.destination.target import Target, current_target
 from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
-from reports.delivery.run import deliver, preview
-from reports.delivery.sending import ALL, MISSING
+from reports.delivery.ledger import ALL, MISSING
 from reports.delivery.subscriptions import Subscription, read_subscriptions
 from warehouse.errors import BuildError
 from warehouse.reading.domains import leave_out_unused
@@ -45,6 +44,8 @@ def main() -> int:
         if arguments.list:
             _list(found)
             return 0
+        from reports.delivery.run import deliver, preview  # which take their time to import
+
         chosen = _chosen(found, arguments.name, arguments.again, arguments.dry)
         if arguments.dry:
             return preview(target, chosen, arguments.folder.resolve(), datetime.now(UTC), _say)

@@ -34,6 +34,8 @@ from reports.delivery.subscriptions import Subscription
 # What is over and done with: nothing more comes of it by itself.
 FINAL = ("sent", "refused", "unknown", "bounced", "withdrawn")
 REPORT, NOTE = "report", "note"
+# What is sent once more, where somebody asks for it: what did not surely arrive, or all.
+MISSING, ALL = "missing", "all"
 
 
 @dataclass(frozen=True)

@@ -8,26 +8,25 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import jinja2
 
-from reports.delivery.content import Content, Table
-from reports.delivery.files import pages, workbook
 from reports.delivery.periods import Period
 from reports.delivery.subscriptions import Group, Subscription
 from warehouse.reading.query import print_table
+
+if TYPE_CHECKING:
+    from reports.delivery.content import Content, Table
 
 ROWS = 50  # of a table in a mail's own text; some clients cut what is longer than 100 kB
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).resolve().parent / "templates"), autoescape=True,
     undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
 )  # fmt: skip
-_FILES = {
-    "xlsx": (workbook, "vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
-    "pdf": (pages, "pdf"),
-}
+# The subtypes of `application` that the files of a format have.
+_FILES = {"xlsx": "vnd.openxmlformats-officedocument.spreadsheetml.sheet", "pdf": "pdf"}
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,11 @@ def report(
         notes = [f"This replaces the report of {period.label} that you have: the data changed since.", *notes]
     attachment = None
     if subscription.format in _FILES:
-        make, kind = _FILES[subscription.format]
+        from reports.delivery.files import pages, workbook  # which take their time to import
+
+        make = workbook if subscription.format == "xlsx" else pages
         name = f"{subscription.name}-{period.first}.{subscription.format}"
-        attachment = (name, kind, make(subscription.title, facts, content))
+        attachment = (name, _FILES[subscription.format], make(subscription.title, facts, content))
     in_mail = content.tables if attachment is None else []
     pictures = content.pictures if attachment is None else []
     about = content.about + (f" The report is the file {attachment[0]}." if attachment else "")

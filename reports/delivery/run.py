@@ -10,7 +10,6 @@ from pathlib import Path
 from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError
 from reports.delivery.bounces import collect_bounces
-from reports.delivery.content import Words, content_of
 from reports.delivery.ledger import REPORT, delivery_of, open_ledger, recipient_of
 from reports.delivery.message import message, report
 from reports.delivery.periods import last_tick
@@ -66,7 +65,7 @@ def deliver(
                 }
             )
             ended["bounced"] += collect_bounces(ledger, say)
-            sender = Sender(target, ledger, Words(target), problems_now(target, now), now, say, by_hand, again)
+            sender = Sender(target, ledger, problems_now(target, now), now, say, by_hand, again)
             ended += sender.send(subscriptions)
             run.outcome = "delivered"
         except BaseException as error:
@@ -117,6 +116,8 @@ def preview(
 
     Returns the exit status. Problems that would hold it back are said.
     """
+    from reports.delivery.content import Words, content_of  # which take their time to import
+
     status, words, problems = 0, Words(target), problems_now(target, now)
     folder.mkdir(parents=True, exist_ok=True)
     for subscription in subscriptions:

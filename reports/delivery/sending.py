@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from ingestion.destination.target import Target
@@ -17,8 +17,7 @@ from ingestion.domains import domains, variables
 from ingestion.environment import ConfigurationError
 from orchestration.alerts.conditions import contracts_of, failed_run, late_sources
 from orchestration.mail import MAIL_ERRORS, UncertainError, hand_over, mail_server, mail_setting, sender_of
-from reports.delivery.content import Content, Words, content_of
-from reports.delivery.ledger import FINAL, NOTE, REPORT, Delivery, Ledger, delivery_of
+from reports.delivery.ledger import ALL, FINAL, NOTE, REPORT, Delivery, Ledger, delivery_of
 from reports.delivery.message import Report, message, note, report
 from reports.delivery.periods import Period, last_closed, last_tick
 from reports.delivery.recipient import generation_of, is_closed_file, open_as_recipient
@@ -26,8 +25,10 @@ from reports.delivery.subscriptions import Group, Subscription
 from warehouse.errors import BuildError
 from warehouse.reading.query import ask, open_published
 
+if TYPE_CHECKING:
+    from reports.delivery.content import Content, Words
+
 Say = Callable[[str], None]
-MISSING, ALL = "missing", "all"
 SERVER = "REPORTS__SMTP_URL or ALERTS__SMTP_URL"
 
 
@@ -79,13 +80,13 @@ class Sender:
 
     target: Target
     ledger: Ledger
-    words: Words
     problems: Problems
     now: datetime
     say: Say
     by_hand: bool = False
     again: str = ""
     ended: Counter[str] = field(default_factory=Counter)
+    _words: Words | None = None
 
     def send(self, subscriptions: Iterable[Subscription]) -> Counter[str]:
         """Send what is due of these. Returns how many deliveries ended how."""
@@ -129,7 +130,7 @@ class Sender:
                 problems = self.problems.of(subscription, group, self.target)
                 content = None
                 if wanted and not (problems and subscription.hold):
-                    content = content_of(subscription, period, self.words, connection)
+                    content = self._content(subscription, period, connection)
                 # A publish that came in between would leave one half of a report with the generation before.
                 if is_closed_file(connection) or generation_of(connection, self.target) == generation:
                     break
@@ -146,6 +147,13 @@ class Sender:
             self.say(
                 f"{subscription.name} for {group.name}: {period.label} was sent from generation {generation} before"
             )
+
+    def _content(self, subscription: Subscription, period: Period, connection: Any) -> Content:
+        # MetricFlow and what draws take their time to import, and most runs have nothing to send.
+        from reports.delivery.content import Words, content_of
+
+        self._words = self._words or Words(self.target)
+        return content_of(subscription, period, self._words, connection)
 
     def _send_report(
         self, subscription: Subscription, group: Group, period: Period, generation: int, as_of: date, content: Content,

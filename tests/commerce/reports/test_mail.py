@@ -81,7 +81,8 @@ def test_products_of_the_month(sent: dict[tuple[str, str], EmailMessage], built:
     expected = asked(
         built,
         "select product_name, sum(net_reporting_amount) from commerce.fct_sales inner join commerce.dim_products "
-        "using (product_version_key) where is_net_sales and business_date between '2024-03-01' and '2024-03-31' group by 1",
+        "using (product_version_key) where is_net_sales and business_date between '2024-03-01' and '2024-03-31' "
+        "group by 1",
     )
     assert {(row[0], Decimal(str(row[1])).quantize(Decimal("0.0001"))) for row in rows} == set(expected)
     assert len(rows) > 100
