@@ -165,6 +165,9 @@ def _unusual(rows: Rows, contracts: Contracts) -> Iterator[Alert]:
 
 def _undelivered(rows: Rows) -> Iterator[Alert]:
     """A report that did not reach a recipient, until the next one does. Who that is, the subscription says."""
+    # A warehouse that was built before there were reports has none until its next run.
+    if not rows("select 1 from information_schema.tables where table_name = 'ops_deliveries'"):
+        return
     found = rows("""
         select subscription_name, login_name, recipient_number, status, status_detail, recorded_at
         from (

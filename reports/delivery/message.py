@@ -54,7 +54,7 @@ def report(
     generation: int,
     as_of: str,
     content: Content,
-    notes: list[str],
+    problems: list[str],
     corrected: bool,
 ) -> Report:
     """Write a report.
@@ -66,10 +66,11 @@ def report(
         generation: the published one that it was read from.
         as_of: the last day of the data.
         content: what it says.
-        notes: what is wrong with the data, where it is sent all the same.
+        problems: what is wrong with the data, where it is sent all the same.
         corrected: whether the period was reported before, from an earlier generation.
     """
     facts = [("Period", period.label), ("Data until", as_of), ("Rows", _whose(group)), ("Generation", str(generation))]
+    notes = [f"The data may not be complete: {'; '.join(problems)}."] if problems else []
     if corrected:
         notes = [f"This replaces the report of {period.label} that you have: the data changed since.", *notes]
     attachment = None

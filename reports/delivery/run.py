@@ -136,8 +136,7 @@ def preview(
                 status = 1
                 say(f"{subscription.name} for {group.name}: FAILED: {error}")
                 continue
-            warnings = [f"The data may not be complete: {each}." for each in found]
-            made = report(subscription, group, period, generation, str(as_of), content, warnings, False)
+            made = report(subscription, group, period, generation, str(as_of), content, found, False)
             delivery = delivery_of(subscription, group.name, 1, group.to[0], period, generation, REPORT)
             mail = message(made, "granary@example.com", group.to[0], delivery.id, "", now)
             path = folder / f"{subscription.name}.{group.name}.eml"

@@ -144,9 +144,18 @@ class Sender:
             if notes := self._wanted(subscription, group, expected, 0, NOTE):
                 self._deliver(note(subscription, expected, problems), notes)
         elif self.by_hand:
-            self.say(
-                f"{subscription.name} for {group.name}: {period.label} was sent from generation {generation} before"
-            )
+            self._say_done(subscription, group, period, generation)
+
+    def _say_done(self, subscription: Subscription, group: Group, period: Period, generation: int) -> None:
+        ended = [
+            self.ledger.status(delivery_of(subscription, group.name, number, address, period, generation, REPORT))
+            for number, address in enumerate(group.to, start=1)
+        ]
+        hint = "; AGAIN=1 tries what is missing again" if set(ended) != {"sent"} else ""
+        self.say(
+            f"{subscription.name} for {group.name}: {period.label} went out from generation {generation} before: "
+            f"{', '.join(ended)}{hint}"
+        )
 
     def _content(self, subscription: Subscription, period: Period, connection: Any) -> Content:
         # MetricFlow and what draws take their time to import, and most runs have nothing to send.
@@ -159,12 +168,11 @@ class Sender:
         self, subscription: Subscription, group: Group, period: Period, generation: int, as_of: date, content: Content,
         problems: list[str], wanted: Sequence[tuple[Delivery, str]],
     ) -> None:  # fmt: skip
-        notes = [f"The data may not be complete: {each}." for each in problems]
         corrections = [each for each in wanted if self._replaced(each[0])]
         for some in (corrections, [each for each in wanted if each not in corrections]):
             if some:
                 made = report(
-                    subscription, group, period, generation, str(as_of), content, notes, some is corrections
+                    subscription, group, period, generation, str(as_of), content, problems, some is corrections
                 )  # fmt: skip
                 self._deliver(made, some)
 
@@ -218,7 +226,7 @@ class Sender:
 
     def _note(self, delivery: Delivery, address: str, status: str, detail: str, size: int) -> None:
         """Write down and say what became of a delivery, without the address: the record has none."""
-        plain = " ".join(detail.replace(address, "<address>").split())[:300]
+        plain = " ".join(detail.replace(address, "…").split())[:300]
         self.ledger.add(delivery, status, plain, size)
         self.ended["held back" if delivery.kind == NOTE and status == "sent" else status] += 1
         what = "report" if delivery.kind == REPORT else "note"

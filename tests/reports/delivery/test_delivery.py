@@ -83,7 +83,9 @@ def test_a_period_comes_once_and_again_only_by_hand_of_a_new_generation(reported
     assert reported.send(SUNDAY)[0] == {"sent": 1}
     assert reported.send(SUNDAY) == ({}, [])
     counts, lines = reported.send(SUNDAY, "visits")
-    assert counts == {} and lines == ["visits for everybody: Sunday, 10 March 2024 was sent from generation 1 before"]
+    assert counts == {} and lines == [
+        "visits for everybody: Sunday, 10 March 2024 went out from generation 1 before: sent"
+    ]
 
     # A visit that was told of late: the period is not closed anew, but a person may send it again.
     reported.days.club.visit(500, f"{SUNDAY} 10:00:00", 1, "1000", told_at=f"{SUNDAY} 21:00:00")
@@ -176,7 +178,7 @@ def test_what_is_refused_for_now_is_tried_again_and_for_good_is_told(reported: R
     assert counts == {"sent": 1, "refused": 1, "failed": 1}
     assert alerts(reported) == {
         "report visits to reporter 2": "the report visits to recipient 2 of reporter: refused, not tried again: "
-        "550 5.1.1 <<address>>: no such user",
+        "550 5.1.1 <…>: no such user",
         "report visits to reporter 3": "the report visits to recipient 3 of reporter: not sent yet, tried again: "
         "452 4.2.2 mailbox full",
     }
@@ -201,6 +203,7 @@ def test_a_server_that_is_away_or_refuses_the_message(reported: Reported) -> Non
     assert reported.send(SUNDAY)[0] == {"refused": 1}
     assert "554 5.7.1 looks like spam" in alerts(reported)["report visits to everybody 1"]
     assert reported.send(SUNDAY)[0] == {}
+    assert reported.send(SUNDAY, "visits")[1][0].endswith("before: refused; AGAIN=1 tries what is missing again")
     assert ledger_file_mode(reported) == 0o600
 
 
@@ -330,6 +333,17 @@ def test_tenants_get_their_own_rows_by_their_extracts(reported: Reported) -> Non
     assert isinstance(one, EmailMessage) and (one["To"], two["To"]) == ("one@example.com", "two@example.com")
     assert "200.20" in part(two, "text/plain") and "202.75" not in part(two, "text/plain")
     assert "2.55" in part(one, "text/plain") and "200.20" not in part(one, "text/plain")
+
+
+def test_a_warehouse_that_was_built_before_there_were_reports(reported: Reported) -> None:
+    with duckdb.connect(str(reported.days.warehouse / "runs.duckdb")) as runs:
+        runs.execute("drop table ops_deliveries")
+    with duckdb.connect(str(reported.days.warehouse / "build.duckdb")) as build:
+        build.execute("drop view runs.ops_deliveries; drop table raw_runs.deliveries")
+    assert alerts(reported) == {}
+    reported.subscribe("visits")
+    assert reported.send(SUNDAY)[0] == {"sent": 1}
+    assert [row[3] for row in reported.recorded()] == ["sent"]
 
 
 def test_a_cut_ledger_goes_on(reported: Reported) -> None:

@@ -113,10 +113,12 @@ def test_a_mailbox_on_a_server(reported: Reported, mailbox: Path, monkeypatch: p
 
     address = reported.more["REPORTS__BOUNCES"]
     reported.more = {"REPORTS__BOUNCES": address.replace("p%40ss", "wrong")}
-    with pytest.raises(ConfigurationError, match="REPORTS__BOUNCES: the mailbox can't be read: .*AUTHENTICATIONFAILED"):
+    with pytest.raises(
+        ConfigurationError, match=r"REPORTS__BOUNCES: the mailbox can't be read: .*AUTHENTICATIONFAILED"
+    ):
         reported.send(SUNDAY)
     monkeypatch.delenv("SSL_CERT_FILE")
-    with pytest.raises(ConfigurationError, match="the mailbox can't be read: .*CERTIFICATE_VERIFY_FAILED"):
+    with pytest.raises(ConfigurationError, match=r"the mailbox can't be read: .*CERTIFICATE_VERIFY_FAILED"):
         reported.send(SUNDAY)
     for wrong in ("imap://127.0.0.1/INBOX", "maildir:relative", "/var/mail"):
         reported.more = {"REPORTS__BOUNCES": wrong}
