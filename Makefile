@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-monitoring setup-site setup-report setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,15 +58,18 @@ help: ## What can be asked for
 	@echo "  MODEL=<staging model>     which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
-# Five sets of requirements, of which each holds the ones before it: one that holds more will do.
+# Six sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site monitoring default)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site monitoring default)
 
 setup-monitoring: ## Install what `make metrics-endpoint` needs on top
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site monitoring)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site monitoring)
 
 setup-site: ## Install what `make site` needs on top
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site)
+
+setup-report: ## Install what `make report` needs on top
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report)
 
 setup-serve: ## Install what `make serve` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve)
@@ -91,7 +94,7 @@ $(BIN)/uv:
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
-	@rm -f $(VENV)/.default $(VENV)/.monitoring $(VENV)/.site $(VENV)/.serve $(VENV)/.dev && touch $@
+	@rm -f $(VENV)/.default $(VENV)/.monitoring $(VENV)/.site $(VENV)/.report $(VENV)/.serve $(VENV)/.dev && touch $@
 
 # What runs beside Granary, in environments of their own: Superset pins what Granary needs newer.
 .venv-%/.synced: requirements/%.txt | $(BIN)/uv
@@ -243,6 +246,10 @@ bi: setup-bi ## Superset on the loopback, with the dashboards of operations and 
 bi-export: setup-bi ## Write Superset's dashboards, as somebody changed them, over the files in reports
 	@BI_VENV=$(BI_VENV) $(BIN)/python -m reports.superset --export
 
+report: setup-report ## Send the reports that are due by mail; NAME=<subscription>: that one now (AGAIN=1, DRY=1: into a file); LIST=1
+	@$(BIN)/python -m reports.delivery "$(NAME)" $(if $(AGAIN),--again $(if $(filter all,$(AGAIN)),all,missing)) $(if $(DRY),--dry) $(if $(LIST),--list) \
+		$(if $(FOLDER),--folder="$$FOLDER")
+
 alerts: setup ## What is wrong now; tells it by webhook and mail (ALERTS__WEBHOOK_URL, ALERTS__SMTP_URL, ALERTS__MAIL_TO)
 	@$(BIN)/python -m orchestration.alerts
 
@@ -291,6 +298,7 @@ endif
 lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra dev pyproject.toml -o requirements/dev.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra serve pyproject.toml -o requirements/serve.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra report pyproject.toml -o requirements/report.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra monitoring pyproject.toml -o requirements/monitoring.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt

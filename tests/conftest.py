@@ -19,6 +19,7 @@ import psycopg2
 import pymysql
 import pytest
 from dbt_common.behavior_flags import BehaviorFlagRendered
+from playwright.sync_api import Browser, sync_playwright
 from xdist.scheduler import LoadFileScheduling
 
 from ingestion import duck
@@ -200,3 +201,15 @@ def mariadb(mariadb_server: dict[str, str]) -> dict[str, str]:
     with pymysql.connect(**settings) as connection, connection.cursor() as cursor:
         cursor.execute(f"create database {name}")
     return mariadb_server | {"database": name}
+
+
+@pytest.fixture(scope="session")
+def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
+    """A headless Chromium of this machine."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if not found:
+        absent(request, "CHROMIUM IS NOT HERE: PAGES AND MAIL NOT TESTED IN A BROWSER (apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield browser
+        browser.close()

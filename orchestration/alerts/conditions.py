@@ -23,6 +23,13 @@ PLATFORM = "data platform"
 REJECT_SHARE, REJECT_LEAST = 0.05, 20
 # How much of its log a Postgres may keep for a replication slot that doesn't move.
 SLOT_BYTES = 1_000_000_000
+# What became of a report that was not sent.
+UNDELIVERED = {
+    "failed": "not sent yet, tried again",
+    "refused": "refused, not tried again",
+    "unknown": "sent or not, nobody knows; not tried again",
+    "bounced": "it came back",
+}
 # How far a replica may be behind.
 REPLICA_SECONDS = 60
 
@@ -50,7 +57,8 @@ def what_is_wrong(target: Target, now: datetime) -> list[Alert]:
             return ask(connection, sql.format(runs=target.schema("runs")))[1]
 
         contracts = contracts_of(target)
-        found = [*_failed_run(rows), *_late_sources(rows, contracts, now), *_failed_checks(rows, contracts)]
+        found = [*failed_run(rows), *late_sources(rows, contracts, now), *_failed_checks(rows, contracts)]
+        found += _undelivered(rows)
         found += [*_rejects(rows, contracts), *_unusual(rows, contracts), *source_logs(target, contracts, now)]
         if target.engine == "postgres":
             found += [*_slots(rows, now), *_replicas(rows, now), *_archive(rows)]
@@ -64,11 +72,11 @@ def contracts_of(target: Target) -> Contracts:
     return {each.name: replace(each, owner=each.owner or owners[each.name]) for each in found}
 
 
-def _failed_run(rows: Rows) -> Iterator[Alert]:
+def failed_run(rows: Rows) -> Iterator[Alert]:
     """The last run failed; since the first one that did after the last that didn't."""
     found = rows("""
         select started_at, command_name, outcome, failure_message from {runs}.ops_runs
-        where outcome not in ('running', 'measured') order by started_at desc""")
+        where outcome not in ('running', 'measured', 'delivered') order by started_at desc""")
     failed = []
     for row in found:
         if row[2] not in ("failed", "interrupted", "killed"):
@@ -83,7 +91,7 @@ def _failed_run(rows: Rows) -> Iterator[Alert]:
         )  # fmt: skip
 
 
-def _late_sources(rows: Rows, contracts: Contracts, now: datetime) -> Iterator[Alert]:
+def late_sources(rows: Rows, contracts: Contracts, now: datetime) -> Iterator[Alert]:
     """A source has brought nothing for longer than its contract allows. One that never did is not configured."""
     newest: dict[str, datetime] = dict(rows("""
         select source_id, max(observed_at) from {runs}.ops_extracts
@@ -152,6 +160,28 @@ def _unusual(rows: Rows, contracts: Contracts) -> Iterator[Alert]:
             f"unusual {check} of {of}",
             f"{check} of {of} on {day}: saw {float(seen):,.6g}, expected {float(least):,.6g} to {float(most):,.6g}",
             datetime.combine(day, datetime.min.time()), _owner(contracts, source), "unusual.md",
+        )  # fmt: skip
+
+
+def _undelivered(rows: Rows) -> Iterator[Alert]:
+    """A report that did not reach a recipient, until the next one does. Who that is, the subscription says."""
+    # A warehouse that was built before there were reports has none until its next run.
+    if not rows("select 1 from information_schema.tables where table_name = 'ops_deliveries'"):
+        return
+    found = rows("""
+        select subscription_name, login_name, recipient_number, status, status_detail, recorded_at
+        from (
+            select *, row_number() over (
+                partition by subscription_name, login_name, recipient_number order by recorded_at desc, delivery_id
+            ) as recency
+            from {runs}.ops_deliveries
+        ) as deliveries
+        where recency = 1 and status not in ('sent', 'withdrawn')""")
+    for subscription, login, number, status, detail, at in found:
+        yield Alert(
+            f"report {subscription} to {login} {number}",
+            f"the report {subscription} to recipient {number} of {login}: {UNDELIVERED[status]}: {detail}",
+            at, PLATFORM, "undelivered-report.md",
         )  # fmt: skip
 
 

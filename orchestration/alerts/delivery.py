@@ -1,28 +1,24 @@
 """Telling people: by webhook and by e-mail, once when something begins and once when it is over.
 
-Settings are variables: ALERTS__WEBHOOK_URL; ALERTS__SMTP_URL (`smtp://user:password@host:587`, `smtps://…`),
-ALERTS__MAIL_TO and ALERTS__MAIL_FROM.
+Settings are variables: ALERTS__WEBHOOK_URL, ALERTS__MAIL_TO, and the mail server's of `orchestration/mail.py`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import smtplib
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
 from email.message import EmailMessage
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import requests
 
 from ingestion.destination.target import Target
 from ingestion.environment import ConfigurationError
 from orchestration.alerts.conditions import Alert, as_json, as_text
-
-SECONDS = 20
+from orchestration.mail import MAIL_ERRORS, SECONDS, mail_server, mail_setting, sender_of
 
 
 def tell(target: Target, alerts: list[Alert], say: Callable[[str], None]) -> tuple[int, int]:
@@ -54,13 +50,16 @@ def tell(target: Target, alerts: list[Alert], say: Callable[[str], None]) -> tup
 def _deliver(alert: Alert, state: str, say: Callable[[str], None]) -> bool:
     """Hand an alert to every way that is configured. Says which failed, and returns whether none did."""
     failed = []
-    for name, way in (("ALERTS__WEBHOOK_URL", _by_webhook), ("ALERTS__SMTP_URL", _by_mail)):
-        address = os.environ.get(name)
+    ways = (
+        ("ALERTS__WEBHOOK_URL", os.environ.get("ALERTS__WEBHOOK_URL"), _by_webhook),
+        ("ALERTS__SMTP_URL", mail_setting("alerts", "smtp_url"), _by_mail),
+    )
+    for name, address, way in ways:
         if not address:
             continue
         try:
             way(address, alert, state)
-        except (OSError, requests.RequestException, smtplib.SMTPException) as error:
+        except (requests.RequestException, *MAIL_ERRORS) as error:
             failed.append(f"  {name}: not delivered, tried again next time: {str(error).splitlines()[0]}")
     for line in failed:
         say(line)
@@ -73,24 +72,15 @@ def _by_webhook(url: str, alert: Alert, state: str) -> None:
 
 
 def _by_mail(url: str, alert: Alert, state: str) -> None:
-    parts = urlsplit(url)
-    receiver = os.environ.get("ALERTS__MAIL_TO")
-    if parts.scheme not in ("smtp", "smtps") or not parts.hostname or not receiver:
-        raise ConfigurationError(
-            "ALERTS__SMTP_URL is smtp://user:password@host:port or smtps://…, ALERTS__MAIL_TO says who gets the mail"
-        )
+    receiver = mail_setting("alerts", "mail_to")
+    if not receiver:
+        raise ConfigurationError("ALERTS__SMTP_URL is set, and ALERTS__MAIL_TO says who gets the mail: set it too")
     message = EmailMessage()
     message["Subject"] = f"[Granary] {state}: {alert.key}"
-    message["From"] = os.environ.get("ALERTS__MAIL_FROM", f"granary@{parts.hostname}")
+    message["From"] = sender_of("alerts", url)
     message["To"] = receiver
     message.set_content(as_text(alert, state))
-    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
-    with kind(parts.hostname, parts.port or (465 if parts.scheme == "smtps" else 587), timeout=SECONDS) as server:
-        server.ehlo()
-        if parts.scheme == "smtp" and server.has_extn("starttls"):
-            server.starttls()
-        if parts.username:
-            server.login(unquote(parts.username), unquote(parts.password or ""))
+    with mail_server(url, "ALERTS__SMTP_URL") as server:
         server.send_message(message)
 
 

@@ -34,7 +34,10 @@ class Follows:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart as it stands on a page: the drawing as HTML, and its numbers as text."""
+    """A chart as it stands on a page: the drawing as HTML, and its numbers as text.
+
+    values, unit, axis: what it is drawn of, for who draws it elsewhere.
+    """
 
     id: str
     title: str
@@ -44,6 +47,9 @@ class Chart:
     rows: list[list[str]]
     kind: str
     follows: Follows | None
+    values: Sequence[Sequence[Any]]
+    unit: Unit
+    axis: str
 
 
 def shown(value: Any, unit: Unit = "") -> str:
@@ -153,4 +159,4 @@ def chart(
         config={"displayModeBar": False, "responsive": True, "displaylogo": False},
     )  # fmt: skip
     table = [[shown(row[0]), *(shown(value, unit) for value in row[1:])] for row in rows]
-    return Chart(name, title, note, html, list(names), table, kind, follows)
+    return Chart(name, title, note, html, list(names), table, kind, follows, rows, unit, axis)

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from ingestion.domains import domains
@@ -42,15 +43,19 @@ class Page:
     tables: list[tuple[str, list[str], list[list[str]]]] = field(default_factory=list)
 
 
+def reports_of(project: Path) -> dict[str, Callable[[Measures, Project], Page]]:
+    """What writes the report pages of a project's domains that are on, by the name of its exposure."""
+    found: dict[str, Callable[[Measures, Project], Page]] = {}
+    for domain in domains(project):
+        if (PROJECT_ROOT / "reports" / domain.name / "site.py").exists():
+            found |= importlib.import_module(f"reports.{domain.name}.site").REPORTS
+    return found
+
+
 def of_domains(measures: Measures, project: Project) -> list[tuple[str, Page]]:
     """The report pages of the domains that are on, each with the name of its exposure."""
-    found: list[tuple[str, Page]] = []
-    for domain in domains(measures.target.project):
-        if (PROJECT_ROOT / "reports" / domain.name / "site.py").exists():
-            reports: dict[str, Callable[[Measures, Project], Page]]
-            reports = importlib.import_module(f"reports.{domain.name}.site").REPORTS
-            found += [(exposure, write(measures, project)) for exposure, write in reports.items()]
-    return found
+    reports = reports_of(measures.target.project)
+    return [(exposure, write(measures, project)) for exposure, write in reports.items()]
 
 
 def whole_months(rows: list[tuple[Any, ...]], last_day: date) -> list[tuple[Any, ...]]:

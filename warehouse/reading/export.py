@@ -201,13 +201,13 @@ def _write_sheet(
             for row in rows:
                 line += 1
                 for number, value in enumerate(row):
-                    limit = _write_cell(sheet, line, number, value, dates, times)
+                    limit = write_cell(sheet, line, number, value, dates, times)
                     if limit:
                         limits[columns[number], limit] += 1
     return line
 
 
-def _write_cell(sheet: Any, line: int, number: int, value: Any, dates: Any, times: Any) -> str | None:
+def write_cell(sheet: Any, line: int, number: int, value: Any, dates: Any, times: Any) -> str | None:
     """One cell by its type. A text stays a text, whatever it begins with; a number too long for a sheet is one.
 
     Returns:

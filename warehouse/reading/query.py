@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -46,28 +47,39 @@ def require_published(target: Target) -> None:
 
 
 @contextmanager
-def open_published(target: Target) -> Iterator[Any]:
+def open_published(
+    target: Target, *, file: Path | None = None, runs: bool = True, login: str = "", password: str = ""
+) -> Iterator[Any]:
     """Open what readers see, to read it alone. Yields a connection by the DB API.
 
     On DuckDB the published marts are the catalog `marts`, and the runs are the schema `runs`, as they are on Postgres.
 
+    Args:
+        target: the warehouse.
+        file: DuckDB: a tenant's extract, to be read in the marts' place.
+        runs: DuckDB: whether the runs are there.
+        login: Postgres: whose session it is; that of libpq's variables unless given.
+        password: Postgres: the login's, where libpq has none for it.
+
     Raises:
         BuildError: nothing is published yet, or the engine refuses.
     """
-    runs = target.folder / "runs.duckdb"
-    if not runs.exists():
+    runs_file = target.folder / "runs.duckdb"
+    if not runs_file.exists():
         require_published(target)
     connection: Any = None
     try:
         if target.engine == "duckdb":
             connection = duckdb.connect()
-            if runs.exists():
-                connection.execute(f"attach {literal(str(runs))} as runs (read_only)")
+            if runs and runs_file.exists():
+                connection.execute(f"attach {literal(str(runs_file))} as runs (read_only)")
+            marts = file or target.published_file
             # A first build that failed has published nothing, and is a run all the same.
-            if target.published_file.exists():
-                connection.execute(f"attach {literal(str(target.published_file))} as marts (read_only); use marts")
+            if marts.exists():
+                connection.execute(f"attach {literal(str(marts))} as marts (read_only); use marts")
         else:
-            connection = psycopg2.connect("")  # libpq reads its own variables
+            # libpq reads its own variables for what is not given.
+            connection = psycopg2.connect("", user=login or None, password=password or None)
             connection.set_session(readonly=True, autocommit=True)
             ask(connection, "set timezone to 'UTC'")
         yield connection
@@ -95,6 +107,17 @@ def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
     Raises:
         BuildError: nothing is published yet, it is more than one statement, or it fails.
     """
+    require_question(sql)
+    with open_published(target) as connection:
+        _seal(connection)
+        names, rows = ask(connection, sql, LIMIT)
+    print_table(names, rows, say)
+    if len(rows) == LIMIT:
+        say(f"(the first {LIMIT:,} rows)")
+
+
+def require_question(sql: str) -> None:
+    """Raise BuildError where a text is not one statement that asks something."""
     if not sql.strip():
         raise BuildError("no question was asked: make query Q='select * from core.dim_dates limit 5'")
     bare = sqlparse.format(sql, strip_comments=True)
@@ -103,12 +126,6 @@ def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
     first = re.split(r"\W", bare.lstrip(" \t\r\n("), maxsplit=1)[0].lower()
     if first not in _QUESTIONS:
         raise BuildError(f"the query failed: {first} is no question: begin with one of {', '.join(_QUESTIONS)}")
-    with open_published(target) as connection:
-        _seal(connection)
-        names, rows = ask(connection, sql, LIMIT)
-    print_table(names, rows, say)
-    if len(rows) == LIMIT:
-        say(f"(the first {LIMIT:,} rows)")
 
 
 def _seal(connection: Any) -> None:

@@ -24,6 +24,7 @@ import duckdb
 
 from ingestion.contract.contracts import OWN_SOURCE
 from ingestion.contract.reading import read_contract
+from ingestion.destination.lock import LockError, build_lock
 from ingestion.destination.target import Target
 from ingestion.load.extracts import Extract, Loaded, Reader
 from ingestion.load.loading import load
@@ -42,6 +43,7 @@ VIEWS = (
     "ops_run_steps",
     "ops_test_results",
     "ops_relations",
+    "ops_deliveries",
     "ops_extracts",
     "ops_column_profiles",
     "ops_anomalies",
@@ -58,6 +60,12 @@ _RESULTS = (
 )
 _ROW_COUNTS = "struct(relation_name varchar, row_count bigint)[]"
 _STEPS = "struct(step_name varchar, seconds double)[]"
+_DELIVERIES = (
+    "struct(delivery_id varchar, subscription_name varchar, login_name varchar, recipient_number bigint, "
+    "message_kind varchar, period_grain varchar, period_first_date varchar, period_last_date varchar, "
+    "reported_generation_number bigint, status varchar, status_detail varchar, byte_count bigint, "
+    "recorded_at varchar)[]"
+)
 _LARGEST_BYTES = 100_000_000
 
 
@@ -77,6 +85,7 @@ class Run:
     loaded: list[Loaded] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     row_counts: dict[str, int] = field(default_factory=dict)
+    deliveries: list[dict[str, Any]] = field(default_factory=list)
     # Who tells others of it (warehouse/runs/telling.py).
     teller: Teller | None = field(default=None, repr=False)
 
@@ -91,13 +100,15 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """The run as its file has it."""
-        inner = ("seconds", "loaded", "results", "row_counts", "teller")
+        inner = ("seconds", "loaded", "results", "row_counts", "deliveries", "teller")
         plain = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in inner}
         for name in ("source_count", "loaded", "known", "rejected"):
             plain[f"{name.removesuffix('_count')}_count"] = sum(int(getattr(each, name)) for each in self.loaded)
         counts = [{"relation_name": name, "row_count": number} for name, number in self.row_counts.items()]
         steps = [{"step_name": name, "seconds": round(seconds, 3)} for name, seconds in self.seconds.items()]
-        return {"run": plain, "results": self.results, "row_counts": counts, "steps": steps}
+        return {
+            "run": plain, "results": self.results, "row_counts": counts, "steps": steps, "deliveries": self.deliveries
+        }  # fmt: skip
 
 
 def _now() -> str:
@@ -127,6 +138,21 @@ def recorded(target: Target, run: Run, say: Say, *, collects: bool = True) -> It
             run.teller.ended()
         if _kept(target, run, say) and collects:
             collect(target, say)
+
+
+def record_beside(target: Target, run: Run, say: Say) -> None:
+    """Keep the record of a run that was at work beside builds, held no lock, and is over.
+
+    It is loaded at once where no build is at work, else when that one ends.
+    """
+    run.finished_at = _now()
+    if not _kept(target, run, say):
+        return
+    try:
+        with build_lock(target):
+            collect(target, say)
+    except LockError as error:
+        say(f"note: this run's record waits in {_folder(target)} for the end of the next build: {error}")
 
 
 def are_waiting(target: Target) -> bool:
@@ -194,7 +220,9 @@ def _extracts(reader: Reader) -> Generator[Extract, None, None]:
     if not new:
         return
     listed = ", ".join(literal(str(file)) for file in new)
-    kinds = {"run": _RUN, "results": _RESULTS, "row_counts": _ROW_COUNTS, "steps": _STEPS}
+    kinds = {
+        "run": _RUN, "results": _RESULTS, "row_counts": _ROW_COUNTS, "steps": _STEPS, "deliveries": _DELIVERIES
+    }  # fmt: skip
     columns = "{" + ", ".join(f"{name}: {literal(kind)}" for name, kind in kinds.items()) + "}"
     reader.connection.execute(
         f"create or replace temp table ended as from read_json([{listed}], columns = {columns}, "
@@ -208,13 +236,16 @@ def _extracts(reader: Reader) -> Generator[Extract, None, None]:
     for name, columns, counted in (
         ("runs", f"run.* exclude (outcome), {outcome}", "count(*)"),
         *(
-            (name, f"run.run_id, unnest({name}, recursive := true)", f"sum(len({name}))")
-            for name in ("results", "row_counts", "steps")
+            (name, f"run.run_id, unnest({name}, recursive := true)", f"sum(coalesce(len({name}), 0))")
+            for name in ("results", "row_counts", "steps", "deliveries")
         ),
     ):
         count = reader.connection.execute(f"select {counted} from ended").fetchone()
         relation = f"(select {columns}, {meta} from ended)"
-        yield Extract(reader.contract.table(name), relation, int((count or (0,))[0] or 0))
+        # Most runs deliver nothing, and a table that is handed over empty costs as much as a small one.
+        number = int((count or (0,))[0] or 0)
+        if number or name != "deliveries":
+            yield Extract(reader.contract.table(name), relation, number)
 
 
 def _views(target: Target) -> list[str]:
