@@ -1,0 +1,271 @@
+"""The HTTP API: what it answers, and how it refuses."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from api.accesses import Access, Accesses
+from api.answers import VARY, etag, is_known, of_generation, page_response, whole_response
+from api.catalogue import Mart
+from api.errors import RefusedError, bad_request, not_found, unauthorized
+from api.formats import form_of
+from api.measures import Measures
+from api.openapi import catalog_of, openapi_of
+from api.questions import Question, understood
+from api.rate import Rate
+from api.reading import Caller, Reader
+from api.settings import Settings
+from api.spool import Page, Spools
+
+log = logging.getLogger("api")
+THREADS = 64
+TIDY_SECONDS = 0.5
+EXPOSED = ("ETag", "Last-Modified", "Link", "Granary-Generation", "Granary-Rows", "Retry-After")
+# Answers one request of a caller. Returns the response, and how many rows it has.
+Answering = Callable[["Service", Request, str, Caller], Awaitable[tuple[Response, int]]]
+
+
+class Service:
+    """What the routes share."""
+
+    def __init__(self, reader: Reader, measures: Measures, settings: Settings, folder: Path, spools: Spools):
+        self.reader, self.measures, self.settings = reader, measures, settings
+        self.rate = Rate(settings.requests)
+        self.accesses = Accesses(folder)
+        self.spools = spools
+        self.is_over = threading.Event()
+
+    def keep_tidy(self) -> None:
+        """Look after what is kept, until all is over."""
+        while not self.is_over.wait(TIDY_SECONDS):
+            for each in (self.reader.tidy, self.spools.tidy, self.accesses.write):
+                try:
+                    each()
+                except Exception:
+                    log.exception("tidying failed")
+
+
+def application(service: Service) -> Starlette:
+    """The application, which tidies up after itself when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = THREADS
+        tidying = threading.Thread(target=service.keep_tidy, name="tidy", daemon=True)
+        tidying.start()
+        yield
+        service.is_over.set()
+        tidying.join()
+        service.spools.close()
+        service.reader.close()
+        service.accesses.write()
+
+    def route(path: str, answering: Answering) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await _answered(service, request, answering)
+
+        return Route(path, endpoint, methods=["GET"])
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+
+    return Starlette(
+        routes=[
+            Route("/health", health, methods=["GET"]),
+            route("/catalog", _catalog),
+            route("/openapi.json", _openapi),
+            route("/marts/{schema}/{table}", _mart),
+            route("/metrics-query", _metrics),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware, allow_origins=list(service.settings.origins), allow_methods=["GET"],
+                allow_headers=["Authorization", "If-None-Match", "If-Modified-Since"], expose_headers=list(EXPOSED),
+            )
+        ],
+        exception_handlers={RefusedError: _refusal, HTTPException: _http_refusal, Exception: _failure},
+        lifespan=lifespan,
+    )  # fmt: skip
+
+
+async def _answered(service: Service, request: Request, answering: Answering) -> Response:
+    began, at = time.monotonic(), datetime.now(UTC).isoformat(timespec="milliseconds")
+    token = _token(request)
+    caller = await to_thread.run_sync(service.reader.caller, token)
+    service.rate.take(caller.key)
+
+    def note(status: int, generation: int | None, rows: int, size: int) -> None:
+        what = _what(request) if status < HTTPStatus.BAD_REQUEST else request.url.path.split("/")[1]
+        seconds = round(time.monotonic() - began, 4)
+        service.accesses.add(
+            Access(at, caller.name, caller.login, what, status, generation, rows, size, seconds), caller.key
+        )
+
+    request.state.note = note
+    try:
+        response, rows = await answering(service, request, token, caller)
+    except RefusedError as error:
+        note(error.status, None, 0, 0)
+        raise
+    if rows >= 0:
+        note(response.status_code, int(response.headers["Granary-Generation"]), rows, len(response.body))
+    return response
+
+
+def _what(request: Request) -> str:
+    """What was read, of names that are there: for the file of accesses."""
+    names = request.path_params
+    return f"{names['schema']}.{names['table']}" if names else request.url.path.split("/")[1]
+
+
+def _token(request: Request) -> str:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise unauthorized("send a key: `Authorization: Bearer` and what `make api-key LOGIN=…` printed")
+    return token.strip()
+
+
+async def _catalog(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+    tag = etag(caller, caller.generation, "catalog")
+    headers = of_generation(caller, caller.generation, tag)
+    if is_known(request, caller, tag):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
+    marts = await to_thread.run_sync(service.reader.marts, token, caller)
+    metrics = await to_thread.run_sync(service.measures.of, marts)
+    return JSONResponse(catalog_of(caller, marts, metrics), headers=headers), 0
+
+
+async def _openapi(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+    marts = await to_thread.run_sync(service.reader.marts, token, caller)
+    metrics = await to_thread.run_sync(service.measures.of, marts)
+    tag = etag(caller, caller.generation, "openapi")
+    return JSONResponse(
+        openapi_of(marts, metrics, service.settings), headers=of_generation(caller, caller.generation, tag)
+    ), 0
+
+
+async def _mart(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+    if "cursor" in request.query_params:
+        return await _later(service, request, caller)
+    marts = await to_thread.run_sync(service.reader.marts, token, caller)
+    mart = _named(marts, request.path_params["schema"], request.path_params["table"])
+    accept = request.headers.get("accept", "")
+    question = understood(mart, request.query_params.multi_items(), accept, service.settings.rows)
+    tag = etag(caller, caller.generation, question.fingerprint)
+    if is_known(request, caller, tag):
+        headers = of_generation(caller, caller.generation, tag)
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
+    form = form_of(question.format, question.as_is)
+
+    def headers_of(generation: int) -> dict[str, str]:
+        return of_generation(caller, generation, etag(caller, generation, question.fingerprint))
+
+    def ask(most: int) -> Any:
+        return service.reader.ask(token, question, most, form.texts)
+
+    if request.method == "HEAD":
+        return Response(media_type=form.media, headers=headers_of(caller.generation)), 0
+    if question.page_size is not None:
+        _, page = await to_thread.run_sync(service.spools.first, caller, question, ask)
+        return _paged(request, caller, question, page, "0")
+    most = service.settings.rows
+    generations: list[int] = []
+
+    def noted(generation: int) -> dict[str, str]:
+        generations.append(generation)
+        return headers_of(generation)
+
+    response = await whole_response(
+        request, lambda: ask(most + 1), question.kinds, form, most, noted,
+        lambda rows, size: request.state.note(HTTPStatus.OK, generations[0], rows, size),
+    )  # fmt: skip
+    return response, -1
+
+
+async def _later(service: Service, request: Request, caller: Caller) -> tuple[Response, int]:
+    cursor = request.query_params["cursor"]
+    if len(request.query_params.multi_items()) > 1:
+        raise bad_request("cursor goes alone: what was asked is known from the first page")
+    question, page = await to_thread.run_sync(service.spools.later, caller, cursor)
+    if (question.mart.schema, question.mart.name) != tuple(request.path_params.values()):
+        raise bad_request(f"this cursor is of {question.mart.full_name}: take the address that `next` gives as it is")
+    return _paged(request, caller, question, page, cursor)
+
+
+def _paged(request: Request, caller: Caller, question: Question, page: Page, number: str) -> tuple[Response, int]:
+    asked = question.fingerprint if number == "0" else f"{question.fingerprint} {number}"
+    headers = of_generation(caller, page.generation, etag(caller, page.generation, asked))
+    form = form_of(question.format, question.as_is)
+    return page_response(request, form, question.kinds, page, headers), sum(len(each) for each in page.batches)
+
+
+async def _metrics(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+    marts = await to_thread.run_sync(service.reader.marts, token, caller)
+    parameters = request.query_params.multi_items()
+    tag = etag(caller, caller.generation, f"metrics {sorted(parameters)}")
+    if is_known(request, caller, tag):
+        headers = of_generation(caller, caller.generation, tag)
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
+    kinds, page = await to_thread.run_sync(service.measures.answer, service.reader, token, marts, parameters)
+    headers = of_generation(caller, page.generation, etag(caller, page.generation, f"metrics {sorted(parameters)}"))
+    return page_response(request, form_of("json"), kinds, page, headers), sum(len(each) for each in page.batches)
+
+
+def _named(marts: dict[tuple[str, str], Mart], schema: str, table: str) -> Mart:
+    found = marts.get((schema, table))
+    if found is None:
+        raise not_found("there is no such mart that this key may read: /catalog says which there are")
+    return found
+
+
+async def _refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s %s: %s", request.method, request.url.path, _cause(error))
+    return _problem(error.status, error.detail, error.headers)
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what is behind a refusal: the engine's own words."""
+    return str(error.__cause__ or error).strip().splitlines()[0]
+
+
+async def _http_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    what = {
+        404: "there is nothing here: see /catalog, /marts/{schema}/{table}, /metrics-query",
+        405: "only GET is answered",
+    }
+    return _problem(HTTPStatus(error.status_code), what.get(error.status_code, error.detail), dict(error.headers or {}))
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something is wrong here: the log of `make api` says what", {})
+
+
+def _problem(status: HTTPStatus, detail: str, headers: dict[str, str]) -> Response:
+    """A refusal, as RFC 9457 has it."""
+    return JSONResponse(
+        {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail},
+        status,
+        {"Cache-Control": "no-store", "Vary": VARY, **headers},
+        "application/problem+json",
+    )
