@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import zlib
@@ -9,10 +10,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC
 from email.utils import format_datetime, parsedate_to_datetime
+from itertools import chain
 
 import pyarrow as pa
 from anyio import CancelScope
-from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -22,6 +23,7 @@ from api.reading import Answer, Caller
 from api.spool import Page
 
 SMALLEST_COMPRESSED = 1024
+AT_ONCE = 1 << 20  # bytes that are sent in one piece
 # What is compressed within, or read faster than it is compressed.
 _AS_IT_IS = ("application/vnd.apache.arrow.stream", "application/vnd.apache.parquet")
 VARY = "Authorization, Accept, Accept-Encoding"
@@ -77,10 +79,7 @@ def page_response(
         body = _enveloped(page.generation, headers, following) + body.rstrip() + b"}\n"
     if following:
         headers = {**headers, "Link": f'<{following}>; rel="next"'}
-    headers = {**headers, "Granary-Rows": str(sum(len(each) for each in page.batches))}
-    if _wants_gzip(request, form) and len(body) >= SMALLEST_COMPRESSED:
-        body, headers = zlib.compress(body, 1, wbits=31), {**headers, "Content-Encoding": "gzip"}
-    return Response(body, media_type=form.media, headers=headers)
+    return _sized(request, form, body, headers)
 
 
 def _enveloped(generation: int, headers: dict[str, str], following: str | None) -> bytes:
@@ -90,7 +89,7 @@ def _enveloped(generation: int, headers: dict[str, str], following: str | None) 
     return first[:-1].encode() + b', "rows":\n'
 
 
-async def whole_response(
+def whole_response(
     request: Request,
     ask: Callable[[], AbstractContextManager[Answer]],
     kinds: dict[str, Kind],
@@ -99,7 +98,7 @@ async def whole_response(
     headers_of: Callable[[int], dict[str, str]],
     finished: Callable[[int, int], None],
 ) -> Response:
-    """All rows of a question, sent as they are read.
+    """All rows of a question: at once where they are few, else sent as they are read.
 
     Args:
         request: who asks.
@@ -112,39 +111,64 @@ async def whole_response(
     """
     stack = ExitStack()
     counted = [0, 0]
-
-    def begin() -> tuple[dict[str, str], Iterator[bytes], bytes]:
+    try:
         answer = stack.enter_context(ask())
         headers = headers_of(answer.generation)
         chunks = form.write(kinds, _counted(answer.batches, most, counted))
         if form.media == "application/json":
             chunks = _with_envelope(chunks, _enveloped(answer.generation, headers, None))
-        if _wants_gzip(request, form):
-            chunks, headers = _compressed(chunks), {**headers, "Content-Encoding": "gzip"}
         # With the first rows, so that what goes wrong before them is said by the status.
-        return headers, chunks, next(chunks, b"")
-
-    try:
-        headers, chunks, first = await run_sync(begin)
+        first, is_all = _begun(chunks)
+        if is_all:
+            stack.close()
+            finished(counted[0], len(first))
+            return _sized(request, form, first, headers)
+        if wants_gzip(request, form):
+            chunks, headers = _compressed(chain([first], chunks)), {**headers, "Content-Encoding": "gzip"}
+            first = b""
     except BaseException:
-        with CancelScope(shield=True):
-            await run_sync(stack.close)
+        stack.close()
         raise
+    return StreamingResponse(_sent(stack, first, chunks, counted, finished), media_type=form.media, headers=headers)
 
-    async def sent() -> AsyncIterator[bytes]:
-        try:
-            chunk: bytes | None = first
-            while chunk is not None:
-                counted[1] += len(chunk)
-                if chunk:
-                    yield chunk
-                chunk = await run_sync(next, chunks, None)
-        finally:
-            with CancelScope(shield=True):
-                await run_sync(stack.close)
-                finished(counted[0], counted[1])
 
-    return StreamingResponse(sent(), media_type=form.media, headers=headers)
+def _begun(chunks: Iterator[bytes]) -> tuple[bytes, bool]:
+    """The first bytes of an answer, and whether they are all."""
+    parts, size = [], 0
+    for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        if size > AT_ONCE:
+            return b"".join(parts), False
+    return b"".join(parts), True
+
+
+async def _sent(
+    stack: ExitStack, first: bytes, chunks: Iterator[bytes], counted: list[int], finished: Callable[[int, int], None]
+) -> AsyncIterator[bytes]:
+    """Bytes one after the other: while some are sent, the next are read."""
+    loop = asyncio.get_running_loop()
+    chunk: bytes | None = first
+    following = loop.run_in_executor(None, next, chunks, None)
+    try:
+        while chunk is not None:
+            counted[1] += len(chunk)
+            if chunk:
+                yield chunk
+            chunk = await asyncio.shield(following)
+            if chunk is not None:
+                following = loop.run_in_executor(None, next, chunks, None)
+    finally:
+        with CancelScope(shield=True):
+            await asyncio.wait([following])
+            await loop.run_in_executor(None, stack.close)
+            finished(counted[0], counted[1])
+
+
+def _sized(request: Request, form: Form, body: bytes, headers: dict[str, str]) -> Response:
+    if wants_gzip(request, form) and len(body) >= SMALLEST_COMPRESSED:
+        body, headers = zlib.compress(body, 1, wbits=31), {**headers, "Content-Encoding": "gzip"}
+    return Response(body, media_type=form.media, headers=headers)
 
 
 def _counted(batches: Iterator[pa.RecordBatch], most: int, counted: list[int]) -> Iterator[pa.RecordBatch]:
@@ -169,7 +193,7 @@ def _compressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def _wants_gzip(request: Request, form: Form) -> bool:
+def wants_gzip(request: Request, form: Form) -> bool:
     if form.media in _AS_IT_IS:
         return False
     for each in request.headers.get("accept-encoding", "").split(","):

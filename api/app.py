@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from anyio import to_thread
@@ -26,36 +26,60 @@ from api.answers import VARY, etag, is_known, of_generation, page_response, whol
 from api.catalogue import Mart
 from api.errors import RefusedError, bad_request, not_found, unauthorized
 from api.formats import form_of
+from api.kept import KeptAnswers
 from api.measures import Measures
 from api.openapi import catalog_of, openapi_of
 from api.questions import Question, understood
 from api.rate import Rate
-from api.reading import Caller, Reader
+from api.reading import Caller, Reader, digest
 from api.settings import Settings
 from api.spool import Page, Spools
 
 log = logging.getLogger("api")
 THREADS = 64
+SWITCH_SECONDS = 0.001  # after which a thread that works lets the one that sends go on
 TIDY_SECONDS = 0.5
-EXPOSED = ("ETag", "Last-Modified", "Link", "Granary-Generation", "Granary-Rows", "Retry-After")
+FRESH_SECONDS = 1.0  # for which what is known of a key and of what is published is taken for true
+BODY_HEADERS = ("content-length", "content-type", "content-encoding")
+EXPOSED = ("ETag", "Last-Modified", "Link", "Granary-Generation", "Retry-After")
 # Answers one request of a caller. Returns the response, and how many rows it has.
-Answering = Callable[["Service", Request, str, Caller], Awaitable[tuple[Response, int]]]
+Answering = Callable[["Service", Request, str, Caller], tuple[Response, int]]
 
 
 class Service:
     """What the routes share."""
 
-    def __init__(self, reader: Reader, measures: Measures, settings: Settings, folder: Path, spools: Spools):
+    def __init__(self, reader: Reader, measures: Measures, settings: Settings, accesses: Accesses, spools: Spools):
         self.reader, self.measures, self.settings = reader, measures, settings
         self.rate = Rate(settings.requests)
-        self.accesses = Accesses(folder)
-        self.spools = spools
+        self.accesses, self.spools = accesses, spools
+        self.kept = KeptAnswers()
         self.is_over = threading.Event()
+        self._callers: dict[str, tuple[float, Caller]] = {}
+
+    def known(self, token: str) -> Caller | None:
+        """Who sends this key, where that was asked within the last second."""
+        known = self._callers.get(digest(token))
+        return known[1] if known and known[0] > time.monotonic() else None
+
+    def caller(self, token: str) -> Caller:
+        """Who sends this key, and what is published, asked at most once a second. Raises RefusedError."""
+        if (known := self.known(token)) is not None:
+            return known
+        caller = self.reader.caller(token)
+        self._callers[digest(token)] = (time.monotonic() + FRESH_SECONDS, caller)
+        return caller
+
+    def forget_callers(self) -> None:
+        """Forget who asked longer ago."""
+        now = time.monotonic()
+        for key in [key for key, (until, _) in list(self._callers.items()) if until < now]:
+            self._callers.pop(key, None)
 
     def keep_tidy(self) -> None:
         """Look after what is kept, until all is over."""
         while not self.is_over.wait(TIDY_SECONDS):
-            for each in (self.reader.tidy, self.spools.tidy, self.accesses.write):
+            for each in (self.reader.tidy, self.spools.tidy, self.accesses.write, self.kept.tidy, self.forget_callers):
                 try:
                     each()
                 except Exception:
@@ -68,6 +92,7 @@ def application(service: Service) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = THREADS
+        sys.setswitchinterval(SWITCH_SECONDS)
         tidying = threading.Thread(target=service.keep_tidy, name="tidy", daemon=True)
         tidying.start()
         yield
@@ -79,7 +104,7 @@ def application(service: Service) -> Starlette:
 
     def route(path: str, answering: Answering) -> Route:
         async def endpoint(request: Request) -> Response:
-            return await _answered(service, request, answering)
+            return _kept(service, request) or await to_thread.run_sync(_answered, service, request, answering)
 
         return Route(path, endpoint, methods=["GET"])
 
@@ -105,28 +130,49 @@ def application(service: Service) -> Starlette:
     )  # fmt: skip
 
 
-async def _answered(service: Service, request: Request, answering: Answering) -> Response:
-    began, at = time.monotonic(), datetime.now(UTC).isoformat(timespec="milliseconds")
-    token = _token(request)
-    caller = await to_thread.run_sync(service.reader.caller, token)
+def _kept(service: Service, request: Request) -> Response | None:
+    """The answer, where the caller is known and it was given a moment ago: that waits for nothing."""
+    caller = service.known(_token(request))
+    found = service.kept.found(request, caller) if caller else None
+    if caller is None or found is None:
+        return None
     service.rate.take(caller.key)
+    response, rows = found
+    noted = _noting(service, request, caller)
+    if is_known(request, caller, response.headers["ETag"]):
+        headers = {name: value for name, value in response.headers.items() if name not in BODY_HEADERS}
+        response, rows = Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
+    noted(response.status_code, caller.generation, rows, len(response.body))
+    return response
 
-    def note(status: int, generation: int | None, rows: int, size: int) -> None:
-        what = _what(request) if status < HTTPStatus.BAD_REQUEST else request.url.path.split("/")[1]
-        seconds = round(time.monotonic() - began, 4)
-        service.accesses.add(
-            Access(at, caller.name, caller.login, what, status, generation, rows, size, seconds), caller.key
-        )
 
-    request.state.note = note
+def _answered(service: Service, request: Request, answering: Answering) -> Response:
+    token = _token(request)
+    caller = service.caller(token)
+    service.rate.take(caller.key)
+    request.state.note = note = _noting(service, request, caller)
     try:
-        response, rows = await answering(service, request, token, caller)
+        response, rows = answering(service, request, token, caller)
     except RefusedError as error:
         note(error.status, None, 0, 0)
         raise
     if rows >= 0:
         note(response.status_code, int(response.headers["Granary-Generation"]), rows, len(response.body))
+        service.kept.keep(request, caller, response, rows)
     return response
+
+
+def _noting(service: Service, request: Request, caller: Caller) -> Callable[[int, int | None, int, int], None]:
+    """Notes a request that is answered: its status, generation, rows and bytes."""
+    began, at = time.monotonic(), datetime.now(UTC).isoformat(timespec="milliseconds")
+
+    def note(status: int, generation: int | None, rows: int, size: int) -> None:
+        what = _what(request) if status < HTTPStatus.BAD_REQUEST else request.url.path.split("/")[1]
+        seconds = round(time.monotonic() - began, 4)
+        access = Access(at, caller.name, caller.login, what, status, generation, rows, size, seconds)
+        service.accesses.add(access, caller.key)
+
+    return note
 
 
 def _what(request: Request) -> str:
@@ -142,29 +188,29 @@ def _token(request: Request) -> str:
     return token.strip()
 
 
-async def _catalog(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+def _catalog(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
     tag = etag(caller, caller.generation, "catalog")
     headers = of_generation(caller, caller.generation, tag)
     if is_known(request, caller, tag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
-    marts = await to_thread.run_sync(service.reader.marts, token, caller)
-    metrics = await to_thread.run_sync(service.measures.of, marts)
+    marts = service.reader.marts(token, caller)
+    metrics = service.measures.of(marts)
     return JSONResponse(catalog_of(caller, marts, metrics), headers=headers), 0
 
 
-async def _openapi(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
-    marts = await to_thread.run_sync(service.reader.marts, token, caller)
-    metrics = await to_thread.run_sync(service.measures.of, marts)
+def _openapi(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+    marts = service.reader.marts(token, caller)
+    metrics = service.measures.of(marts)
     tag = etag(caller, caller.generation, "openapi")
     return JSONResponse(
         openapi_of(marts, metrics, service.settings), headers=of_generation(caller, caller.generation, tag)
     ), 0
 
 
-async def _mart(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+def _mart(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
     if "cursor" in request.query_params:
-        return await _later(service, request, caller)
-    marts = await to_thread.run_sync(service.reader.marts, token, caller)
+        return _later(service, request, caller)
+    marts = service.reader.marts(token, caller)
     mart = _named(marts, request.path_params["schema"], request.path_params["table"])
     accept = request.headers.get("accept", "")
     question = understood(mart, request.query_params.multi_items(), accept, service.settings.rows)
@@ -183,7 +229,7 @@ async def _mart(service: Service, request: Request, token: str, caller: Caller) 
     if request.method == "HEAD":
         return Response(media_type=form.media, headers=headers_of(caller.generation)), 0
     if question.page_size is not None:
-        _, page = await to_thread.run_sync(service.spools.first, caller, question, ask)
+        _, page = service.spools.first(caller, question, ask)
         return _paged(request, caller, question, page, "0")
     most = service.settings.rows
     generations: list[int] = []
@@ -192,18 +238,25 @@ async def _mart(service: Service, request: Request, token: str, caller: Caller) 
         generations.append(generation)
         return headers_of(generation)
 
-    response = await whole_response(
-        request, lambda: ask(most + 1), question.kinds, form, most, noted,
-        lambda rows, size: request.state.note(HTTPStatus.OK, generations[0], rows, size),
-    )  # fmt: skip
-    return response, -1
+    sent: list[int] = []
+
+    def finished(rows: int, size: int) -> None:
+        sent.append(rows)
+        if is_begun:
+            request.state.note(HTTPStatus.OK, generations[0], rows, size)
+
+    is_begun = False
+    response = whole_response(request, lambda: ask(most + 1), question.kinds, form, most, noted, finished)
+    is_begun = True
+    # What is sent piece by piece is noted when all is sent.
+    return response, sent[0] if sent else -1
 
 
-async def _later(service: Service, request: Request, caller: Caller) -> tuple[Response, int]:
+def _later(service: Service, request: Request, caller: Caller) -> tuple[Response, int]:
     cursor = request.query_params["cursor"]
     if len(request.query_params.multi_items()) > 1:
         raise bad_request("cursor goes alone: what was asked is known from the first page")
-    question, page = await to_thread.run_sync(service.spools.later, caller, cursor)
+    question, page = service.spools.later(caller, cursor)
     if (question.mart.schema, question.mart.name) != tuple(request.path_params.values()):
         raise bad_request(f"this cursor is of {question.mart.full_name}: take the address that `next` gives as it is")
     return _paged(request, caller, question, page, cursor)
@@ -212,18 +265,20 @@ async def _later(service: Service, request: Request, caller: Caller) -> tuple[Re
 def _paged(request: Request, caller: Caller, question: Question, page: Page, number: str) -> tuple[Response, int]:
     asked = question.fingerprint if number == "0" else f"{question.fingerprint} {number}"
     headers = of_generation(caller, page.generation, etag(caller, page.generation, asked))
+    if is_known(request, caller, headers["ETag"]):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
     form = form_of(question.format, question.as_is)
     return page_response(request, form, question.kinds, page, headers), sum(len(each) for each in page.batches)
 
 
-async def _metrics(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
-    marts = await to_thread.run_sync(service.reader.marts, token, caller)
+def _metrics(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+    marts = service.reader.marts(token, caller)
     parameters = request.query_params.multi_items()
     tag = etag(caller, caller.generation, f"metrics {sorted(parameters)}")
     if is_known(request, caller, tag):
         headers = of_generation(caller, caller.generation, tag)
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
-    kinds, page = await to_thread.run_sync(service.measures.answer, service.reader, token, marts, parameters)
+    kinds, page = service.measures.answer(service.reader, token, marts, parameters)
     headers = of_generation(caller, page.generation, etag(caller, page.generation, f"metrics {sorted(parameters)}"))
     return page_response(request, form_of("json"), kinds, page, headers), sum(len(each) for each in page.batches)
 

@@ -25,7 +25,7 @@ from api.errors import bad_request, unauthorized, unavailable
 from api.kinds import Kind, kind_of
 from api.overdue import Overdue
 from api.questions import Question, sql_of
-from api.reading import Answer, Caller
+from api.reading import Answer, Caller, digest
 from api.settings import Settings
 from api.stored_keys import StoredKey, found_key
 from ingestion.destination.target import Target
@@ -75,7 +75,7 @@ class DuckReader:
         with self._published() as published:
             pass
         rights = hashlib.sha256(",".join(key.tenants).encode()).hexdigest()[:16]
-        return Caller(key.digest[:32], key.name, key.login, published.generation, published.published_at, rights)
+        return Caller(digest(token), key.name, key.login, published.generation, published.published_at, rights)
 
     def marts(self, token: str, caller: Caller) -> dict[tuple[str, str], Mart]:
         """The marts that are in the caller's file."""

@@ -67,9 +67,16 @@ def csv_rows(kinds: dict[str, Kind], batch: pa.RecordBatch, as_is: bool) -> pa.A
 def plain_text(kind: Kind, column: pa.Array) -> pa.Array:
     """Values as text: exact numbers with all their digits, times by ISO 8601 with their Z."""
     if kind.name == "timestamp":
-        texts = pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
-        texts = pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1")
-        return pc.replace_substring_regex(texts, r"^([\d-]+) ([\d:]+(?:\.\d+)?)\.?$", r"\1T\2Z")
+        seconds = pc.cast(column, pa.timestamp("s"), safe=False)
+        if (
+            pc.all(pc.equal(pc.cast(seconds, pa.timestamp("us")), pc.cast(column, pa.timestamp("us")))).as_py()
+            is not False
+        ):
+            texts = pc.cast(seconds, pa.string())
+        else:
+            texts = pc.cast(pc.cast(column, pa.timestamp("us")), pa.string())
+            texts = pc.replace_substring_regex(texts, r"\.?0+$", "")
+        return pc.binary_join_element_wise(pc.replace_substring(texts, " ", "T"), "Z", "")
     return column if column.type == pa.string() else pc.cast(column, pa.string())
 
 

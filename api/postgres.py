@@ -6,12 +6,11 @@ is not kept.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC
@@ -28,13 +27,14 @@ from api.errors import RefusedError, bad_request, unauthorized, unavailable
 from api.kinds import Kind, kind_of
 from api.overdue import Ended, Overdue
 from api.questions import Question, sql_of
-from api.reading import Answer, Caller
+from api.reading import Answer, Caller, digest
 from api.settings import Settings
 from ingestion.destination.target import Target, libpq
 from ingestion.sql import literal, quoted
 
+# Requests and rows of a key by what was read, since it was last asked.
+Sums = Callable[[str], dict[str, tuple[int, int]]]
 GENERATION = "_generation"
-FRESH_SECONDS = 1.0  # for which what is known of a key and of what is published is taken for true
 IDLE_SECONDS, OLD_SECONDS, WAIT_SECONDS = 15.0, 120.0, 20.0
 BATCH_BYTES = 1 << 20
 NO_KEY = "this key is unknown, over or revoked: ask whoever runs the warehouse for one (`make api-key LOGIN=…`)"
@@ -66,33 +66,26 @@ class _Open:
 class PostgresReader:
     """Reads a Postgres as whoever sends a key."""
 
-    def __init__(self, target: Target, catalogue: Catalogue, settings: Settings):
-        self.target, self.catalogue, self.settings = target, catalogue, settings
+    def __init__(self, target: Target, catalogue: Catalogue, settings: Settings, sums: Sums):
+        self.target, self.catalogue, self.settings, self.sums = target, catalogue, settings, sums
         self.overdue = Overdue(settings.seconds)
         self._lock = threading.Lock()
         self._idle: dict[str, list[_Open]] = defaultdict(list)
         self._all = threading.BoundedSemaphore(settings.connections)
         self._of_key: dict[str, threading.BoundedSemaphore] = {}
-        self._known: dict[str, tuple[float, Caller]] = {}
         self._marts: dict[str, tuple[float, Caller, dict[tuple[str, str], Mart]]] = {}
 
     def caller(self, token: str) -> Caller:
-        """Who sends this key, asked of the server at most once a second."""
-        key = _key(token)
-        known = self._known.get(key)
-        if known and known[0] > time.monotonic():
-            return known[1]
+        """Who sends this key, asked of the server."""
         rows = self._session(token)
         if not rows or not rows[0][1]:
-            self.forget(key)
+            self.forget(digest(token))
             raise unauthorized(NO_KEY)
         login, _, rights, generation, published_at = rows[0]
         if generation is None:
             raise unavailable("nothing is published yet: `make build` publishes", 30)
         name = token.partition(".")[0]
-        caller = Caller(key, name, login, generation, published_at.replace(tzinfo=UTC), rights)
-        self._known[key] = (time.monotonic() + FRESH_SECONDS, caller)
-        return caller
+        return Caller(digest(token), name, login, generation, published_at.replace(tzinfo=UTC), rights)
 
     def marts(self, token: str, caller: Caller) -> dict[tuple[str, str], Mart]:
         """The marts that the server lets the caller read."""
@@ -139,34 +132,37 @@ class PostgresReader:
         raise unavailable("generations are published faster than this is answered: ask again")
 
     def tidy(self) -> None:
-        """End what takes too long, and close what nobody used lately."""
+        """End what takes too long, tell the audit who read what, and close what nobody used lately."""
         self.overdue.end()
         now = time.monotonic()
         with self._lock:
-            over = []
+            over: list[tuple[str, _Open]] = []
             for key, idle in list(self._idle.items()):
-                over += [each for each in idle if now - each.used > IDLE_SECONDS or now - each.opened > OLD_SECONDS]
-                self._idle[key] = [each for each in idle if each not in over]
-                if not self._idle[key]:
-                    del self._idle[key]
-            for known in (self._known, self._marts):
-                for key in [key for key, (until, *_) in known.items() if until < now]:
-                    known.pop(key, None)
-        for each in over:
-            _close(each.connection)
+                old = [each for each in idle if now - each.used > IDLE_SECONDS or now - each.opened > OLD_SECONDS]
+                self._idle[key] = [each for each in idle if each not in old]
+                over += [(key, each) for each in old]
+            for key in [key for key, (until, *_) in self._marts.items() if until < now]:
+                self._marts.pop(key, None)
+        self._close_all(over)
 
     def close(self) -> None:
         """Close all connections that nobody uses."""
         with self._lock:
-            idle, self._idle = [each for some in self._idle.values() for each in some], defaultdict(list)
-        for each in idle:
+            idle, self._idle = self._idle, defaultdict(list)
+        self._close_all([(key, each) for key, some in idle.items() for each in some])
+
+    def _close_all(self, connections: list[tuple[str, _Open]]) -> None:
+        for key, each in connections:
+            # The audit is told in the key's own session, and it can't be on a replica: the file of accesses has all.
+            with suppress(adbc.Error):
+                for what, (requests, rows) in self.sums(key).items():
+                    _write(each.connection, f"select audit.api_access({literal(what)}, {requests}, {rows})")
             _close(each.connection)
 
     def forget(self, key: str) -> None:
         """Close a key's connections."""
         with self._lock:
             idle = self._idle.pop(key, [])
-            self._known.pop(key, None)
         for each in idle:
             _close(each.connection)
 
@@ -179,7 +175,7 @@ class PostgresReader:
             if error.status == 401 or not isinstance(error.__cause__, adbc.Error):
                 raise
         # A connection that was kept may have been closed by the server; a login that is no key has no such function.
-        self.forget(_key(token))
+        self.forget(digest(token))
         with self._connection(token) as opened:
             try:
                 return _rows(opened.connection, sql)
@@ -192,7 +188,6 @@ class PostgresReader:
 
     def _generation_of_none(self, token: str) -> int:
         """No row says of which generation there is none: the one that is published now."""
-        self._known.pop(_key(token), None)
         return self.caller(token).generation
 
     @contextmanager
@@ -208,7 +203,7 @@ class PostgresReader:
     @contextmanager
     def _connection(self, token: str) -> Iterator[_Open]:
         """A connection of this key's login, which is kept for the next where all went well."""
-        key = _key(token)
+        key = digest(token)
         own = self._of_key.setdefault(key, threading.BoundedSemaphore(max(1, self.settings.connections // 2)))
         with _turn(own), _turn(self._all):
             opened = self._taken(key) or self._opened(token)
@@ -263,10 +258,6 @@ class PostgresReader:
         return _Open(connection, now, now)
 
 
-def _key(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()[:32]
-
-
 @contextmanager
 def _turn(semaphore: threading.BoundedSemaphore) -> Iterator[None]:
     if not semaphore.acquire(timeout=WAIT_SECONDS):
@@ -280,6 +271,13 @@ def _turn(semaphore: threading.BoundedSemaphore) -> Iterator[None]:
 def _close(connection: Any) -> None:
     with suppress(Exception):  # the server may have closed it
         connection.close()
+
+
+def _write(connection: Any, sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("set default_transaction_read_only = off")
+        cursor.execute(sql)
+        cursor.fetchall()
 
 
 def _rows(connection: Any, sql: str) -> list[tuple[Any, ...]]:

@@ -205,7 +205,8 @@ def sql_of(question: Question, relation: str, mark: Mark, most: int, *, texts: b
         for name, kind in kinds.items()
     )
     where = " and ".join(_condition(question.mart.columns[each.column], each, mark) for each in question.filters)
-    order = ", ".join(f"{quoted(name)} {'desc' if down else 'asc'} nulls last" for name, down in question.sort)
+    # By the mart's own values: a bare name would be that of the answer, in which numbers may be texts.
+    order = ", ".join(f"mart.{quoted(name)} {'desc' if down else 'asc'} nulls last" for name, down in question.sort)
     limit = most if question.limit is None else min(question.limit, most)
     return (
         f"select {chosen}{also} from {relation} as mart"

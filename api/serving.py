@@ -9,6 +9,7 @@ from pathlib import Path
 
 import uvicorn
 
+from api.accesses import Accesses
 from api.app import Service, application
 from api.catalogue import catalogue_of
 from api.measures import Measures
@@ -44,16 +45,17 @@ def service_of(target: Target, settings: Settings) -> Service:
     catalogue = catalogue_of(manifest, target)
     measures = Measures(target, Path(dbt.target_path(target, published=True)), bool(manifest.metrics))
     folder = _own_folder(target.folder / FOLDER)
+    accesses = Accesses(target.folder)
     reader: Reader
     if target.engine == "postgres":
         from api.postgres import PostgresReader
 
-        reader = PostgresReader(target, catalogue, settings)
+        reader = PostgresReader(target, catalogue, settings, accesses.sums)
     else:
         from api.duck import DuckReader
 
         reader = DuckReader(target, catalogue, settings, folder / "extracts")
-    return Service(reader, measures, settings, target.folder, Spools(folder / "spool", settings))
+    return Service(reader, measures, settings, accesses, Spools(folder / "spool", settings))
 
 
 def serve(target: Target, settings: Settings, host: str, port: int) -> None:

@@ -35,12 +35,12 @@ class Served:
     keys: dict[str, str] = field(default_factory=dict)
     tenants: dict[str, list[str]] = field(default_factory=dict)
 
-    def get(self, path: str, login: str = "t_reporter", headers: Mapping[str, str] | None = None, **more: Any) -> Any:
+    def get(self, path: str, login: str = "api_reporter", headers: Mapping[str, str] | None = None, **more: Any) -> Any:
         """What the API answers to a login."""
         key = {"Authorization": f"Bearer {self.keys[login]}"} if login else {}
         return requests.get(self.url + path, headers={**key, **(headers or {})}, timeout=60, **more)
 
-    def rows(self, path: str, login: str = "t_reporter", **parameters: Any) -> list[dict[str, Any]]:
+    def rows(self, path: str, login: str = "api_reporter", **parameters: Any) -> list[dict[str, Any]]:
         """All rows of all pages, which have to be of one generation."""
         answer = self.get(path, login, params=parameters)
         assert answer.status_code == 200, answer.text
