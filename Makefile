@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-site setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-site setup-serve setup-api setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts api api-key bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,15 +58,18 @@ help: ## What can be asked for
 	@echo "  MODEL=<staging model>     which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
-# Four sets of requirements, of which each holds the ones before it: one that holds more will do.
+# Five sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site default)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site api default)
 
 setup-site: ## Install what `make site` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site)
 
 setup-serve: ## Install what `make serve` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve)
+
+setup-api: ## Install what `make api` needs on top
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve site api)
 
 setup-bi: setup $(BI_VENV)/.synced ## Install Superset, into an environment of its own
 
@@ -88,7 +91,7 @@ $(BIN)/uv:
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
-	@rm -f $(VENV)/.default $(VENV)/.site $(VENV)/.serve $(VENV)/.dev && touch $@
+	@rm -f $(VENV)/.default $(VENV)/.site $(VENV)/.serve $(VENV)/.api $(VENV)/.dev && touch $@
 
 # What runs beside Granary, in environments of their own: Superset pins what Granary needs newer.
 .venv-%/.synced: requirements/%.txt | $(BIN)/uv
@@ -234,6 +237,13 @@ login: setup ## Postgres: make or change a login: LOGIN=anna ROLE=reporter, or R
 serve: setup-serve ## The clock: Dagster with its page on http://127.0.0.1:3000 (PORT=…); schedules, file sensor, alerts
 	@$(BIN)/python -m orchestration $(if $(PORT),--port $(PORT))
 
+api: setup-api ## The marts and metrics over HTTP, on http://127.0.0.1:8080 (PORT=…, HOST=…); see docs/api.md
+	@$(BIN)/python -m api serve $(if $(PORT),--port $(PORT)) $(if $(HOST),--host "$(HOST)")
+
+api-key: setup-api ## A key of the API, printed once: LOGIN=anna (DAYS=90; DuckDB: TENANTS=<source>); REVOKE=<key>; without, the list
+	@$(BIN)/python -m api key $(if $(LOGIN),--login "$(LOGIN)") $(if $(TENANTS),--tenants "$(TENANTS)") \
+		$(if $(findstring command,$(origin DAYS)),--days "$(DAYS)") $(if $(REVOKE),--revoke "$(REVOKE)")
+
 bi: setup-bi ## Superset on the loopback, with the dashboards of operations and of the domains that are on (PORT=8088)
 	@BI_VENV=$(BI_VENV) $(BIN)/python -m reports.superset $(if $(PORT),--port $(PORT))
 
@@ -273,6 +283,7 @@ lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) --extra dev pyproject.toml -o requirements/dev.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra serve pyproject.toml -o requirements/serve.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra api pyproject.toml -o requirements/api.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bi.in -o requirements/bi.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/mongodb.in -o requirements/mongodb.txt

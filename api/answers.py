@@ -123,7 +123,7 @@ def whole_response(
             stack.close()
             finished(counted[0], len(first))
             return _sized(request, form, first, headers)
-        if wants_gzip(request, form):
+        if _wants_gzip(request, form):
             chunks, headers = _compressed(chain([first], chunks)), {**headers, "Content-Encoding": "gzip"}
             first = b""
     except BaseException:
@@ -166,7 +166,7 @@ async def _sent(
 
 
 def _sized(request: Request, form: Form, body: bytes, headers: dict[str, str]) -> Response:
-    if wants_gzip(request, form) and len(body) >= SMALLEST_COMPRESSED:
+    if _wants_gzip(request, form) and len(body) >= SMALLEST_COMPRESSED:
         body, headers = zlib.compress(body, 1, wbits=31), {**headers, "Content-Encoding": "gzip"}
     return Response(body, media_type=form.media, headers=headers)
 
@@ -193,7 +193,7 @@ def _compressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield compressor.flush()
 
 
-def wants_gzip(request: Request, form: Form) -> bool:
+def _wants_gzip(request: Request, form: Form) -> bool:
     if form.media in _AS_IT_IS:
         return False
     for each in request.headers.get("accept-encoding", "").split(","):

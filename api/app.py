@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import threading
 import time
@@ -21,69 +20,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from api.accesses import Access, Accesses
-from api.answers import VARY, etag, is_known, of_generation, page_response, whole_response
+from api.accesses import Access
+from api.answers import etag, is_known, of_generation, page_response, whole_response
 from api.catalogue import Mart
-from api.errors import RefusedError, bad_request, not_found, unauthorized
+from api.errors import LostConnectionError, RefusedError, bad_request, not_found, unauthorized
 from api.formats import form_of
-from api.kept import KeptAnswers
-from api.measures import Measures
 from api.openapi import catalog_of, openapi_of
 from api.questions import Question, understood
-from api.rate import Rate
-from api.reading import Caller, Reader, digest
-from api.settings import Settings
-from api.spool import Page, Spools
+from api.reading import Caller
+from api.refusals import failure, http_refusal, refusal
+from api.service import Service
+from api.spool import Page
 
-log = logging.getLogger("api")
 THREADS = 64
 SWITCH_SECONDS = 0.001  # after which a thread that works lets the one that sends go on
-TIDY_SECONDS = 0.5
-FRESH_SECONDS = 1.0  # for which what is known of a key and of what is published is taken for true
 BODY_HEADERS = ("content-length", "content-type", "content-encoding")
 EXPOSED = ("ETag", "Last-Modified", "Link", "Granary-Generation", "Retry-After")
 # Answers one request of a caller. Returns the response, and how many rows it has.
-Answering = Callable[["Service", Request, str, Caller], tuple[Response, int]]
-
-
-class Service:
-    """What the routes share."""
-
-    def __init__(self, reader: Reader, measures: Measures, settings: Settings, accesses: Accesses, spools: Spools):
-        self.reader, self.measures, self.settings = reader, measures, settings
-        self.rate = Rate(settings.requests)
-        self.accesses, self.spools = accesses, spools
-        self.kept = KeptAnswers()
-        self.is_over = threading.Event()
-        self._callers: dict[str, tuple[float, Caller]] = {}
-
-    def known(self, token: str) -> Caller | None:
-        """Who sends this key, where that was asked within the last second."""
-        known = self._callers.get(digest(token))
-        return known[1] if known and known[0] > time.monotonic() else None
-
-    def caller(self, token: str) -> Caller:
-        """Who sends this key, and what is published, asked at most once a second. Raises RefusedError."""
-        if (known := self.known(token)) is not None:
-            return known
-        caller = self.reader.caller(token)
-        self._callers[digest(token)] = (time.monotonic() + FRESH_SECONDS, caller)
-        return caller
-
-    def forget_callers(self) -> None:
-        """Forget who asked longer ago."""
-        now = time.monotonic()
-        for key in [key for key, (until, _) in list(self._callers.items()) if until < now]:
-            self._callers.pop(key, None)
-
-    def keep_tidy(self) -> None:
-        """Look after what is kept, until all is over."""
-        while not self.is_over.wait(TIDY_SECONDS):
-            for each in (self.reader.tidy, self.spools.tidy, self.accesses.write, self.kept.tidy, self.forget_callers):
-                try:
-                    each()
-                except Exception:
-                    log.exception("tidying failed")
+Answering = Callable[[Service, Request, str, Caller], tuple[Response, int]]
 
 
 def application(service: Service) -> Starlette:
@@ -104,7 +58,8 @@ def application(service: Service) -> Starlette:
 
     def route(path: str, answering: Answering) -> Route:
         async def endpoint(request: Request) -> Response:
-            return _kept(service, request) or await to_thread.run_sync(_answered, service, request, answering)
+            found = _kept(service, request)
+            return found if found is not None else await to_thread.run_sync(_answered, service, request, answering)
 
         return Route(path, endpoint, methods=["GET"])
 
@@ -125,7 +80,7 @@ def application(service: Service) -> Starlette:
                 allow_headers=["Authorization", "If-None-Match", "If-Modified-Since"], expose_headers=list(EXPOSED),
             )
         ],
-        exception_handlers={RefusedError: _refusal, HTTPException: _http_refusal, Exception: _failure},
+        exception_handlers={RefusedError: refusal, HTTPException: http_refusal, Exception: failure},
         lifespan=lifespan,
     )  # fmt: skip
 
@@ -148,6 +103,15 @@ def _kept(service: Service, request: Request) -> Response | None:
 
 def _answered(service: Service, request: Request, answering: Answering) -> Response:
     token = _token(request)
+    try:
+        return _answered_once(service, request, answering, token)
+    except LostConnectionError:
+        # What was kept open may be over for long; whether the key is, a new connection says.
+        service.forget(token)
+        return _answered_once(service, request, answering, token)
+
+
+def _answered_once(service: Service, request: Request, answering: Answering, token: str) -> Response:
     caller = service.caller(token)
     service.rate.take(caller.key)
     request.state.note = note = _noting(service, request, caller)
@@ -288,39 +252,3 @@ def _named(marts: dict[tuple[str, str], Mart], schema: str, table: str) -> Mart:
     if found is None:
         raise not_found("there is no such mart that this key may read: /catalog says which there are")
     return found
-
-
-async def _refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("%s %s: %s", request.method, request.url.path, _cause(error))
-    return _problem(error.status, error.detail, error.headers)
-
-
-def _cause(error: BaseException) -> str:
-    """The first line of what is behind a refusal: the engine's own words."""
-    return str(error.__cause__ or error).strip().splitlines()[0]
-
-
-async def _http_refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    what = {
-        404: "there is nothing here: see /catalog, /marts/{schema}/{table}, /metrics-query",
-        405: "only GET is answered",
-    }
-    return _problem(HTTPStatus(error.status_code), what.get(error.status_code, error.detail), dict(error.headers or {}))
-
-
-async def _failure(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _problem(HTTPStatus.INTERNAL_SERVER_ERROR, "something is wrong here: the log of `make api` says what", {})
-
-
-def _problem(status: HTTPStatus, detail: str, headers: dict[str, str]) -> Response:
-    """A refusal, as RFC 9457 has it."""
-    return JSONResponse(
-        {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail},
-        status,
-        {"Cache-Control": "no-store", "Vary": VARY, **headers},
-        "application/problem+json",
-    )

@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from api.catalogue import Catalogue, Mart, marts_of
-from api.errors import bad_request, unauthorized, unavailable
+from api.errors import NO_KEY, bad_request, unauthorized, unavailable
 from api.kinds import Kind, kind_of
 from api.overdue import Overdue
 from api.questions import Question, sql_of
@@ -36,7 +36,6 @@ from warehouse.people.extract import write_extract
 
 IDLE_SECONDS = 3.0
 BATCH_ROWS = 16_384
-NO_KEY = "this key is unknown, over or revoked: ask whoever runs the warehouse for one (`make api-key LOGIN=…`)"
 NOT_COMPARED = "the database can't compare a column with that value: see the column's type in /catalog"
 NOT_NOW = "the warehouse can't answer now: try again; the log of `make api` says why"
 

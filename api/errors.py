@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+NO_KEY = "this key is unknown, over or revoked: ask whoever runs the warehouse for one (`make api-key LOGIN=…`)"
+
 
 class RefusedError(Exception):
     """A request that is not answered with data.
@@ -16,6 +18,10 @@ class RefusedError(Exception):
     def __init__(self, status: HTTPStatus, detail: str, headers: dict[str, str] | None = None):
         super().__init__(detail)
         self.status, self.detail, self.headers = status, detail, headers or {}
+
+
+class LostConnectionError(RefusedError):
+    """The database ended a session: it was started anew, or the key's sessions were ended."""
 
 
 def bad_request(detail: str) -> RefusedError:
@@ -41,6 +47,12 @@ def gone(detail: str) -> RefusedError:
 def unavailable(detail: str, seconds: int = 5) -> RefusedError:
     """It can't be answered now. `seconds`: when to try again."""
     return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": str(seconds)})
+
+
+def lost() -> LostConnectionError:
+    """The database ended a session."""
+    detail = "the warehouse ended the connection: try again"
+    return LostConnectionError(HTTPStatus.SERVICE_UNAVAILABLE, detail, {"Retry-After": "1"})
 
 
 def too_many(detail: str, seconds: int) -> RefusedError:

@@ -1,4 +1,4 @@
-"""What there is: the catalogue as a caller sees it, and the same as OpenAPI, from contracts, descriptions and grains."""
+"""What there is, as a caller sees it: the catalogue, and the same as OpenAPI, from contracts, descriptions, grains."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ _REFUSALS = {
     "503": "It can't be answered now; Retry-After says when to try again.",
 }
 _OPERATORS = {
-    "eq": "equal", "ne": "not equal", "in": "equal to one of these; say it again for each", "gt": "greater", "gte": "greater or equal",
-    "lt": "less", "lte": "less or equal", "null": "whether there is no value", "starts": "begins with", "contains": "has in it",
+    "eq": "equal", "ne": "not equal", "in": "equal to one of these; say it again for each", "gt": "greater",
+    "gte": "greater or equal", "lt": "less", "lte": "less or equal", "null": "whether there is no value",
+    "starts": "begins with", "contains": "has in it",
 }  # fmt: skip
 
 
@@ -74,7 +75,8 @@ def openapi_of(marts: dict[tuple[str, str], Mart], measures: list[Measure], sett
         }},
         "/catalog": {"get": {
             "summary": "The marts and metrics that this key may ask", "operationId": "catalog",
-            "responses": {"200": _json("What there is.", _CATALOG), "304": _NOT_MODIFIED, **_refusals("401", "429", "503")},
+            "responses": {"200": _json("What there is.", _CATALOG), "304": _NOT_MODIFIED,
+                          **_refusals("401", "429", "503")},
         }},
     }  # fmt: skip
     for mart in marts.values():
@@ -106,7 +108,8 @@ def _mart_operation(mart: Mart, settings: Settings) -> dict[str, Any]:
     row = {"$ref": f"#/components/schemas/{mart.full_name}"}
     names = list(mart.columns)
     parameters = [
-        _parameter("select", "Which columns, with commas between them; all unless given.", _listed(names), explode=False),
+        _parameter("select", "Which columns, with commas between them; all unless given.",
+                   _listed(names), explode=False),
         _parameter("sort", "By which columns; `-` before one descends.",
                    _listed([*names, *(f"-{name}" for name in names)]), explode=False),
         _parameter("limit", "Rows at most, in one answer without pages.",
@@ -165,8 +168,8 @@ def _metrics_operation(measures: list[Measure]) -> dict[str, Any]:
         "description": "; ".join(f"{each.name}: {each.description}" for each in measures),
         "operationId": "metrics",
         "parameters": [
-            {**_parameter("metrics", "Which, with commas between them.", _listed([each.name for each in measures]), explode=False),
-             "required": True},
+            {**_parameter("metrics", "Which, with commas between them.",
+                          _listed([each.name for each in measures]), explode=False), "required": True},
             _parameter("group_by", "By day, week, month, quarter, year, or dimensions.", _words(), explode=False),
             _parameter("order_by", "What the answer has; `-` before it descends.", _words(), explode=False),
             _parameter("limit", "Rows at most.", {"type": "integer", "minimum": 1, "maximum": MOST}),
@@ -176,7 +179,8 @@ def _metrics_operation(measures: list[Measure]) -> dict[str, Any]:
                          {"type": "array", "items": {"type": "string"}} if operator == "in" else {"type": "string"})
               for name in own if name != "metric_time" for operator in OPERATORS),
         ],
-        "responses": {"200": _json("Rows.", answer), "304": _NOT_MODIFIED, **_refusals("400", "401", "405", "429", "503")},
+        "responses": {"200": _json("Rows.", answer), "304": _NOT_MODIFIED,
+                      **_refusals("400", "401", "405", "429", "503")},
     }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ class Overdue:
             if number not in self._ended:
                 return None
             return unavailable(
-                f"the answer took more than {self.seconds:g} seconds and was ended: ask for fewer rows or columns, or filter",
+                f"the answer took more than {self.seconds:g} seconds and was ended: filter, or ask for fewer columns",
                 1,
             )
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import uvicorn
 
 from api.accesses import Accesses
-from api.app import Service, application
+from api.app import application
 from api.catalogue import catalogue_of
 from api.measures import Measures
 from api.reading import Reader
+from api.service import Service
 from api.settings import Settings
 from api.spool import Spools
 from ingestion.destination.target import Target

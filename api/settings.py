@@ -34,7 +34,7 @@ class Settings:
 
 
 def current_settings() -> Settings:
-    """The settings of the environment: API__ORIGINS, API__REQUESTS, API__ROWS, …
+    """The settings of the environment: API__ORIGINS, API__REQUESTS, API__ROWS and so on.
 
     Raises:
         ConfigurationError: one is no number above 0.

@@ -88,8 +88,8 @@ class Spools:
         is_theirs = spool and (spool.caller.key, spool.caller.rights) == (caller.key, caller.rights)
         if spool is None or not is_theirs or not (number.isascii() and number.isdigit() and len(number) < 8):
             raise gone(
-                f"this page is not kept any more: pages are kept for {self.settings.spool_seconds} seconds, for the key "
-                "that asked. Begin again with the first one, which is of what is published now"
+                f"this page is not kept any more: pages are kept for {self.settings.spool_seconds} seconds, for the "
+                "key that asked. Begin again with the first one, which is of what is published now"
             )
         return spool.question, self._page(spool, int(number))
 
@@ -160,8 +160,8 @@ class Spools:
                     if rows > most or spool.size > self.settings.spool_bytes:
                         raise RefusedError(
                             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                            f"there are more rows than the {most} that pages are kept of: filter, or take the answer whole "
-                            "and without page_size, as format=ndjson, csv, arrow or parquet",
+                            f"there are more rows than the {most} that pages are kept of: filter, or take the answer "
+                            "whole and without page_size, as format=ndjson, csv, arrow or parquet",
                         )
                     data = _serialized(page)
                     file.write(data)

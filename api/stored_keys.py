@@ -20,7 +20,7 @@ FILE = "api_keys.json"
 
 @dataclass(frozen=True)
 class StoredKey:
-    """A key. `digest`: of its secret, which is random and long; `tenants`: whose rows it reads, all where there are none."""
+    """A key. `digest`: of its secret, long and random; `tenants`: whose rows it reads, none where it reads all."""
 
     name: str
     login: str

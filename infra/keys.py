@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import psycopg2
-from psycopg2.extensions import cursor as Cursor
+from psycopg2.extensions import cursor as _Cursor  # noqa: N812 (it is a class)
 from psycopg2.extensions import encrypt_password, quote_ident
 
 from warehouse.errors import BuildError
@@ -85,7 +85,7 @@ def revoke_key(name: str) -> Key:
     return found[0]
 
 
-def follow_login(cursor: Cursor, login: str) -> None:
+def follow_login(cursor: _Cursor, login: str) -> None:
     """Give a login's keys the roles that it has now; where it does more than read, or reads no more, they go."""
     cursor.execute("select to_regclass('access.api_keys')")
     if (cursor.fetchone() or [None])[0] is None:
@@ -112,7 +112,7 @@ def follow_login(cursor: Cursor, login: str) -> None:
         _grant(cursor, key.name, roles)
 
 
-def drop_keys(cursor: Cursor, keys: list[Key]) -> None:
+def drop_keys(cursor: _Cursor, keys: list[Key]) -> None:
     """Take keys away, and end their sessions."""
     for key in keys:
         cursor.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = %s", [key.name])
@@ -121,7 +121,7 @@ def drop_keys(cursor: Cursor, keys: list[Key]) -> None:
         _audited(cursor, "revoked", key)
 
 
-def _listed(cursor: Cursor, login: str = "") -> list[Key]:
+def _listed(cursor: _Cursor, login: str = "") -> list[Key]:
     cursor.execute(
         "select key_name, login_name, expires_at from access.api_keys "
         "where login_name = %s or %s = '' order by login_name, expires_at, key_name",
@@ -130,12 +130,12 @@ def _listed(cursor: Cursor, login: str = "") -> list[Key]:
     return [Key(str(name), str(of), expires) for name, of, expires in cursor.fetchall()]
 
 
-def _grant(cursor: Cursor, name: str, roles: set[str]) -> None:
+def _grant(cursor: _Cursor, name: str, roles: set[str]) -> None:
     for each in sorted(roles | {KEYS}):
         cursor.execute(f"grant {quote_ident(each, cursor)} to {quote_ident(name, cursor)}")
 
 
-def _audited(cursor: Cursor, what: str, key: Key) -> None:
+def _audited(cursor: _Cursor, what: str, key: Key) -> None:
     cursor.execute(
         "insert into audit.events (event_name, details) "
         "values ('api key', jsonb_build_object('what', %s, 'key', %s, 'login', %s, 'expires_at', %s))",
@@ -144,7 +144,7 @@ def _audited(cursor: Cursor, what: str, key: Key) -> None:
 
 
 @contextmanager
-def _database() -> Iterator[Cursor]:
+def _database() -> Iterator[_Cursor]:
     try:
         connection = psycopg2.connect("")
     except psycopg2.Error as error:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from infra.logins import make_login
 from infra.migrate import migrate
-from tests.api.served import Served, reset_hba, served
+from tests.api.served import Served, ask_keys_for_secrets, served
 from tests.tiny.test_rights import another_day, ask
 from tests.tiny.world import TinyWorld
 from tests.warehouses import as_environment, connected, settings
@@ -44,11 +43,7 @@ def on_postgres(
         for login, tenants in {**LOGINS, "api_builder": []}.items():
             role = "builder" if login == "api_builder" else "tenant" if tenants else "reporter"
             make_login(login, role, tenants, PASSWORD, lambda line: None)
-    with closing(connected(admin)) as connection:
-        [(file,)] = ask(connection, "show hba_file")
-        if (path := Path(str(file))).exists():  # a server of somebody's own asks for passwords, or the tests fail
-            path.write_text(reset_hba(path.read_text(encoding="utf-8")), encoding="utf-8")
-            ask(connection, "select pg_reload_conf()")
+    ask_keys_for_secrets(admin)
     world = _grown(TinyWorld(tmp_path_factory.mktemp("api"), {**admin, "PGUSER": "api_builder"}))
     with served(world, admin, LOGINS) as made:
         yield made

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,15 @@ from api import keys
 from ingestion.destination.target import current_target
 from ingestion.project import PROJECT_ROOT
 from tests.ports import free_port
-from tests.tiny.world import TinyWorld
-from tests.warehouses import settings
+from tests.tiny.test_rights import ask
+from tests.warehouses import connected, settings
 
 
 @dataclass
 class Served:
     """A running API. `keys`: of each login; `tenants`: whose rows it reads, all rows where there are none."""
 
-    world: TinyWorld
+    world: Any
     admin: Mapping[str, str]
     url: str
     log: Path
@@ -70,9 +70,9 @@ class Served:
 
 @contextmanager
 def served(
-    world: TinyWorld, admin: Mapping[str, str], tenants: dict[str, list[str]], more: Mapping[str, str] | None = None
+    world: Any, admin: Mapping[str, str], tenants: dict[str, list[str]], more: Mapping[str, str] | None = None
 ) -> Iterator[Served]:
-    """Serve what a small world has published, with a key for each login."""
+    """Serve what a world has published, with a key for each login. Of the world: its folder, place and warehouse."""
     port, log = free_port(), world.folder / "api.log"
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("SOURCES__", "PG"))}
     environment = {
@@ -103,7 +103,14 @@ def served(
             process.kill()
 
 
-def reset_hba(text: str) -> str:
-    """The rules of who signs in how, with keys asked for their secret before all others."""
-    rule = "local all +granary_api_key scram-sha-256\nhost all +granary_api_key all scram-sha-256\n"
-    return rule + re.sub(r"(?m)^.*granary_api_key.*\n", "", text)
+def ask_keys_for_secrets(admin: Mapping[str, str]) -> None:
+    """Have the tests' own server, which lets everybody in, ask keys for their secrets; others have to by themselves."""
+    with closing(connected(admin)) as connection:
+        [(file,)] = ask(connection, "show hba_file")
+        path = Path(str(file))
+        if not path.exists():
+            return
+        rules = re.sub(r"(?m)^.*granary_api_key.*\n", "", path.read_text(encoding="utf-8"))
+        own = "local all +granary_api_key scram-sha-256\nhost all +granary_api_key all scram-sha-256\n"
+        path.write_text(own + rules, encoding="utf-8")
+        ask(connection, "select pg_reload_conf()")

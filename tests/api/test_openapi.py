@@ -1,4 +1,4 @@
-"""What the OpenAPI says is what the API does: schemathesis asks for everything that it allows, and much that it doesn't."""
+"""What the OpenAPI says is what the API does: schemathesis asks for what it allows, and for much that it doesn't."""
 
 from __future__ import annotations
 

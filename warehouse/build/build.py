@@ -159,6 +159,8 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
             session.let_go()
             with run.step("publishing"):
                 exchange(target, number, project.schemas, project.declared, say)
+                # What was published until now is the next file, and whoever reads it may go on.
+                prepare_next(target)
             run.outcome, run.generation_number = "published", number
         if request.is_batch:
             return number
