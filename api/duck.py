@@ -97,7 +97,7 @@ class DuckReader:
 
     def ask_sql(self, token: str, sql: str, most: int) -> tuple[pa.Table, int]:
         """Run a statement of ours on the caller's file."""
-        limited = f"select * from ({sql}) as metrics limit {most}"
+        limited = f"select * from (\n{sql}\n) as metrics limit {most}"
         with self._file(token) as opened, self._executed(opened, limited, []) as (schema, batches):
             return pa.Table.from_batches(batches, schema), opened.generation
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from api.catalogue import Mart
-from api.errors import bad_request
+from api.errors import bad_request, not_found
 from api.kinds import Kind, value_of
 from api.reading import Reader
 from api.spool import Page
@@ -64,11 +64,14 @@ class Measures:
         """Answer a question. Returns the columns' kinds and the rows.
 
         Raises:
-            RefusedError: it is not understood, or not this caller's to ask.
+            RefusedError: it is not understood, or reads what the caller may not.
         """
         measures = {each.name: each for each in self.of(marts)}
         question, most = self._understood(measures, parameters)
-        table, generation = reader.ask_sql(token, self._sql_of(question), most)
+        sql = self._sql_of(question)
+        if not self._read_by(sql) <= marts.keys():
+            raise not_found("this question reads a mart that this key may not: /catalog says which it may")
+        table, generation = reader.ask_sql(token, sql, most)
         kinds, batch = _as_kinds(table)
         return kinds, Page([batch], generation, None)
 
@@ -79,18 +82,17 @@ class Measures:
         found = []
         for each in self._metrics.all():
             dimensions = self._metrics.group_bys((each.name,))
-            sql = self._metrics.sql(Question((each.name,)))
-            marts = {
-                (schema.removeprefix(self.target.prefix), name)
-                for schema, name in re.findall(r'"?(\w+)"?\."?(\w+)"? \w+', sql) if self._is_schema(schema)
-            }  # fmt: skip
+            # By month, for some are not to be had without a time.
+            marts = self._read_by(self._metrics.sql(Question((each.name,), ("metric_time__month",))))
             description = " ".join((each.description or "").split())
             unit = self._metrics.unit(each.name)
-            found.append(Measure(each.name, description, unit, frozenset(marts), dimensions))
+            found.append(Measure(each.name, description, unit, marts, dimensions))
         return found
 
-    def _is_schema(self, name: str) -> bool:
-        return name not in ("marts",) and not name.startswith("subq")
+    def _read_by(self, sql: str) -> frozenset[tuple[str, str]]:
+        """The marts that MetricFlow's SQL reads, which it names with all three parts."""
+        names = re.findall(r'"[^"]+"\."([^"]+)"\."([^"]+)"', sql)
+        return frozenset((schema.removeprefix(self.target.prefix), name) for schema, name in names)
 
     def _understood(self, measures: dict[str, Measure], parameters: list[tuple[str, str]]) -> tuple[Question, int]:
         from warehouse.reading.metrics import Question

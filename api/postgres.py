@@ -102,7 +102,7 @@ class PostgresReader:
         for _ in range(20):
             with self.connections.of(token) as opened, opened.connection.cursor() as cursor:
                 before = _rows(opened.connection, generation)[0][0]
-                with self._executing(cursor, f"select * from ({sql}) as metrics limit {most}") as (reader, ended):
+                with self._executing(cursor, f"select * from (\n{sql}\n) as metrics limit {most}") as (reader, ended):
                     table = pa.Table.from_batches(_read(reader, opened, ended), reader.schema)
                 if _rows(opened.connection, generation)[0][0] == before:
                     return table, int(before)
