@@ -23,7 +23,7 @@ class Settings:
     """
 
     origins: tuple[str, ...] = ()
-    requests: int = 6_000
+    requests: int = 60_000
     rows: int = 10_000_000
     seconds: int = 120
     connections: int = 20
