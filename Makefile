@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-report setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,12 +58,12 @@ help: ## What can be asked for
 	@echo "  MODEL=<staging model>     which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
-# Six sets of requirements, of which each holds the ones before it: one that holds more will do.
+# Seven sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site monitoring default)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring default)
 
 setup-monitoring: ## Install what `make metrics-endpoint` needs on top
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site monitoring)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring)
 
 setup-site: ## Install what `make site` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site)
@@ -73,6 +73,9 @@ setup-report: ## Install what `make report` needs on top
 
 setup-serve: ## Install what `make serve` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve)
+
+setup-api: ## Install what `make api` needs on top
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api)
 
 setup-bi: setup $(BI_VENV)/.synced ## Install Superset, into an environment of its own
 
@@ -94,7 +97,7 @@ $(BIN)/uv:
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
-	@rm -f $(VENV)/.default $(VENV)/.monitoring $(VENV)/.site $(VENV)/.report $(VENV)/.serve $(VENV)/.dev && touch $@
+	@rm -f $(addprefix $(VENV)/.,default monitoring api site report serve dev) && touch $@
 
 # What runs beside Granary, in environments of their own: Superset pins what Granary needs newer.
 .venv-%/.synced: requirements/%.txt | $(BIN)/uv
@@ -240,6 +243,13 @@ login: setup ## Postgres: make or change a login: LOGIN=anna ROLE=reporter, or R
 serve: setup-serve ## The clock: Dagster with its page on http://127.0.0.1:3000 (PORT=…); schedules, file sensor, alerts
 	@$(BIN)/python -m orchestration $(if $(PORT),--port $(PORT))
 
+api: setup-api ## The marts and metrics over HTTP, on http://127.0.0.1:8080 (PORT=…, HOST=…); see docs/api.md
+	@$(BIN)/python -m api serve $(if $(PORT),--port $(PORT)) $(if $(HOST),--host "$(HOST)")
+
+api-key: setup-api ## A key of the API, printed once: LOGIN=anna (DAYS=90; DuckDB: TENANTS=<source>); REVOKE=<key>; without, the list
+	@$(BIN)/python -m api key $(if $(LOGIN),--login "$(LOGIN)") $(if $(TENANTS),--tenants "$(TENANTS)") \
+		$(if $(findstring command,$(origin DAYS)),--days "$(DAYS)") $(if $(REVOKE),--revoke "$(REVOKE)")
+
 bi: setup-bi ## Superset on the loopback, with the dashboards of operations and of the domains that are on (PORT=8088)
 	@BI_VENV=$(BI_VENV) $(BIN)/python -m reports.superset $(if $(PORT),--port $(PORT))
 
@@ -300,6 +310,7 @@ lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra serve pyproject.toml -o requirements/serve.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra report pyproject.toml -o requirements/report.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra api pyproject.toml -o requirements/api.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra monitoring pyproject.toml -o requirements/monitoring.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bi.in -o requirements/bi.txt

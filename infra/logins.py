@@ -9,6 +9,7 @@ from collections.abc import Callable
 import psycopg2
 from psycopg2.extensions import encrypt_password, quote_ident
 
+from infra.keys import KEYS, follow_login
 from warehouse.errors import BuildError
 from warehouse.publish.access import tenant_named
 
@@ -68,6 +69,8 @@ def make_login(name: str, role: str, tenants: list[str], password: str, say: Cal
                 [name],
             )
             present = {str(row[0]) for row in cursor.fetchall()}
+            if KEYS in present:
+                raise BuildError(f"{name} is a key of the API: change the login that it is for, which it follows")
             # The log says that these looked at identifiers, and not for whose: a statement may name somebody.
             for setting, value in UNSAID.items():
                 change = f"set {setting} = {value}" if wanted & IDENTIFYING else f"reset {setting}"
@@ -82,6 +85,7 @@ def make_login(name: str, role: str, tenants: list[str], password: str, say: Cal
                     "insert into access.tenant_logins (login_name, tenant_kind, tenant_id) values (%s, %s, %s)",
                     [name, *tenant_named(tenant)],
                 )
+            follow_login(cursor, name)
             cursor.execute(
                 "insert into audit.events (event_name, details) "
                 "values ('login', jsonb_build_object('login', %s, 'role', %s, 'tenants', %s::text[]))",

@@ -114,7 +114,7 @@ def expected(warehouse: Warehouse, login: str, relation: tuple[str, str]) -> boo
         "operator": schema == "runs" or access is not None,
         "tenant": access in ("shared", "tenant"),
         "privacy": schema == "privacy",
-        "auditor": relation in (("access", "tenant_logins"), ("audit", "events")),
+        "auditor": relation in (("access", "tenant_logins"), ("access", "api_keys"), ("audit", "events")),
     }.get(role, False)
 
 

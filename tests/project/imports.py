@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.project.files import files_in, named
 
 # Where Python is.
-PYTHON = ("ingestion", "warehouse", "orchestration", "infra", "reports", "bench", "tests")
+PYTHON = ("ingestion", "warehouse", "orchestration", "infra", "reports", "api", "bench", "tests")
 
 # The groups of a package, from below to above: each may import those before it, and the modules at the package's root,
 # which import no group. The package's command, `__main__`, is above all of them.

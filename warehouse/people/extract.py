@@ -12,7 +12,7 @@ from ingestion.destination.target import Target
 from ingestion.sql import literal, quoted
 from warehouse import dbt
 from warehouse.errors import BuildError
-from warehouse.publish.access import declared_access, tenant_named
+from warehouse.publish.access import Declared, declared_access, tenant_named
 from warehouse.reading.export import open_for_export
 
 # What is nobody's: members of dimensions for what is not known and what does not apply; their source is Granary itself.
@@ -40,27 +40,9 @@ def extract_tenant(target: Target, tenants: list[str], folder: Path, say: Callab
     partial = path.with_name(path.name + ".writing")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial.unlink(missing_ok=True)
-    named = [GRANARY, *("|".join(tenant_named(each)) for each in tenants)]
-    keys = ", ".join([*map(literal, NOBODY), *(f"md5({literal(each)})::uuid" for each in named)])
-    own = 0
     try:
         with open_for_export(target) as connection:
-            connection.execute(f"attach {literal(str(partial))} as extract")
-            there = set(connection.execute(_TABLES).fetchall())
-            for each in sorted(declared_access(dbt.parse(target), target), key=lambda e: (e.schema, e.name)):
-                if each.access == "internal":
-                    continue
-                if (target.schema(each.schema), each.name) not in there:
-                    raise BuildError(f"{each.schema}.{each.name} is not published yet: `make build` first")
-                where = f" where {quoted(each.tenant_key)} in ({keys})" if each.access == "tenant" else ""
-                table = f"{quoted(each.schema)}.{quoted(each.name)}"
-                connection.execute(f"create schema if not exists extract.{quoted(each.schema)}")
-                source = f"marts.{quoted(target.schema(each.schema))}.{quoted(each.name)}"
-                connection.execute(f"create table extract.{table} as from {source}{where}")
-                ((rows,),) = connection.execute(f"select count(*) from extract.{table}").fetchall()
-                own += rows if each.access == "tenant" and each.name.startswith("fct_") else 0
-                say(f"  {each.schema}.{each.name}: {rows:,} rows")
-            connection.execute("detach extract")
+            own = write_extract(connection, target, tenants, declared_access(dbt.parse(target), target), partial, say)
         if not own:
             raise BuildError(f"no fact has a row of {', '.join(tenants)}: is that how the source is called?")
         partial.replace(path)
@@ -70,3 +52,49 @@ def extract_tenant(target: Target, tenants: list[str], folder: Path, say: Callab
         partial.unlink(missing_ok=True)
     say(f"{path} has what {', '.join(tenants)} may see ({path.stat().st_size:,} bytes)")
     return path
+
+
+def write_extract(
+    connection: duckdb.DuckDBPyConnection,
+    target: Target,
+    tenants: list[str],
+    declared: list[Declared],
+    path: Path,
+    say: Callable[[str], None],
+) -> int:
+    """Write a file that isn't there yet. Returns how many rows of facts are the tenants' own.
+
+    Args:
+        connection: DuckDB with the published marts as `marts`.
+        target: the warehouse.
+        tenants: as above.
+        declared: who reads what.
+        path: the file.
+        say: takes a line for each table.
+
+    Raises:
+        BuildError: something that is declared isn't published.
+        duckdb.Error: the file can't be written.
+    """
+    named = [GRANARY, *("|".join(tenant_named(each)) for each in tenants)]
+    keys = ", ".join([*map(literal, NOBODY), *(f"md5({literal(each)})::uuid" for each in named)])
+    own = 0
+    connection.execute(f"attach {literal(str(path))} as extract")
+    try:
+        there = set(connection.execute(_TABLES).fetchall())
+        for each in sorted(declared, key=lambda e: (e.schema, e.name)):
+            if each.access == "internal":
+                continue
+            if (target.schema(each.schema), each.name) not in there:
+                raise BuildError(f"{each.schema}.{each.name} is not published yet: `make build` first")
+            where = f" where {quoted(each.tenant_key)} in ({keys})" if each.access == "tenant" else ""
+            table = f"{quoted(each.schema)}.{quoted(each.name)}"
+            connection.execute(f"create schema if not exists extract.{quoted(each.schema)}")
+            source = f"marts.{quoted(target.schema(each.schema))}.{quoted(each.name)}"
+            connection.execute(f"create table extract.{table} as from {source}{where}")
+            ((rows,),) = connection.execute(f"select count(*) from extract.{table}").fetchall()
+            own += rows if each.access == "tenant" and each.name.startswith("fct_") else 0
+            say(f"  {each.schema}.{each.name}: {rows:,} rows")
+    finally:
+        connection.execute("detach extract")
+    return own

@@ -35,7 +35,13 @@ def prepare_next(target: Target) -> None:
         return
     if not target.next_file.exists():
         copy_published(target)
-    elif _is_read(target.next_file):
+    else:
+        leave_to_readers(target)
+
+
+def leave_to_readers(target: Target) -> None:
+    """DuckDB: where somebody still reads the next file, have it be a copy, and theirs the one that they opened."""
+    if target.engine == "duckdb" and target.next_file.exists() and _is_read(target.next_file):
         _copy(target.next_file, target.next_file)
 
 
