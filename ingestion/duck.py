@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -13,10 +11,6 @@ from typing import Any
 import duckdb
 
 from ingestion.sql import literal, quoted
-
-# DuckDB's client looks for pandas at each parameter of a statement, on all of Python's path where it isn't installed.
-if importlib.util.find_spec("pandas") is None:
-    sys.modules["pandas"] = None  # type: ignore[assignment]
 
 # It may use the network for nothing: extensions come from the locked requirements.
 SETTINGS: dict[str, Any] = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
