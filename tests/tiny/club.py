@@ -35,10 +35,6 @@ BEGINNING, END = datetime(1900, 1, 1), datetime(9999, 12, 31)  # noqa: DTZ001 (t
 LONDON = ZoneInfo("Europe/London")
 
 
-# The clubs that this process has grown, with the names of their databases, by engine: for other folders, too.
-GROWN: dict[str, tuple[Club, str]] = {}
-
-
 @dataclass(frozen=True)
 class Version:
     """A version of a record, as the source tells it. Times are of 2025 where they name no year, and UTC."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import on_server
-from tests.tiny.club import GROWN, Club
+from tests.tiny.club import Club
 from tests.warehouses import as_environment
 
+# Tests of other folders have these fixtures too, and a club of their own.
+_NUMBERS = count()
 ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
 both_engines = pytest.mark.parametrize("grown", ENGINES, indirect=True)
 
@@ -34,23 +37,18 @@ def club(engine: dict[str, str], tmp_path: Path) -> Club:
 @pytest.fixture(scope="session")
 def grown_on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Club:
     """The club of `grown`, to be copied."""
-    if "duckdb" not in GROWN:
-        GROWN["duckdb"] = _grow(Club(tmp_path_factory.mktemp("grown") / "club")), ""
-    return GROWN["duckdb"][0]
+    return _grow(Club(tmp_path_factory.mktemp("grown") / "club"))
 
 
 @pytest.fixture(scope="session")
 def grown_on_postgres(postgres_server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Club, str]:
     """The club of `grown`, and the database to be copied."""
-    if "postgres" in GROWN:
-        return GROWN["postgres"]
     # dbt parses the project anew for each name of a database: it is built under the name of those that are copied.
-    name, template = f"test_{os.getpid()}", f"grown_{os.getpid()}"
+    name, template = f"test_{os.getpid()}", f"grown_{os.getpid()}_{next(_NUMBERS)}"
     on_server(postgres_server, f"drop database if exists {name} with (force)", f"create database {name}")
     engine = {**as_environment(postgres_server | {"dbname": name}), "TARGET": "prod"}
     club = _grow(Club(tmp_path_factory.mktemp("grown") / "club", engine))
     on_server(postgres_server, f"alter database {name} rename to {template}")
-    GROWN["postgres"] = club, template
     return club, template
 
 
