@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ingestion.destination.target import current_target
@@ -88,3 +91,40 @@ def test_the_second_build_on_duckdb_goes_on_from_a_copy_of_the_first(club: Club)
                 for name in (database.next("tiny", table), database.published("tiny", table))
             ]
             assert rows == [1, 1]
+
+
+READER = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1], read_only=True)
+for _ in sys.stdin:
+    print(connection.execute("select generation_number from ops.generation").fetchone()[0], flush=True)
+"""
+
+
+def test_who_reads_on_duckdb_is_in_nobodys_way(grown: Club) -> None:
+    """A process that has the published file open keeps what it opened, through a rollback, a build and a publish."""
+    command = [sys.executable, "-c", READER, str(grown.warehouse / "warehouse.duckdb")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdin and reader.stdout
+
+        def read() -> int:
+            assert reader.stdin and reader.stdout
+            print(file=reader.stdin, flush=True)
+            return int(reader.stdout.readline())
+
+        before = read()
+        with grown.entered():
+            roll_back_build(current_target(), lambda line: None)
+            # To write into what went, as a build does once it has published.
+            with open_database(current_target()) as database:
+                assert database.run(f"select generation_number from {database.next('ops', 'generation')}") == [
+                    (before,)
+                ]
+        grown.visit(90, "01-26 10:00", 3)
+        grown.deliver()
+        grown.build(Request(hold=True))
+        with grown.entered():
+            publish_held_build(current_target(), lambda line: None)
+        assert read() == before
+        reader.stdin.close()
+    assert published(grown)[0] > before and grown.published() == grown.expected()

@@ -22,7 +22,7 @@ from warehouse.build.work import carry_out, excluded_types, note_outcome, plan
 from warehouse.database import Database, Session, open_database
 from warehouse.errors import BuildError, PassingError
 from warehouse.publish.access import audited
-from warehouse.publish.publish import exchange, leave_to_readers, prepare_next, publish_held, roll_back, stamp
+from warehouse.publish.publish import exchange, prepare_next, publish_held, roll_back, stamp
 from warehouse.publish.schemas import begin_schemas, refuse_to_take_away
 from warehouse.results import FAILED, PASSED, Outcome
 from warehouse.runs.runs import Run, are_prepared, prepare_runs, recorded
@@ -163,7 +163,6 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
             session.let_go()
             with run.step("publishing"):
                 exchange(target, number, project.schemas, project.declared, say)
-                leave_to_readers(target)
             run.outcome, run.generation_number = "published", number
         if request.is_batch:
             return number

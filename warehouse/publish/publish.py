@@ -36,12 +36,12 @@ def prepare_next(target: Target) -> None:
     if not target.next_file.exists():
         copy_published(target)
     else:
-        leave_to_readers(target)
+        _leave_to_readers(target)
 
 
-def leave_to_readers(target: Target) -> None:
+def _leave_to_readers(target: Target) -> None:
     """DuckDB: where somebody still reads the next file, have it be a copy, and theirs the one that they opened."""
-    if target.engine == "duckdb" and target.next_file.exists() and _is_read(target.next_file):
+    if _is_read(target.next_file):
         _copy(target.next_file, target.next_file)
 
 
@@ -208,7 +208,7 @@ def roll_back(target: Target) -> tuple[int, int]:
 
 
 def exchange_files(target: Target) -> None:
-    """DuckDB: exchange the published file with the next one.
+    """DuckDB: exchange the published file with the next one. Whoever has the one that goes open keeps it.
 
     Raises:
         BuildError: somebody writes to the next file; nothing was exchanged.
@@ -226,6 +226,7 @@ def exchange_files(target: Target) -> None:
     aside.hardlink_to(target.published_file)
     target.next_file.replace(target.published_file)
     aside.replace(target.next_file)
+    _leave_to_readers(target)
 
 
 def exchange_schemas(target: Target, schemas: list[str], declared: Sequence[Declared] = ()) -> None:
