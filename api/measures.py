@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from api.catalogue import Mart
 from api.errors import bad_request, not_found
 from api.kinds import Kind, value_of
+from api.questions import told_apart
 from api.reading import Reader
 from api.spool import Page
 from ingestion.destination.target import Target
@@ -98,16 +99,7 @@ class Measures:
         from warehouse.reading.metrics import Question
         from warehouse.reading.wording import listed, ordered, resolved
 
-        controls: dict[str, str] = {}
-        conditions: dict[tuple[str, str], list[str]] = {}
-        for name, value in parameters:
-            if name in CONTROLS:
-                if name in controls:
-                    raise bad_request(f"{name} is there twice: say it once")
-                controls[name] = value
-            else:
-                column, _, operator = name.partition(".")
-                conditions.setdefault((column, operator or "eq"), []).append(value)
+        controls, conditions = told_apart(parameters, CONTROLS)
         metrics = listed(controls.get("metrics", ""))
         unknown = [name for name in metrics if name not in measures]
         if not metrics or unknown or len(set(metrics)) < len(metrics):

@@ -8,7 +8,7 @@ Names are those of the caller's catalogue, values are read by their columns' typ
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,27 @@ class Question:
         return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 
+def told_apart(
+    parameters: Iterable[tuple[str, str]], names: Collection[str]
+) -> tuple[dict[str, str], dict[tuple[str, str], list[str]]]:
+    """The parameters of these names, and the others, which are conditions: values by what they are of and operator.
+
+    Raises:
+        RefusedError: one of these names is there twice.
+    """
+    controls: dict[str, str] = {}
+    conditions: dict[tuple[str, str], list[str]] = {}
+    for name, value in parameters:
+        if name in names:
+            if name in controls:
+                raise bad_request(f"{name} is there twice: say it once")
+            controls[name] = value
+        else:
+            of, _, operator = name.partition(".")
+            conditions.setdefault((of, operator or "eq"), []).append(value)
+    return controls, conditions
+
+
 def understood(mart: Mart, parameters: Iterable[tuple[str, str]], accept: str, most: int) -> Question:
     """Understand the parameters of a request.
 
@@ -95,16 +116,7 @@ def understood(mart: Mart, parameters: Iterable[tuple[str, str]], accept: str, m
     Raises:
         RefusedError: a name isn't there, or a value is not of its column's type.
     """
-    controls: dict[str, str] = {}
-    conditions: dict[tuple[str, str], list[str]] = {}
-    for name, value in parameters:
-        if name in CONTROLS:
-            if name in controls:
-                raise bad_request(f"{name} is there twice: say it once")
-            controls[name] = value
-        else:
-            column, _, operator = name.partition(".")
-            conditions.setdefault((column, operator or "eq"), []).append(value)
+    controls, conditions = told_apart(parameters, CONTROLS)
     form = _format(controls.get("format"), accept)
     # What comes in pages is JSON, which is whole in each; others come whole, unless pages are asked for.
     paged = "page_size" in controls or (form == "json" and "limit" not in controls)
