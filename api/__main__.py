@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 
 from api import keys
 from api.settings import current_settings
 from ingestion.destination.target import current_target
-from ingestion.environment import ConfigurationError
+from ingestion.environment import exiting
 from warehouse.errors import BuildError
 from warehouse.ports import require_free
 from warehouse.reading.domains import leave_out_unused
@@ -32,7 +33,7 @@ def main() -> int:
     keeping.add_argument("--list", action="store_true", help="list the keys of the login")
     keeping.add_argument("--revoke", default="", help="the name of a key, which is what stands before its point")
     arguments = parser.parse_args()
-    try:
+    with exiting(BuildError) as status, suppress(KeyboardInterrupt):
         target = current_target()
         if arguments.command == "serve":
             from api.serving import serve
@@ -48,15 +49,7 @@ def main() -> int:
             keys.make(target, arguments.login, tenants, arguments.days, print)
         else:
             keys.listed(target, arguments.login, print)
-    except ConfigurationError as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 2
-    except BuildError as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    return 0
+    return status.code
 
 
 if __name__ == "__main__":

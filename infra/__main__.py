@@ -16,7 +16,7 @@ from infra.migrate import HEAD, migrate
 from infra.rotation import rotate
 from infra.scratch import companies
 from ingestion.destination.target import current_target
-from ingestion.environment import ConfigurationError
+from ingestion.environment import ConfigurationError, exiting
 from warehouse.errors import BuildError
 
 
@@ -107,7 +107,7 @@ def main() -> int:
     commands.add_parser("rejoin", help="have the former primary follow, wound back")
     commands.add_parser("drill", help="backup, restore, failover, restore, erasure, following, one after the other")
     arguments = parser.parse_args()
-    try:
+    with exiting(BuildError) as status:
         if arguments.command not in ("migrate", "login"):
             _on_cluster(arguments)
             return 0
@@ -119,13 +119,7 @@ def main() -> int:
         else:
             tenants = [each.strip() for each in arguments.tenants.split(",") if each.strip()]
             make_login(arguments.name, arguments.role, tenants, os.environ.get("LOGIN_PASSWORD", ""), print)
-    except ConfigurationError as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 2
-    except BuildError as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return status.code
 
 
 if __name__ == "__main__":

@@ -3,12 +3,35 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 
 class ConfigurationError(Exception):
     """A setting is missing or wrong; the message says which, and what to set."""
+
+
+@dataclass
+class ExitStatus:
+    """How a command ends: 0 done, 1 failed, 2 wrongly asked."""
+
+    code: int = 0
+
+
+@contextmanager
+def exiting(*failures: type[Exception]) -> Iterator[ExitStatus]:
+    """Have a wrong setting, or one of these failures, end a command's work: it is said on standard error."""
+    status = ExitStatus()
+    try:
+        yield status
+    except ConfigurationError as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        status.code = 2
+    except failures as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        status.code = 1
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from threading import Event
 from infra.monitoring.endpoint import serve, write_textfile
 from infra.monitoring.published import look
 from ingestion.destination.target import current_target
-from ingestion.environment import ConfigurationError
+from ingestion.environment import exiting
 from warehouse.errors import BuildError
 
 PORT = 9488
@@ -33,7 +33,7 @@ def main() -> int:
     writing.add_argument("file", nargs="?", default=FILE, help="default: %(default)s")
     commands.add_parser("published", help="look once at what is published: sizes of tables, values of metrics")
     arguments = parser.parse_args()
-    try:
+    with exiting(BuildError) as status:
         target = current_target()
         if arguments.command == "serve":
             if arguments.interval <= 0:
@@ -46,13 +46,7 @@ def main() -> int:
             return 0 if write_textfile(target, Path(arguments.file), _say) else 1
         else:
             look(target, _say)
-    except ConfigurationError as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 2
-    except BuildError as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return status.code
 
 
 if __name__ == "__main__":

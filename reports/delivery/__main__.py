@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ingestion.destination.lock import LockError
 from ingestion.destination.target import Target, current_target
-from ingestion.environment import ConfigurationError
+from ingestion.environment import ConfigurationError, exiting
 from ingestion.project import PROJECT_ROOT
 from reports.delivery.ledger import ALL, MISSING
 from reports.delivery.subscriptions import Subscription, read_subscriptions
@@ -37,7 +37,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="say which subscriptions there are, and check their files")
     parser.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports", help="where --dry writes to")
     arguments = parser.parse_args()
-    try:
+    with exiting(BuildError, LockError) as status:
         target = current_target()
         leave_out_unused(target)
         found = read_subscriptions(target.project)
@@ -52,12 +52,7 @@ def main() -> int:
         return _summary(target, deliver(
             target, chosen, datetime.now(UTC), _say, by_hand=bool(arguments.name), again=arguments.again
         ))  # fmt: skip
-    except ConfigurationError as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 2
-    except (BuildError, LockError) as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 1
+    return status.code
 
 
 def _chosen(found: dict[str, Subscription], name: str, again: str, dry: bool) -> list[Subscription]:
