@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import psycopg2
 from psycopg2.extensions import cursor as _Cursor  # noqa: N812 (it is a class)
 from psycopg2.extensions import encrypt_password, quote_ident
 
+from infra.administration import administered, roles_of
 from warehouse.errors import BuildError
 
 KEYS = "granary_api_key"
@@ -41,12 +40,8 @@ def make_key(login: str, days: int) -> tuple[Key, str]:
     name = f"{login[:_LONGEST]}_key_{secrets.token_hex(4)}"
     key = Key(name, login, datetime.now(UTC).replace(microsecond=0) + timedelta(days=days))
     with _database() as cursor:
-        cursor.execute(
-            "select r.rolname from pg_auth_members as m join pg_roles as r on r.oid = m.roleid "
-            "join pg_roles as u on u.oid = m.member where u.rolname = %s and u.rolcanlogin",
-            [login],
-        )
-        roles = {str(row[0]) for row in cursor.fetchall()}
+        cursor.execute("select 1 from pg_roles where rolname = %s and rolcanlogin", [login])
+        roles = roles_of(cursor, login) if cursor.fetchone() else set()
         if KEYS in roles:
             raise BuildError(f"{login} is a key itself: say LOGIN=… as in `make login`")
         others = sorted(each for each in roles if each.startswith("granary_") and each not in READERS)
@@ -92,22 +87,12 @@ def follow_login(cursor: _Cursor, login: str) -> None:
         return
     if not (found := _listed(cursor, login)):
         return
-    cursor.execute(
-        "select r.rolname from pg_auth_members as m join pg_roles as r on r.oid = m.roleid "
-        "where m.member = %s::regrole",
-        [quote_ident(login, cursor)],
-    )
-    roles = {str(row[0]) for row in cursor.fetchall()}
+    roles = roles_of(cursor, login)
     if not roles.intersection(READERS) or any(each.startswith("granary_") and each not in READERS for each in roles):
         drop_keys(cursor, found)
         return
     for key in found:
-        cursor.execute(
-            "select r.rolname from pg_auth_members as m join pg_roles as r on r.oid = m.roleid "
-            "where m.member = %s::regrole",
-            [quote_ident(key.name, cursor)],
-        )
-        for each in {str(row[0]) for row in cursor.fetchall()} - roles - {KEYS}:
+        for each in roles_of(cursor, key.name) - roles - {KEYS}:
             cursor.execute(f"revoke {quote_ident(each, cursor)} from {quote_ident(key.name, cursor)}")
         _grant(cursor, key.name, roles)
 
@@ -143,19 +128,6 @@ def _audited(cursor: _Cursor, what: str, key: Key) -> None:
     )
 
 
-@contextmanager
-def _database() -> Iterator[_Cursor]:
-    try:
-        connection = psycopg2.connect("")
-    except psycopg2.Error as error:
-        raise BuildError(f"the warehouse can't be opened: {str(error).strip().splitlines()[0]}") from error
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("select to_regclass('access.api_keys')")
-            if (cursor.fetchone() or [None])[0] is None:
-                raise BuildError("this database knows no keys yet: run `make migrate TARGET=prod` first")
-            yield cursor
-    except psycopg2.Error as error:
-        raise BuildError(f"nothing was changed: {str(error).strip().splitlines()[0]}") from error
-    finally:
-        connection.close()
+def _database() -> AbstractContextManager[_Cursor]:
+    unmigrated = "this database knows no keys yet: run `make migrate TARGET=prod` first"
+    return administered("access.api_keys", unmigrated, "nothing was changed")

@@ -6,9 +6,9 @@ import re
 import secrets
 from collections.abc import Callable
 
-import psycopg2
 from psycopg2.extensions import encrypt_password, quote_ident
 
+from infra.administration import administered, roles_of
 from infra.keys import KEYS, follow_login
 from warehouse.errors import BuildError
 from warehouse.publish.access import tenant_named
@@ -46,55 +46,39 @@ def make_login(name: str, role: str, tenants: list[str], password: str, say: Cal
         )
     made = password or secrets.token_urlsafe(18)
     wanted = {f"granary_{each}" for each in SEVERAL.get(role, (role,))}
-    try:
-        connection = psycopg2.connect("")
-    except psycopg2.Error as error:
-        raise BuildError(f"the warehouse can't be opened: {str(error).strip().splitlines()[0]}") from error
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("select to_regclass('access.tenant_logins')")
-            if (cursor.fetchone() or [None])[0] is None:
-                raise BuildError("this database has no roles yet: run `make migrate TARGET=prod` first")
-            login = quote_ident(name, cursor)
-            cursor.execute("select 1 from pg_roles where rolname = %s", [name])
-            is_new = cursor.fetchone() is None
-            verb = "create" if is_new else "alter"
-            cursor.execute(f"{verb} role {login} login")
-            if is_new or password:
-                verifier = encrypt_password(made, name, connection, "scram-sha-256")
-                cursor.execute(f"alter role {login} password %s", [verifier])
+    unmigrated = "this database has no roles yet: run `make migrate TARGET=prod` first"
+    with administered("access.tenant_logins", unmigrated, "the login was not made") as cursor:
+        login = quote_ident(name, cursor)
+        cursor.execute("select 1 from pg_roles where rolname = %s", [name])
+        is_new = cursor.fetchone() is None
+        verb = "create" if is_new else "alter"
+        cursor.execute(f"{verb} role {login} login")
+        if is_new or password:
+            verifier = encrypt_password(made, name, cursor.connection, "scram-sha-256")
+            cursor.execute(f"alter role {login} password %s", [verifier])
+        present = {each for each in roles_of(cursor, name) if each.startswith("granary_")}
+        if KEYS in present:
+            raise BuildError(f"{name} is a key of the API: change the login that it is for, which it follows")
+        # The log says that these looked at identifiers, and not for whose: a statement may name somebody.
+        for setting, value in UNSAID.items():
+            change = f"set {setting} = {value}" if wanted & IDENTIFYING else f"reset {setting}"
+            cursor.execute(f"alter role {login} {change}")
+        for each in sorted(present - wanted):
+            cursor.execute(f"revoke {each} from {login}")
+        for each in sorted(wanted - present):
+            cursor.execute(f"grant {each} to {login}")
+        cursor.execute("delete from access.tenant_logins where login_name = %s", [name])
+        for tenant in tenants:
             cursor.execute(
-                "select r.rolname from pg_auth_members as m join pg_roles as r on r.oid = m.roleid "
-                "join pg_roles as u on u.oid = m.member where u.rolname = %s and r.rolname like 'granary\\_%%'",
-                [name],
+                "insert into access.tenant_logins (login_name, tenant_kind, tenant_id) values (%s, %s, %s)",
+                [name, *tenant_named(tenant)],
             )
-            present = {str(row[0]) for row in cursor.fetchall()}
-            if KEYS in present:
-                raise BuildError(f"{name} is a key of the API: change the login that it is for, which it follows")
-            # The log says that these looked at identifiers, and not for whose: a statement may name somebody.
-            for setting, value in UNSAID.items():
-                change = f"set {setting} = {value}" if wanted & IDENTIFYING else f"reset {setting}"
-                cursor.execute(f"alter role {login} {change}")
-            for each in sorted(present - wanted):
-                cursor.execute(f"revoke {each} from {login}")
-            for each in sorted(wanted - present):
-                cursor.execute(f"grant {each} to {login}")
-            cursor.execute("delete from access.tenant_logins where login_name = %s", [name])
-            for tenant in tenants:
-                cursor.execute(
-                    "insert into access.tenant_logins (login_name, tenant_kind, tenant_id) values (%s, %s, %s)",
-                    [name, *tenant_named(tenant)],
-                )
-            follow_login(cursor, name)
-            cursor.execute(
-                "insert into audit.events (event_name, details) "
-                "values ('login', jsonb_build_object('login', %s, 'role', %s, 'tenants', %s::text[]))",
-                [name, role, tenants],
-            )
-    except psycopg2.Error as error:
-        raise BuildError(f"the login was not made: {str(error).strip().splitlines()[0]}") from error
-    finally:
-        connection.close()
+        follow_login(cursor, name)
+        cursor.execute(
+            "insert into audit.events (event_name, details) "
+            "values ('login', jsonb_build_object('login', %s, 'role', %s, 'tenants', %s::text[]))",
+            [name, role, tenants],
+        )
     say(f"{name} is a {role}" + (f" and sees {', '.join(tenants)}" if tenants else ""))
     if is_new and not password:
         say(f"its password is {made}; it is kept nowhere else")
