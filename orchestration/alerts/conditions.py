@@ -52,10 +52,7 @@ def what_is_wrong(target: Target, now: datetime) -> list[Alert]:
         BuildError: the warehouse can't be opened, or nothing was ever run in it.
     """
     with open_published(target) as connection:
-
-        def rows(sql: str) -> list[tuple[Any, ...]]:
-            return ask(connection, sql.format(runs=target.schema("runs")))[1]
-
+        rows = rows_of(target, connection)
         contracts = contracts_of(target)
         found = [*failed_run(rows), *late_sources(rows, contracts, now), *_failed_checks(rows, contracts)]
         found += _undelivered(rows)
@@ -63,6 +60,11 @@ def what_is_wrong(target: Target, now: datetime) -> list[Alert]:
         if target.engine == "postgres":
             found += [*_slots(rows, now), *_replicas(rows, now), *_archive(rows)]
     return sorted(found, key=lambda alert: alert.key)
+
+
+def rows_of(target: Target, connection: Any) -> Rows:
+    """What asks an open warehouse statements in which `{runs}` stands for that schema."""
+    return lambda sql: ask(connection, sql.format(runs=target.schema("runs")))[1]
 
 
 def contracts_of(target: Target) -> Contracts:

@@ -14,7 +14,15 @@ from reports.delivery.ledger import REPORT, delivery_of, open_ledger, recipient_
 from reports.delivery.message import message, report
 from reports.delivery.periods import last_tick
 from reports.delivery.recipient import generation_of, open_as_recipient
-from reports.delivery.sending import Sender, business_zone, data_until, problems_now, reported, require_server
+from reports.delivery.sending import (
+    Sender,
+    business_day,
+    business_zone,
+    data_until,
+    problems_now,
+    reported,
+    require_server,
+)
 from reports.delivery.subscriptions import Subscription, read_subscriptions
 from warehouse.errors import BuildError
 from warehouse.reading.query import open_published
@@ -130,7 +138,7 @@ def preview(
                 with open_as_recipient(target, group) as connection:
                     generation = generation_of(connection, target)
                     as_of = data_until(connection, target, subscription)
-                    period = reported(subscription, as_of, now.date())
+                    period = reported(subscription, as_of, business_day(target, now))
                     content = content_of(subscription, period, words, connection)
             except BuildError as error:
                 status = 1

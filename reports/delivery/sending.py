@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from ingestion.destination.target import Target
 from ingestion.domains import domains, variables
 from ingestion.environment import ConfigurationError
-from orchestration.alerts.conditions import contracts_of, failed_run, late_sources
+from orchestration.alerts.conditions import contracts_of, failed_run, late_sources, rows_of
 from orchestration.mail import MAIL_ERRORS, UncertainError, hand_over, mail_server, mail_setting, sender_of
 from reports.delivery.ledger import ALL, FINAL, NOTE, REPORT, Delivery, Ledger, delivery_of
 from reports.delivery.message import Report, message, note, report
@@ -58,10 +58,7 @@ class Problems:
 def problems_now(target: Target, now: datetime) -> Problems:
     """What is wrong at a moment with the builds and sources of a warehouse."""
     with open_published(target) as connection:
-
-        def rows(sql: str) -> list[tuple[Any, ...]]:
-            return ask(connection, sql.format(runs=target.schema("runs")))[1]
-
+        rows = rows_of(target, connection)
         build = [f"the last build did not succeed, {each.since:%Y-%m-%d %H:%M} UTC" for each in failed_run(rows)]
         late = {
             each.key.removeprefix("late source "): f"{each.what.partition(';')[0]}"
@@ -121,11 +118,12 @@ class Sender:
 
     def _serve(self, subscription: Subscription, group: Group) -> None:
         """Send one group what it is to get: the report, a note that it is held back, or nothing."""
+        today = business_day(self.target, self.now)
         with open_as_recipient(self.target, group) as connection:
             while True:
                 generation = generation_of(connection, self.target)
                 as_of = data_until(connection, self.target, subscription)
-                period = reported(subscription, as_of, self._today())
+                period = reported(subscription, as_of, today)
                 wanted = self._wanted(subscription, group, period, generation, REPORT)
                 problems = self.problems.of(subscription, group, self.target)
                 content = None
@@ -137,7 +135,7 @@ class Sender:
         if content is not None:
             self._send_report(subscription, group, period, generation, as_of, content, problems, wanted)
             return
-        expected = period if wanted else last_closed(self._yesterday(), subscription.period)
+        expected = period if wanted else last_closed(today - timedelta(days=1), subscription.period)
         if problems and subscription.hold and (wanted or expected.last > period.last):
             reasons = "; ".join(problems)
             self.say(f"{subscription.name} for {group.name}: {expected.label} is held back: {reasons}")
@@ -236,16 +234,15 @@ class Sender:
             + (f" ({plain})" if plain else f", {size:,} bytes")
         )
 
-    def _today(self) -> date:
-        return self.now.astimezone(business_zone(self.target)).date()
-
-    def _yesterday(self) -> date:
-        return date.fromordinal(self._today().toordinal() - 1)
-
 
 def business_zone(target: Target) -> ZoneInfo:
     """The time zone of business days."""
     return ZoneInfo(str(variables(target.project)["business_timezone"]))
+
+
+def business_day(target: Target, now: datetime) -> date:
+    """The business day that a moment, given with its zone, lies in."""
+    return now.astimezone(business_zone(target)).date()
 
 
 def data_until(connection: Any, target: Target, subscription: Subscription) -> date:
@@ -263,7 +260,7 @@ def data_until(connection: Any, target: Target, subscription: Subscription) -> d
 
 def reported(subscription: Subscription, as_of: date, today: date) -> Period:
     """The last period that the data have whole and that is over: a day that still goes on is none."""
-    return last_closed(min(as_of, date.fromordinal(today.toordinal() - 1)), subscription.period)
+    return last_closed(min(as_of, today - timedelta(days=1)), subscription.period)
 
 
 def require_server() -> None:

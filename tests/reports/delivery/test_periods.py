@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingestion.destination.target import Target
+from ingestion.project import PROJECT_ROOT
 from reports.delivery.periods import GRAINS, Period, containing, last_closed, last_tick
+from reports.delivery.sending import business_day
 
 DAYS = st.dates(date(1970, 1, 1), date(2069, 12, 31))
 
@@ -53,3 +56,10 @@ def test_a_cron_line_holds_in_the_business_time_zone(now: str, expected: str) ->
     zone = ZoneInfo("Europe/London")  # whose clocks go forward on 31 March 2024
     found = last_tick("0 7 * * 1", datetime.fromisoformat(now).replace(tzinfo=zone))
     assert found == datetime.fromisoformat(expected).replace(tzinfo=zone)
+
+
+def test_a_day_begins_where_the_business_is() -> None:
+    """London in July: an hour before UTC, so a mail that is previewed late in the evening is of the day after."""
+    target = Target("dev", "duckdb", PROJECT_ROOT / "data")
+    assert business_day(target, datetime(2026, 7, 1, 22, 30, tzinfo=UTC)) == date(2026, 7, 1)
+    assert business_day(target, datetime(2026, 7, 1, 23, 30, tzinfo=UTC)) == date(2026, 7, 2)
