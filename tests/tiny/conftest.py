@@ -14,7 +14,7 @@ from tests.conftest import on_server
 from tests.tiny.club import Club
 from tests.warehouses import as_environment
 
-# Tests of other folders have these fixtures too, and a club of their own.
+# Tests of other folders have these fixtures too, and clubs of their own: those of tests/infra take tokens elsewhere.
 _NUMBERS = count()
 ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
 both_engines = pytest.mark.parametrize("grown", ENGINES, indirect=True)

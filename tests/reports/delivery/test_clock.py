@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from ingestion.environment import variables
-from ingestion.project import PROJECT_ROOT
 from tests.reports.delivery.conftest import SUNDAY, Reported
 
 
@@ -22,15 +19,6 @@ def clock(reported: Reported) -> Iterator[dg.RepositoryDefinition]:
 
     with reported.days.club.entered(), variables(reported.server.settings):
         yield defs().get_repository_def()
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    home = tmp_path / "dagster"
-    home.mkdir()
-    shutil.copyfile(PROJECT_ROOT / "orchestration" / "dagster.yaml", home / "dagster.yaml")
-    with dg.DagsterInstance.from_config(str(home)) as found:
-        yield found
 
 
 def test_reports_are_sent_when_something_happened(
