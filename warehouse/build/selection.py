@@ -7,11 +7,11 @@ lies below it. The others stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from warehouse import ledger
-from warehouse.build.lineage import Lineage, is_written
+from warehouse.build.lineage import Lineage, RawTable, is_written
 from warehouse.database import Database
 
 # What has no ledger of its own is entered in `granary.seen` when dbt has made it.
@@ -34,18 +34,25 @@ def lies_in_generation(node: Any) -> bool:
     return node.resource_type == "model" and not is_listed_by_build(node)
 
 
-def to_build(database: Database, manifest: Any, lineage: Lineage) -> tuple[set[str], bool]:
+def to_build(
+    database: Database, manifest: Any, lineage: Lineage, written: Mapping[RawTable, int],
+    of_generation: Mapping[str, ledger.Entry],
+) -> tuple[set[str], bool]:  # fmt: skip
     """The unique ids of the relations that this build makes, and whether it does so for what is new alone.
 
     It doesn't where the code of one is not the code that it was built with, or one is not there.
+
+    Args:
+        database: the warehouse.
+        manifest: the project that is built.
+        lineage: of its nodes.
+        written: the last load that wrote to each table of raw.
+        of_generation: the ledger of the generation.
     """
     nodes = relations(manifest)
-    entries = {
-        True: ledger.last_entries(database, database.next("ops", "seen")),
-        False: ledger.last_entries(database, database.granary("seen")),
-    }
+    entries = {True: of_generation, False: ledger.last_entries(database, database.granary("seen"))}
     code = dict(database.run(f"select relation_name, fingerprint from {database.granary('code')}"))
-    written, there = ledger.last_written(database), _there(database)
+    there = _there(database)
     waiting = set(database.run(f"select distinct relation_name, entry_number from {database.next('ops', 'pending')}"))
 
     other_code, stale = set(), set()

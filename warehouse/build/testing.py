@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from warehouse.build.lineage import Lineage, is_booked
+from warehouse.build.lineage import Lineage, RawTable, is_booked
 from warehouse.database import Database
-from warehouse.ledger import last_written
 
 # After the fingerprint of a test that was last asked of changed rows alone: whoever asks whole tests asks it again.
 PARTLY = " partly"
@@ -24,13 +23,14 @@ def tests(manifest: Any) -> dict[str, Any]:
     return {unique_id: node for unique_id, node in manifest.nodes.items() if node.resource_type == "test"}
 
 
-def fingerprints(database: Database, manifest: Any, lineage: Lineage, project: str) -> dict[str, str]:
+def fingerprints(
+    database: Database, manifest: Any, lineage: Lineage, project: str, written: Mapping[RawTable, int]
+) -> dict[str, str]:
     """For each test the project that it is of, and the last load that wrote to the tables that it comes from.
 
     Where raw itself was changed, `granary.outdated` has one more row. What reads the books of loads, or of runs, is
     asked each time: those are written by loads too that the ledger doesn't count.
     """
-    written = last_written(database)
     times = int(database.run(f"select count(*) from {database.granary('outdated')}")[0][0])
     found = {}
     for unique_id in tests(manifest):

@@ -60,13 +60,14 @@ def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is
         by_rows: tests may be asked of changed rows alone.
     """
     manifest, lineage = project.manifest, project.lineage
-    now = testing.fingerprints(database, manifest, lineage, project.fingerprint)
+    written, entries = last_written(database), last_entries(database, database.next("ops", "seen"))
+    now = testing.fingerprints(database, manifest, lineage, project.fingerprint, written)
     passed = testing.passed_before(database)
     built = due = None
     is_steady = False
     statements: compiled.Statements = {}
     if in_part:
-        built, is_steady = selection.to_build(database, manifest, lineage)
+        built, is_steady = selection.to_build(database, manifest, lineage, written, entries)
         due = testing.due(manifest, lineage, built, now, passed)
         if is_batch:
             due = {each for each in due if not lineage.reads_runs(each)}
@@ -77,7 +78,7 @@ def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is
     changes = Changes(
         manifest, lineage, frozen or (), testing.seen_before(now, passed),
         {each for each, seen in passed.items() if seen.endswith(testing.PARTLY)}, by_rows,
-        database.granary("loads"), last_written(database), last_entries(database, database.next("ops", "seen")),
+        database.granary("loads"), written, entries,
     )  # fmt: skip
     return Plan(now, frozen, frozenset(due or ()), is_steady, by_dbt, is_batch, statements, changes)
 
