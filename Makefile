@@ -225,8 +225,8 @@ following-drill: setup ## Follow a source's log while somebody works with it, ki
 drill: setup ## All drills, one after the other
 	@$(BIN)/python -m infra drill
 
-extract: setup ## A tenant's rows, and what everybody reads, as a DuckDB file: TENANT=<source>
-	@$(BIN)/python -m warehouse extract "$$TENANT" $(if $(FOLDER),--folder="$$FOLDER")
+extract: setup ## What somebody may read, as a DuckDB file: TENANT=<source>, or ROLE=researcher
+	@$(BIN)/python -m warehouse extract "$$TENANT" $(if $(ROLE),--role="$$ROLE") $(if $(FOLDER),--folder="$$FOLDER")
 
 forget: setup ## Erase a person: PERSON=<source>:<id> or an address (DRY=1 says who); without, again after a restore
 	@$(BIN)/python -m warehouse forget $(PERSON) $(if $(DRY),--dry)

@@ -33,6 +33,7 @@ from ingestion.duck import connect
 from ingestion.sql import literal, quoted
 from warehouse.errors import BuildError
 from warehouse.people.extract import write_extract
+from warehouse.publish.access import TENANT
 
 IDLE_SECONDS = 3.0
 BATCH_ROWS = 16_384
@@ -186,7 +187,7 @@ class DuckReader:
             connection = published.connection.cursor()
             try:
                 write_extract(
-                    connection, self.target, list(tenants), self.catalogue.declared, partial, lambda line: None
+                    connection, self.target, TENANT, list(tenants), self.catalogue.declared, partial, lambda line: None
                 )
             except (BuildError, duckdb.Error) as error:
                 raise unavailable("this tenant's rows can't be read now: the log of `make api` says why") from error

@@ -21,7 +21,7 @@ from warehouse.build.retire import retire
 from warehouse.errors import BuildError
 from warehouse.ops.backup import KEEP, back_up, restore
 from warehouse.ops.status import print_status
-from warehouse.people.extract import extract_tenant
+from warehouse.people.extract import extract_role, extract_tenant
 from warehouse.people.forgetting import forget
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
@@ -120,8 +120,11 @@ def main() -> int:
     exporting.add_argument("--columns", default="", help="which columns, with commas between; all unless given")
     exporting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")
     exporting.add_argument("--as-is", action="store_true", help="CSV: leave texts that spreadsheets take for formulas")
-    extracting = commands.add_parser("extract", help="a tenant's rows, and what everybody reads, as a DuckDB file")
-    extracting.add_argument("tenants", help="sources, with commas between; `kind:id` for another kind of tenant")
+    extracting = commands.add_parser("extract", help="what a tenant or a role may read, as a DuckDB file")
+    extracting.add_argument(
+        "tenants", nargs="?", default="", help="sources, with commas between; `kind:id` for another kind of tenant"
+    )
+    extracting.add_argument("--role", default="", help="researcher, clinician or reporter, in a tenant's place")
     extracting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")
     backing = commands.add_parser("backup", help="DuckDB: a checked copy of the warehouse's files")
     backing.add_argument("--folder", type=Path, default=None, help="where backups lie; backups beside the files")
@@ -208,7 +211,10 @@ def main() -> int:
             export(target, wanted, _say)
         elif arguments.command == "extract":
             tenants = [each.strip() for each in arguments.tenants.split(",") if each.strip()]
-            extract_tenant(target, tenants, arguments.folder, _say)
+            if arguments.role and not tenants:
+                extract_role(target, arguments.role, arguments.folder, _say)
+            else:
+                extract_tenant(target, tenants, arguments.folder, _say)
         elif arguments.command == "backup":
             back_up(target, arguments.folder, arguments.keep, _say)
         elif arguments.command == "restore":

@@ -169,6 +169,17 @@ class Club:
         other._files = count(1 + len(list(self.delivered.iterdir())))
         return other
 
+    def with_own_project(self, root: Path) -> Path:
+        """Build from a copy of the project from now on, for a test to change. Returns where it lies."""
+        shutil.copytree(self.project, root, ignore=shutil.ignore_patterns("target", "logs"), symlinks=True)
+        # What is the product's stays the product's.
+        for link in [path for path in root.rglob("*") if path.is_symlink()]:
+            original = (self.project / link.relative_to(root)).resolve()
+            link.unlink()
+            link.symlink_to(original)
+        self.project = root
+        return root
+
     def published(self) -> Published:
         """What readers see."""
         if self.engine:
