@@ -23,6 +23,7 @@ from warehouse.ops.backup import KEEP, back_up, restore
 from warehouse.ops.status import print_status
 from warehouse.people.extract import extract_role, extract_tenant
 from warehouse.people.forgetting import forget
+from warehouse.people.releases import begin_release
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
 from warehouse.project.new_domain import lay_out
@@ -131,6 +132,7 @@ def main() -> int:
     backing.add_argument("--keep", type=int, default=KEEP, help="how many of the newest are kept")
     restoring = commands.add_parser("restore", help="DuckDB: put a backup in the warehouse's place")
     restoring.add_argument("backup", nargs="?", type=Path, default=None, help="the backup's folder; the newest")
+    commands.add_parser("release", help="draw new keys for persons; the next build releases them under these")
     retaining = commands.add_parser("retention", help="archive and delete versions that contracts no longer keep")
     retaining.add_argument("--dry", action="store_true", help="only say what would go")
     forgetting = commands.add_parser(
@@ -219,6 +221,8 @@ def main() -> int:
             back_up(target, arguments.folder, arguments.keep, _say)
         elif arguments.command == "restore":
             restore(target, arguments.backup, _say)
+        elif arguments.command == "release":
+            begin_release(target, _say)
         elif arguments.command == "retention":
             retain(target, arguments.dry, _say)
         elif arguments.command == "forget":

@@ -131,12 +131,26 @@ class Reader:
 
     def raw(self, table: str) -> str:
         """The name of a table of this source in raw, readable from the connection (attached when first asked for)."""
+        self._attach()
+        return f"warehouse.{self.target.schema(self.contract.schema)}.{quoted(table)}"
+
+    def raw_of(self, source: str, table: str) -> str | None:
+        """The same of another source of the project; None where it has loaded nothing yet."""
+        self._attach()
+        schema = self.target.schema(f"raw_{source}")
+        there = self.connection.execute(
+            "select 1 from information_schema.tables "
+            "where table_catalog = 'warehouse' and table_schema = ? and table_name = ?",
+            [schema, table],
+        )
+        return f"warehouse.{schema}.{quoted(table)}" if there.fetchall() else None
+
+    def _attach(self) -> None:
         attached = self.connection.execute("select 1 from duckdb_databases() where database_name = 'warehouse'")
         if not attached.fetchall():
             if self.target.engine == "postgres":
                 load_extension(self.connection, "postgres_scanner")
             self.connection.execute(attach_statement(self.target))
-        return f"warehouse.{self.target.schema(self.contract.schema)}.{quoted(table)}"
 
     def complete(self, table: str) -> str:
         """A select over a table of raw that sees completed loads only, with the columns that the contract has now.
