@@ -1,7 +1,7 @@
 """A tree of FHIRPath compiled to SQL that names no engine.
 
-FHIRPath's three values are SQL's: empty is null. What is computed is a value; what is navigated to stays a place in JSON
-as long as it can. The rules are FHIRPath 2.0's, in the subset of SQL on FHIR.
+FHIRPath's three values are SQL's: empty is null. What is computed is a value; what is navigated to stays a place in
+JSON as long as it can. The rules are FHIRPath 2.0's, in the subset of SQL on FHIR.
 """
 
 from __future__ import annotations

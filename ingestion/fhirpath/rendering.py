@@ -18,7 +18,7 @@ MACROS = ("fhir_json.sql", "fhirpath.sql")
 
 @cache
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701  SQL, not HTML
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     macros: dict[str, Any] = {}
 
     def dispatch(name: str, _package: str) -> Callable[..., str]:

@@ -97,7 +97,7 @@
             )) as text), 1, 19), ' ', 'T')
             || rpad(coalesce(nullif(regexp_replace({{ text }}, '^[^.]*[.]?([0-9]*).*$', '.\1'), '.'), '.0'), 10, '0')
         when {{ text }} ~ '^.*[0-9]{2}:[0-9]{2}:[0-9]{2}$' then {{ text }} || '.000000000'
-        when {{ text }} ~ '^.*[.].*$' then rpad({{ text }}, {{ 'position(\'.\' in ' ~ text ~ ') + 9' }}, '0')
+        when {{ text }} ~ '^.*[.].*$' then rpad({{ text }}, cast(position('.' in {{ text }}) + 9 as integer), '0')
         else {{ text }}
     end
 {%- endmacro %}
