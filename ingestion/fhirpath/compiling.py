@@ -151,6 +151,11 @@ def _join(node: Function, scope: Scope) -> Value:
     return Scalar(call("json_joined", items(_value(node.of, scope)).sql, written), "string")
 
 
+def _combine(node: Function, scope: Scope) -> Value:
+    first, second = items(_value(node.of, scope)), items(_value(node.arguments[0], scope))
+    return Items(call("json_concatenated", first.sql, second.sql), first.type if first.type == second.type else None)
+
+
 def _type_name(node: Function) -> str:
     """The type that ofType() or getReferenceKey() names: Quantity, or FHIR.Quantity."""
     named = node.arguments[0]
@@ -206,6 +211,7 @@ _FUNCTIONS: dict[str, tuple[int, int, Callable[[Function, Scope], Value]]] = {
     "first": (0, 0, _first),
     "last": (0, 0, _last),
     "join": (0, 1, _join),
+    "combine": (1, 1, _combine),
     "ofType": (1, 1, _of_type),
     "extension": (1, 1, _extension),
     "getResourceKey": (0, 0, _resource_key),

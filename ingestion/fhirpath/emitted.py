@@ -50,6 +50,10 @@ class _Plain(str):
         return _quoted(self)
 
 
+class Name(str):
+    """A name of Jinja's, such as that of a list which the template sets."""
+
+
 def _quoted(text: str) -> str:
     """A text of Jinja's."""
     escaped = text.replace("\\", "\\\\").replace("\n", "\\n")
@@ -61,7 +65,7 @@ def _argument(argument: object) -> str:
         parts = [str(part) if isinstance(part, Call) else _quoted(part) for part in argument.parts if part != ""]
         return " ~ ".join(parts) or "''"
     if isinstance(argument, str):
-        return _quoted(argument)
+        return argument if isinstance(argument, Name) else _quoted(argument)
     if isinstance(argument, tuple):
         return f"[{', '.join(_argument(item) for item in argument)}]"
     return str(argument)

@@ -29,10 +29,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Items:
-    """A collection; the type is that of each item."""
+    """A collection; the type is that of each item. `is_one` is whether there is one at most."""
 
     sql: Sql
     type: str | None = None
+    is_one: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def item(value: Value, position: int) -> Value:
     if isinstance(value, Place) and value.many and position >= 0:
         return replace(value, path=(*value.path, position), many=False)
     if isinstance(value, Place | Scalar | Columns) and (isinstance(value, Scalar | Columns) or value.many is False):
-        return value if position in {0, -1} else Items(call("json_item", items(value).sql, position))
-    return Items(call("json_item", items(value).sql, position), value.type)
+        return value if position in {0, -1} else Items(call("json_item", items(value).sql, position), None, is_one=True)
+    return Items(call("json_item", items(value).sql, position), value.type, is_one=True)
 
 
 def items(value: Value) -> Items:

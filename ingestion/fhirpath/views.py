@@ -15,7 +15,7 @@ from ingestion.fhirpath.definitions import Column, Select, View
 from ingestion.fhirpath.elements import NUMBERS
 from ingestion.fhirpath.emitted import Sql, call, sql
 from ingestion.fhirpath.nodes import FhirPathError
-from ingestion.fhirpath.values import Columns, Place, Scalar, Value, boolean, items, text, type_of
+from ingestion.fhirpath.values import Columns, Items, Place, Scalar, Value, boolean, exists, items, text, type_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,11 +23,16 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Output:
-    """A column of the result: what it is in SQL, and its type of FHIR."""
+    """A column of the result: what it is in SQL, its type, and the type that its element has where it comes from.
+
+    is_written: whether it is a decimal's text.
+    """
 
     column: Column
     sql: Sql
     type: str | None
+    source_type: str | None
+    is_written: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,7 @@ class _State:
 @dataclass
 class _Compiler:
     scope: Scope
+    keeps_text: bool
     stages: list[Stage] = field(default_factory=list)
     number: int = 0
 
@@ -95,23 +101,48 @@ class _Compiler:
 
     def output(self, column: Column, state: _State) -> Output:
         value = compiled(column.path, self.within(state, column.type))
-        return Output(column, typed(value, column), column.type or value.type)
+        is_decimal = self.keeps_text and column.type == "decimal" and not column.collection
+        is_written = is_decimal and not (isinstance(value, Scalar) and type_of(value) == "number")
+        made = text(value, column.path) if is_written else typed(value, column)
+        return Output(column, made, column.type or value.type, value.type, is_written)
 
     def walked(self, select: Select, state: _State) -> _State:
-        """A CTE with a row for each item, or also for none."""
-        qualified = replace(state, focus=_qualified(state.focus, state.relation))
-        found = _at(select.at, compiled, str(select.for_each), self.within(qualified))
+        """What a selection walks: a CTE with a row for each item, or also for none.
+
+        Where there is one item at most, no row is added, so that no join is needed.
+        """
+        path = str(select.for_each)
+        found = _at(select.at, compiled, path, self.within(state))
+        if isinstance(found, Place) and found.many is False:
+            return self.kept(state, found, exists(found), select)
         self.number += 1
         name = f"each_{self.number}"
+        if isinstance(found, Items) and found.is_one:
+            item = "select *, " + call("json_only", found.sql) + f" as {name}\n    from {state.relation}"
+            self.stages.append(Stage(name, item))
+            focus = Place(sql(name), (), found.type, False, is_value=True)
+            return self.kept(replace(state, relation=name), focus, sql(f"{name} is not null"), select)
+        # In a join, columns say whose they are.
+        qualified = replace(state, focus=_qualified(state.focus, state.relation))
+        found = items(_at(select.at, compiled, path, self.within(qualified)))
         join = "left join lateral" if select.or_null else "cross join lateral"
         self.stages.append(Stage(name, Sql((
             f"select {state.relation}.*, {name}_rows.{name}, {name}_rows.{name}_position\n"
             f"    from {state.relation}\n    {join} ",
-            *call("json_rows", items(found).sql, name).parts,
+            *call("json_rows", found.sql, name).parts,
             " on true" if select.or_null else "",
         ))))  # fmt: skip
         position = f"coalesce({name}_position, 1)" if select.or_null else f"{name}_position"
         return self.moved(state, name, found.type, position)
+
+    def kept(self, state: _State, focus: Value, there: Sql, select: Select) -> _State:
+        """A branch at an item of which there is one at most: without rows that have none, unless these are asked for."""
+        if not select.or_null:
+            self.number += 1
+            name = f"each_{self.number}"
+            self.stages.append(Stage(name, f"select * from {state.relation}\n    where " + there))
+            state = replace(state, relation=name)
+        return replace(state, focus=focus, row_index=sql("0"))
 
     def moved(self, state: _State, name: str, kind: str | None, position: str) -> _State:
         return replace(
@@ -206,7 +237,9 @@ def typed(value: Value, column: Column) -> Sql:
     return text(value, column.path)
 
 
-def compile_view(view: View, focus: Value, relation: str, scope: Scope | None = None) -> Compiled:
+def compile_view(
+    view: View, focus: Value, relation: str, scope: Scope | None = None, *, keeps_text: bool = False
+) -> Compiled:
     """A view over a relation of resources.
 
     Args:
@@ -214,12 +247,13 @@ def compile_view(view: View, focus: Value, relation: str, scope: Scope | None = 
         focus: the resource, as a JSON document or as columns of the relation.
         relation: the name of the CTE with the resources of the view's type.
         scope: what expressions may name besides the view's constants.
+        keeps_text: whether a decimal that JSON has stays the text that it is.
 
     Raises:
         FhirPathError: where it can't be compiled, with where in the file that is.
     """
     scope = replace(scope or Scope(focus), focus=focus, constants=view.constants)
-    compiler = _Compiler(scope)
+    compiler = _Compiler(scope, keeps_text)
     state = _State(relation, focus, sql("0"))
     if view.where:
         conditions = [

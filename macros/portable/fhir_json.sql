@@ -48,9 +48,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_places_text(text, paths, number) -%}
-    json_extract_string(
-        {{ text }}, [{% for path in paths %}{{ ", " if not loop.first }}'{{ json_path(path) }}'{% endfor %}]
-    )[{{ number }}]
+    replace({{ duckdb__json_values_text(text, paths, number) }}, chr(0), '')
 {%- endmacro %}
 
 {% macro postgres__json_places_text(text, paths, number) -%}
@@ -58,6 +56,21 @@
 {%- endmacro %}
 
 {# The same within a value that is JSON already: an item of a collection. #}
+{% macro json_values_text(value, paths, number) -%}
+    {{ return(adapter.dispatch('json_values_text', 'granary')(value, paths, number)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_values_text(value, paths, number) -%}
+    json_extract_string(
+        {{ value }}, [{% for path in paths %}{{ ", " if not loop.first }}'{{ json_path(path) }}'{% endfor %}]
+    )[{{ number }}]
+{%- endmacro %}
+
+{% macro postgres__json_values_text(value, paths, number) -%}
+    {{ postgres__json_value_text(value, paths[number - 1]) }}
+{%- endmacro %}
+
+{# The text at one place of such a value. #}
 {% macro json_value_text(value, path) -%}
     {{ return(adapter.dispatch('json_value_text', 'granary')(value, path)) }}
 {%- endmacro %}
@@ -145,6 +158,15 @@
         {{ items }}, 'lax $[{{ position if position >= 0 else "last" ~ (" - " ~ (-1 - position) if position < -1) }}]'
     )
 {%- endmacro %}
+
+{# The value of the first item, null where there is none. #}
+{% macro json_only(items) -%}
+    {{ return(adapter.dispatch('json_only', 'granary')(items)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_only(items) -%}({{ items }})[1]{%- endmacro %}
+
+{% macro postgres__json_only(items) -%}({{ items }} -> 0){%- endmacro %}
 
 {# How many items there are. #}
 {% macro json_count(items) -%}

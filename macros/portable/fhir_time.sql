@@ -1,0 +1,56 @@
+{#  FHIR's dates and times, which are as precise as they were known: 1970, 1970-06, 1970-06-01,
+    1970-06-01T10:00:00.5+02:00. https://hl7.org/fhir/R4/datatypes.html#dateTime
+
+    What is none of these (a 30th of February, an hour 24, a second 60) is null, never an error: staging reads what nobody
+    judged. Texts are matched before they are cast, as engines differ in what they take for a time. #}
+
+{# The pattern of a day, a time of day and an offset that exist, of which the latter two may be missing. #}
+{% macro fhir_moment_pattern() -%}
+    {%- set leap = '(0[48]|[2468][048]|[13579][26])' -%}
+    {%- set day = '[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)'
+        ~ '|02-(0[1-9]|1[0-9]|2[0-8]))|([0-9]{2}' ~ leap ~ '|' ~ leap ~ '00)-02-29' -%}
+    {%- set time = '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?' -%}
+    {%- set offset = 'Z|[+-](0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00' -%}
+    '^({{ day }})(T{{ time }}({{ offset }})?)?$'
+{%- endmacro %}
+
+{# Whether a text is a day that exists, with or without a time. #}
+{% macro is_fhir_moment(text) -%}
+    ({{ text }} ~ {{ fhir_moment_pattern() }} and {{ text }} not like '0000%')
+{%- endmacro %}
+
+{# A moment without the digits of a second beyond the sixth: cut, which casts do on one engine and round on the other. #}
+{% macro fhir_cut(text) -%}
+    regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\1')
+{%- endmacro %}
+
+{#  The UTC timestamp of a moment. Its own offset counts; without one, or of a day, it was local in the business's time
+    zone, a day beginning at its midnight. Null of a month or a year: nobody knows the day. #}
+{% macro fhir_at(text) -%}
+    case
+        when not {{ is_fhir_moment(text) }} then null
+        when {{ text }} ~ '^.*T.*[Z+-].*$'
+            then timezone('UTC', cast({{ fhir_cut(text) }} as timestamp with time zone))
+        else {{ local_to_utc(fhir_cut(text), var('business_timezone')) }}
+    end
+{%- endmacro %}
+
+{# The date as it is written, where somebody was when it was: never UTC's. Null of a month or a year. #}
+{% macro fhir_date(text) -%}
+    case when {{ is_fhir_moment(text) }} then cast(substring({{ text }}, 1, 10) as date) end
+{%- endmacro %}
+
+{# How precise it is: year, month, day, minute, second, millisecond (any fraction); null where it is no date. #}
+{% macro fhir_precision(text) -%}
+    case
+        when {{ is_fhir_moment(text) }} then case
+            when length({{ text }}) = 10 then 'day'
+            when {{ text }} like '%.%' then 'millisecond'
+            when substring({{ text }}, 17, 1) = ':' then 'second'
+            else 'minute'
+        end
+        when {{ text }} like '0000%' then null
+        when {{ text }} ~ '^[0-9]{4}$' then 'year'
+        when {{ text }} ~ '^[0-9]{4}-(0[1-9]|1[0-2])$' then 'month'
+    end
+{%- endmacro %}
