@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -15,6 +15,8 @@ from ingestion.readers.files.layout import SERIES, Layout
 from ingestion.readers.files.verification import BadFileError, Content
 from ingestion.sql import literal, quoted
 
+# Makes a copied file ready to be parsed and says what it holds, as `formats.prepared` does.
+Prepare = Callable[[Path, Layout, Path], tuple[Path, Content]]
 # When a version takes its place among those of the same thing: the date that it is of, where that tells, and its time.
 Order = tuple[date, int]
 
@@ -97,7 +99,14 @@ def unseen(known: Known, listed: Iterable[Delivered]) -> list[Delivered]:
     return sorted(files, key=lambda each: known.order(known.layout.period_of(each.name), each.revision))
 
 
-def find(reader: Reader, known: Known, folder: Folder, files: Sequence[Delivered], copies: Path) -> Found:
+def find(
+    reader: Reader,
+    known: Known,
+    folder: Folder,
+    files: Sequence[Delivered],
+    copies: Path,
+    prepare: Prepare = prepared,
+) -> Found:
     """Copy and verify files that completed loads haven't seen.
 
     Of files that each hold the whole table, a load takes the first that is new: each is compared with the one before.
@@ -108,6 +117,7 @@ def find(reader: Reader, known: Known, folder: Folder, files: Sequence[Delivered
         folder: where the files lie.
         files: those of `unseen`.
         copies: where the copies go.
+        prepare: makes a copy ready to be parsed, and raises BadFileError where it isn't sound.
 
     Raises:
         SourceError: a file can't be read. One that can be read and is not sound is faulty, and the others go on.
@@ -122,7 +132,7 @@ def find(reader: Reader, known: Known, folder: Folder, files: Sequence[Delivered
         if checksum is None:
             found.notes.append(f"{folder.source}: {file.name} was written while it was read; the next load reads it")
         else:
-            version = _version(known.layout, file, path, checksum, reader.workspace)
+            version = _version(known.layout, file, path, checksum, reader.workspace, prepare)
             _sort_in(version, known, found)
             if known.layout.holds == "part":
                 found.notes += _named_otherwise(folder.source, version, known)
@@ -208,7 +218,9 @@ def known_of(reader: Reader, layout: Layout, files: Table) -> Known:
     return known
 
 
-def _version(layout: Layout, file: Delivered, path: Path, checksum: str, workspace: Path) -> Version:
+def _version(
+    layout: Layout, file: Delivered, path: Path, checksum: str, workspace: Path, prepare: Prepare
+) -> Version:
     version = Version(file, path, layout.period_of(file.name), layout.series_of(file.name), checksum)
     ending = layout.wrong_ending(file.name)
     if ending:
@@ -216,7 +228,7 @@ def _version(layout: Layout, file: Delivered, path: Path, checksum: str, workspa
     if layout.period and version.period is None:
         return version.faulty(layout.no_period)
     try:
-        text, content = prepared(path, layout, workspace)
+        text, content = prepare(path, layout, workspace)
     except BadFileError as error:
         return version.faulty(str(error))
     return replace(version, path=text, content=content)
