@@ -21,6 +21,7 @@ from ingestion.contract.contracts import (
     contract_file,
     is_data_type,
 )
+from ingestion.contract.formats import FORMATS
 from ingestion.domains import source_ids, variables
 from ingestion.project import PROJECT_ROOT, parsed_yaml
 
@@ -86,6 +87,8 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None, s
     }  # fmt: skip
     if unknown:
         raise ContractError(f"{where}.{raw['name']}: unknown contract rule {', '.join(sorted(unknown))}")
+    if rules.get("format") not in (None, *FORMATS):
+        raise ContractError(f"{where}.{raw['name']}: format is '{rules['format']}': say one of {', '.join(FORMATS)}")
     privacy = str(meta.get("privacy", ""))
     if privacy not in (*PRIVACY, UNDECIDED):
         raise ContractError(
