@@ -48,6 +48,8 @@ def opened(
         for name in ("main", *databases):
             connection.execute(f"pragma {name}.synchronous = normal")
             connection.execute(f"pragma {name}.cache_size = -65536")
+        # What files took is given back once they are in their places; a file that holds tables already stays as it is.
+        connection.execute("pragma main.auto_vacuum = full")
         _begin(connection, folder)
         connection.execute("create table if not exists state (version integer, days integer, content blob)")
         connection.execute(
