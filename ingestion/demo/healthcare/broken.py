@@ -65,7 +65,7 @@ def mend(clinic: Clinic, t: int, record_id: str, broken_date: str) -> None:
 def _note(clinic: Clinic, t: int, resource: Resource, line: str, reason: str) -> None:
     clinic.extra.append((resource["resourceType"], line))
     note_records(clinic, resource["resourceType"], rejected=1)
-    note(clinic, "rejects", (resource["resourceType"], resource.get("id"), local_date(t), reason, None))
+    note(clinic, "rejects", (resource["resourceType"], resource.get("id", ""), local_date(t), reason, None))
 
 
 @on("record.capital")
