@@ -66,7 +66,7 @@ RARE: tuple[tuple[str, int, int, tuple[Any, ...]], ...] = (
     ("record.unknown_type", 3, 15, ("CarePlan",)),
     ("wish", 7, 25, ("repeated",)),
     ("wish", 10, 30, ("late version",)),
-    ("wish", 6, 20, ("hold",)),
+    ("wish", 6, 21, ("hold",)),
     ("wish", 12, 26, ("twice",)),
     ("wish", 19, 100, ("no header",)),
     ("lab.bad_time", 20, 130, ()),
