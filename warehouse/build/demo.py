@@ -26,6 +26,7 @@ from warehouse.errors import BuildError
 
 DAYS, SCALE, SEED = "730", "1.0", "7"
 MARKER = "holds-demo-data"
+OBSERVED_AT = "GRANARY_OBSERVED_AT"
 
 
 def _folder(target: Target, domain: str) -> Path:
@@ -86,7 +87,10 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
     with ExitStack() as stack:
         settings: dict[str, str] = {}
         for domain in companies:
-            settings |= stack.enter_context(_served(target, domain))
+            served = stack.enter_context(_served(target, domain))
+            # Their days are the same but where one was simulated later: by the latest, all had happened.
+            observed = max(each.get(OBSERVED_AT, "") for each in (settings, served))
+            settings |= served | {OBSERVED_AT: observed}
         # What somebody set stays set.
         stack.enter_context(variables({name: os.environ.get(name, value) for name, value in settings.items()}))
         yield bool(companies)
