@@ -20,8 +20,11 @@ from ingestion.load.watching import Asked, Watch
 
 
 def configured_sources(project: Path) -> list[str]:
-    """The sources that have been told where to read."""
-    return [name for name in source_names(project) if reader_of(read_contract(name, project)).is_configured(name)]
+    """The sources that have been told where to read; what commands of the warehouse write is loaded, and is none."""
+    readers = {name: reader_of(read_contract(name, project)) for name in source_names(project)}
+    return [
+        name for name, reader in readers.items() if not getattr(reader, "BESIDE", False) and reader.is_configured(name)
+    ]
 
 
 def reader_of(contract: Source) -> ModuleType:

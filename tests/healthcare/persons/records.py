@@ -76,7 +76,9 @@ class Identities:
             *_inserts("pairs", told),
         )  # fmt: skip
         schema = "{{ target.schema }}"
-        asked = f"person_identities('{schema}.records', '{schema}.pairs')".replace("'{{ target.schema }}.", "schema ~ '.")
+        asked = f"person_identities('{schema}.records', '{schema}.pairs')".replace(
+            "'{{ target.schema }}.", "schema ~ '."
+        )
         rows = self.made.model(f"{{% set schema = target.schema %}}{{{{ {asked} }}}}")
         found = [(row[0], row[1], str(row[2]), *row[3:]) for row in rows]
         return sorted(found, key=lambda row: (row[0], row[1], row[4]))

@@ -41,7 +41,9 @@ def _same(records: Sequence[Record], *names: str) -> list[tuple[Key, Key]]:
 def expected_persons(records: Sequence[Record], pairs: Sequence[Pair], at: datetime) -> set[frozenset[Key]]:
     """The persons by the rules, with the matches and decisions that hold at a time."""
     by_key = {each.key: each for each in records}
-    holding = [each for each in pairs if each.valid_from <= at < each.valid_to and {each.left, each.right} <= set(by_key)]
+    holding = [
+        each for each in pairs if each.valid_from <= at < each.valid_to and {each.left, each.right} <= set(by_key)
+    ]
     name, born = ("given_name_token", "family_name_token"), "birth_date"
     tiers: list[tuple[list[tuple[Key, Key]], tuple[str, ...]]] = [
         (_same(records, "ssn_token"), ()),
