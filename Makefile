@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget release retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-match setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,7 +25,7 @@ endif
 
 # What people type goes to the commands as it is, by the environment: in a recipe make would take `$HOME` for a variable of
 # its own, and the shell backticks for a command.
-TYPED := Q SCHEMAS TABLES FACT WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT
+TYPED := Q REASON SCHEMAS TABLES FACT WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT
 $(foreach name,$(TYPED),$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 # Telemetry of every tool is off.
@@ -233,6 +233,12 @@ forget: setup ## Erase a person: PERSON=<source>:<id> or an address (DRY=1 says 
 
 release: setup ## Begin a release: new keys, drawn at random, under which the next build releases persons
 	@$(BIN)/python -m warehouse release
+
+match: setup-match ## Find records of one person by the model in git (LIST=1: what holds; TRAIN=1: a model of your own records)
+	@$(BIN)/python -m warehouse match $(if $(SOURCE),--source "$(SOURCE)") $(if $(LIST),--list) $(if $(TRAIN),--train)
+
+unmatch: setup ## Two were merged wrongly: RECORDS='<source>:<id> <source>:<id>' REASON='why' (BACK=1: take that back)
+	@$(BIN)/python -m warehouse unmatch $(RECORDS) --reason="$$REASON" $(if $(SOURCE),--source "$(SOURCE)") $(if $(BACK),--back)
 
 retention: setup ## Archive and delete old versions, as the contracts say (DRY=1 says which)
 	@$(BIN)/python -m warehouse retention $(if $(DRY),--dry)

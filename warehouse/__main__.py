@@ -23,6 +23,7 @@ from warehouse.ops.backup import KEEP, back_up, restore
 from warehouse.ops.status import print_status
 from warehouse.people.extract import extract_role, extract_tenant
 from warehouse.people.forgetting import forget
+from warehouse.people.matching import list_decisions, match, unmatch
 from warehouse.people.releases import begin_release
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
@@ -140,6 +141,15 @@ def main() -> int:
     )
     forgetting.add_argument("persons", nargs="*", metavar="source:id", help="or an address")
     forgetting.add_argument("--dry", action="store_true", help="only say who would be forgotten")
+    matching = commands.add_parser("match", help="find records of one person by the model in git, and write them down")
+    matching.add_argument("--train", action="store_true", help="write a model from the warehouse's records instead")
+    matching.add_argument("--list", action="store_true", help="only say which matches and decisions hold")
+    unmatching = commands.add_parser("unmatch", help="decide that records are not one person's")
+    unmatching.add_argument("records", nargs="+", metavar="source:id")
+    unmatching.add_argument("--reason", default="", help="why; it is history")
+    unmatching.add_argument("--back", action="store_true", help="take back that they were decided to be apart")
+    for each in (matching, unmatching):
+        each.add_argument("--source", default="", help="the source of matches; the only one unless given")
     measuring = commands.add_parser("metric", help="ask for metrics, in their words; without a question, list them")
     measuring.add_argument("question", nargs="?", default="")
     arguments = parser.parse_args()
@@ -227,6 +237,12 @@ def main() -> int:
             retain(target, arguments.dry, _say)
         elif arguments.command == "forget":
             forget(target, arguments.persons, arguments.dry, _say)
+        elif arguments.command == "match" and arguments.list:
+            list_decisions(target, arguments.source, _say)
+        elif arguments.command == "match":
+            match(target, arguments.source, _say, train=arguments.train)
+        elif arguments.command == "unmatch":
+            unmatch(target, arguments.source, arguments.records, arguments.reason, _say, back=arguments.back)
         elif arguments.command == "metric":
             from warehouse.reading.metrics import answer_question  # MetricFlow takes its time to import
 

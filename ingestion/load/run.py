@@ -20,10 +20,13 @@ from ingestion.load.watching import Asked, Watch
 
 
 def configured_sources(project: Path) -> list[str]:
-    """The sources that have been told where to read."""
+    """The sources that have been told where to read. What reads what others loaded, or what commands of the warehouse
+    write, is loaded, and is none.
+    """
+    readers = {name: reader_of(read_contract(name, project)) for name in source_names(project)}
     return [
-        name for name in source_names(project)
-        if reader_of(read_contract(name, project)).is_configured(name) and not is_derived(name, project)
+        name for name, reader in readers.items()
+        if not getattr(reader, "BESIDE", False) and not is_derived(name, project) and reader.is_configured(name)
     ]  # fmt: skip
 
 

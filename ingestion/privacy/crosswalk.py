@@ -23,8 +23,8 @@ from pathlib import Path
 import duckdb
 import psycopg2
 
-from ingestion.destination.target import Target
-from ingestion.duck import connect, copied_csv
+from ingestion.destination.target import Target, attach_statement
+from ingestion.duck import connect, copied_csv, load_extension
 from ingestion.privacy.identifiers import RECORD, normal_form
 from ingestion.sql import literal
 
@@ -137,6 +137,21 @@ def _exchange_in_postgres(schema: str, asked: Path, answered: Path) -> None:
             )
     with closing(connect()) as connection:
         connection.execute(f"copy (from {copied_csv(found, _ANSWERED)}) to {literal(str(answered))} (format parquet)")
+
+
+def attached_identifiers(connection: duckdb.DuckDBPyConnection, target: Target) -> str:
+    """The crosswalk as a relation with `token`, `kind` and `value`, readable from a connection: attached, for reading.
+
+    Raises:
+        duckdb.Error: there is none yet, or whoever asks may not see it.
+    """
+    file = crosswalk_file(target)
+    if file is not None:
+        connection.execute(f"attach {literal(str(file))} as crosswalk (read_only)")
+        return f"crosswalk.{SCHEMA}.identifiers"
+    load_extension(connection, "postgres_scanner")
+    connection.execute(attach_statement(target, "crosswalk"))
+    return f"crosswalk.{target.schema(SCHEMA)}.identifiers"
 
 
 def find_tokens(target: Target, kind: str, value: str) -> set[str]:

@@ -48,7 +48,7 @@ def set_aside(target: Target, say: Callable[[str], None]) -> None:
         return
     aside = target.folder / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     aside.mkdir()
-    for name in ("build.duckdb", "warehouse.duckdb", "warehouse__next.duckdb", "pipelines", "demo", MARKER):
+    for name in ("build.duckdb", "warehouse.duckdb", "warehouse__next.duckdb", "pipelines", "demo", "matches", MARKER):
         if (target.folder / name).exists():
             shutil.move(target.folder / name, aside / name)
     say(f"this warehouse held the demo's data; a source is configured now, so that was put aside in {aside}")
