@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-match setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-match setup-dev build diff publish rollback preview scaffold decide fhir-view new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,7 +25,7 @@ endif
 
 # What people type goes to the commands as it is, by the environment: in a recipe make would take `$HOME` for a variable of
 # its own, and the shell backticks for a command.
-TYPED := Q REASON SCHEMAS TABLES FACT WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT
+TYPED := Q REASON SCHEMAS TABLES FACT WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT VIEW
 $(foreach name,$(TYPED),$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 # Telemetry of every tool is off.
@@ -128,6 +128,9 @@ scaffold: setup ## A source of a database, with history, tests, docs, a star: SO
 
 decide: setup ## Say what an undecided column tells of a person: COLUMN=<source>.<table>.<column> PRIVACY=none
 	@$(BIN)/python -m warehouse decide "$$COLUMN" "$(PRIVACY)"
+
+fhir-view: setup ## A staging model of a ViewDefinition of SQL on FHIR: VIEW=<file.json> (NAME=, SOURCE=fhir)
+	@$(BIN)/python -m warehouse fhir-view "$$VIEW" --name "$(NAME)" --source "$(or $(SOURCE),fhir)"
 
 new-domain: setup ## Lay out a domain that builds, with nothing in it yet: NAME=<domain>
 	@$(BIN)/python -m warehouse new-domain "$(NAME)"

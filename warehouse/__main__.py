@@ -28,6 +28,7 @@ from warehouse.people.releases import begin_release
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
 from warehouse.project.new_domain import lay_out
+from warehouse.project.fhir_views.command import fhir_view
 from warehouse.project.scaffold.address import address_of
 from warehouse.project.scaffold.decide import decide
 from warehouse.reading.docs import check_freshness, write_docs
@@ -110,6 +111,10 @@ def main() -> int:
         "--fact", default="", help="what the first star's events are; `none` for no star; proposed unless given"
     )
     scaffolding.add_argument("--dry", action="store_true", help="only say what would be written")
+    viewing = commands.add_parser("fhir-view", help="make a staging model of a ViewDefinition of SQL on FHIR")
+    viewing.add_argument("view", type=Path, help="the ViewDefinition, a JSON file")
+    viewing.add_argument("--name", default="", help="what the model is called; the view's name unless given")
+    viewing.add_argument("--source", default="fhir", help="whose resources they are; fhir unless given")
     deciding = commands.add_parser("decide", help="say what an undecided column tells of a person")
     deciding.add_argument("column", metavar="source.table.column", help="`*` stands for any letters")
     deciding.add_argument("privacy", help="none, quasi_identifier, sensitive or direct_identifier")
@@ -162,6 +167,9 @@ def main() -> int:
             return 0
         if arguments.command == "new-domain":
             lay_out(PROJECT_ROOT, arguments.name, _say)
+            return 0
+        if arguments.command == "fhir-view":
+            fhir_view(PROJECT_ROOT, arguments.view, arguments.name, arguments.source, _say)
             return 0
         if arguments.command in ("preview", "scaffold"):
             # What reflects a database takes a fifth of a second to import: no other command waits for it.

@@ -6,15 +6,13 @@ arguments, where SQL around them is a text that is put together.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-# What a call is given: SQL, a plain text or number, or a path of keys and positions.
-Argument = "Sql | str | int | tuple[str | int, ...] | tuple[tuple[str | int, ...], ...]"
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call of a macro."""
+    """A call of a macro, with SQL, texts, numbers, paths of keys and positions, or lists of paths."""
 
     macro: str
     arguments: tuple[object, ...]
@@ -30,10 +28,10 @@ class Sql:
     parts: tuple[str | Call, ...]
 
     def __add__(self, other: Sql | str) -> Sql:
-        return Sql((*self.parts, *(other.parts if isinstance(other, Sql) else (other,))))
+        return Sql(_merged((*self.parts, *(other.parts if isinstance(other, Sql) else (other,)))))
 
     def __radd__(self, other: str) -> Sql:
-        return Sql((other, *self.parts))
+        return Sql(_merged((other, *self.parts)))
 
     def template(self) -> str:
         """As a dbt model has it."""
@@ -41,6 +39,18 @@ class Sql:
             f"{{{{ {part} }}}}" if isinstance(part, Call) or any(mark in part for mark in ("{{", "{%", "{#")) else part
             for part in (part if isinstance(part, Call) else _Plain(part) for part in self.parts)
         )
+
+
+def _merged(parts: Iterable[str | Call]) -> tuple[str | Call, ...]:
+    """Parts of which no two texts stand beside each other."""
+    merged: list[str | Call] = []
+    for part in parts:
+        last = merged[-1] if merged else None
+        if isinstance(part, str) and isinstance(last, str):
+            merged[-1] = last + part
+        elif part != "":
+            merged.append(part)
+    return tuple(merged)
 
 
 class _Plain(str):
@@ -62,7 +72,7 @@ def _quoted(text: str) -> str:
 
 def _argument(argument: object) -> str:
     if isinstance(argument, Sql):
-        parts = [str(part) if isinstance(part, Call) else _quoted(part) for part in argument.parts if part != ""]
+        parts = [str(part) if isinstance(part, Call) else _quoted(part) for part in argument.parts]
         return " ~ ".join(parts) or "''"
     if isinstance(argument, str):
         return argument if isinstance(argument, Name) else _quoted(argument)

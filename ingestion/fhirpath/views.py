@@ -136,7 +136,7 @@ class _Compiler:
         return self.moved(state, name, found.type, position)
 
     def kept(self, state: _State, focus: Value, there: Sql, select: Select) -> _State:
-        """A branch at an item of which there is one at most: without rows that have none, unless these are asked for."""
+        """A branch at an item of which there is one at most; where rows without one aren't asked for, without these."""
         if not select.or_null:
             self.number += 1
             name = f"each_{self.number}"

@@ -9,7 +9,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~ ' = ' ~ "'http://snomed.info/sct'" ~ ')'), json_place_items('code', ['coding'])), 0)) }} as each_1
+    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
+        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')"),
+        json_place_items('code', ['coding'])), 0)) }} as each_1
     from source
 ),
 
@@ -40,7 +42,9 @@ renamed as (
         recorded_date as recorded_text,
         {{ fhir_reference_key(json_place_text('recorder', ['reference']), 'Practitioner') }} as recorder_id,
         {{ json_place_text('recorder', ['reference']) }} as recorder_reference,
-        ((((abatement_date_time is not null) or ({{ json_places_text('abatement_period', abatement_period_paths, 3) }} is not null)) or (abatement_string is not null)) or ({{ json_place_text('abatement_age', []) }} is not null)) as has_abatement,
+        ((((abatement_date_time is not null) or ({{ json_places_text('abatement_period', abatement_period_paths,
+            3) }} is not null)) or (abatement_string is not null)) or ({{ json_place_text('abatement_age',
+            []) }} is not null)) as has_abatement,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,
         _revision as source_revision,

@@ -1,15 +1,17 @@
 {# Made from views/diagnostic_reports.json by `make fhir-view`: change that. #}
 {% set category_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0, 'display']] %}
 {% set each_1_paths = [['code'], ['system'], ['display']] %}
-{% set conclusion_code_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0, 'display']]
-    %}
+{% set conclusion_code_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0,
+    'display']] %}
 with source as (
     select * from {{ source('fhir', 'diagnostic_reports') }}
     where {{ from_completed_load() }}
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~ ' = ' ~ "'http://loinc.org'" ~ ')'), json_place_items('code', ['coding'])), 0)) }} as each_1
+    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
+        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://loinc.org')"), json_place_items('code',
+        ['coding'])), 0)) }} as each_1
     from source
 ),
 

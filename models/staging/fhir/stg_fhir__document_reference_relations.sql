@@ -7,7 +7,7 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.' ~ 'relates_to', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_items('source.relates_to', []), 'each_1') }}
 ),
 
 renamed as (
@@ -15,7 +15,8 @@ renamed as (
         id as document_reference_id,
         patient_id,
         cast((each_1_position - 1) as bigint) as relation_index,
-        {{ fhir_reference_key(json_value_text('each_1', ['target', 'reference']), 'DocumentReference') }} as related_document_reference_id,
+        {{ fhir_reference_key(json_value_text('each_1', ['target', 'reference']),
+            'DocumentReference') }} as related_document_reference_id,
         {{ json_value_text('each_1', ['code']) }} as relation,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,

@@ -5,8 +5,8 @@
     'coding', 0, 'display']] %}
 {% set type_paths = [['coding', 0, 'code'], ['coding', 0, 'system'], ['coding', 0, 'display']] %}
 {% set category_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0, 'display']] %}
-{% set content_paths = [[0, 'attachment', 'contentType'], [0, 'attachment', 'size'], [0, 'attachment', 'creation'],
-    [0, 'format', 'code'], [0, 'format', 'system'], [0, 'format', 'display']] %}
+{% set content_paths = [[0, 'attachment', 'contentType'], [0, 'attachment', 'size'], [0, 'attachment',
+    'creation'], [0, 'format', 'code'], [0, 'format', 'system'], [0, 'format', 'display']] %}
 with source as (
     select * from {{ source('fhir', 'document_references') }}
     where {{ from_completed_load() }}

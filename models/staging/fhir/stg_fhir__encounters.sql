@@ -2,7 +2,8 @@
 {% set class_paths = [['code'], ['system'], ['display']] %}
 {% set type_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0, 'display']] %}
 {% set service_type_paths = [['coding', 0, 'code'], ['coding', 0, 'system'], ['coding', 0, 'display']] %}
-{% set reason_code_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0, 'display']] %}
+{% set reason_code_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0,
+    'display']] %}
 {% set hospitalization_paths = [['admitSource', 'coding', 0, 'code'], ['admitSource', 'coding', 0, 'system'],
     ['admitSource', 'coding', 0, 'display'], ['dischargeDisposition', 'coding', 0, 'code'], ['dischargeDisposition',
     'coding', 0, 'system'], ['dischargeDisposition', 'coding', 0, 'display'], ['reAdmission', 'coding', 0, 'code'],
@@ -42,7 +43,8 @@ renamed as (
         {{ json_places_text('hospitalization', hospitalization_paths, 7) }} as readmission_code,
         {{ json_places_text('hospitalization', hospitalization_paths, 8) }} as readmission_system,
         {{ json_places_text('hospitalization', hospitalization_paths, 9) }} as readmission_display,
-        {{ fhir_reference_key(json_place_text('service_provider', ['reference']), 'Organization') }} as service_provider_id,
+        {{ fhir_reference_key(json_place_text('service_provider', ['reference']),
+            'Organization') }} as service_provider_id,
         {{ json_place_text('service_provider', ['reference']) }} as service_provider_reference,
         {{ fhir_reference_key(json_place_text('part_of', ['reference']), 'Encounter') }} as part_of_id,
         {{ json_place_text('part_of', ['reference']) }} as part_of_reference,

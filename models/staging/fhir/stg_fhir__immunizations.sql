@@ -1,15 +1,17 @@
 {# Made from views/immunizations.json by `make fhir-view`: change that. #}
 {% set each_1_paths = [['code'], ['system'], ['display']] %}
-{% set protocol_applied_paths = [[0, 'doseNumberPositiveInt'], [0, 'seriesDosesPositiveInt'], [0, 'targetDisease',
-    0, 'coding', 0, 'code'], [0, 'targetDisease', 0, 'coding', 0, 'system'], [0, 'targetDisease', 0, 'coding', 0,
-    'display']] %}
+{% set protocol_applied_paths = [[0, 'doseNumberPositiveInt'], [0, 'seriesDosesPositiveInt'], [0,
+    'targetDisease', 0, 'coding', 0, 'code'], [0, 'targetDisease', 0, 'coding', 0, 'system'], [0, 'targetDisease',
+    0, 'coding', 0, 'display']] %}
 with source as (
     select * from {{ source('fhir', 'immunizations') }}
     where {{ from_completed_load() }}
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('vaccine_code', ['coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~ ' = ' ~ "'http://hl7.org/fhir/sid/cvx'" ~ ')'), json_place_items('vaccine_code', ['coding'])), 0)) }} as each_1
+    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('vaccine_code', ['coding']),
+        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://hl7.org/fhir/sid/cvx')"),
+        json_place_items('vaccine_code', ['coding'])), 0)) }} as each_1
     from source
 ),
 

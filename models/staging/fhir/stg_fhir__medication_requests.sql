@@ -7,7 +7,11 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('medication_codeable_concept', ['coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~ ' = ' ~ "'http://www.nlm.nih.gov/research/umls/rxnorm'" ~ ')'), json_place_items('medication_codeable_concept', ['coding'])), 0)) }} as each_1
+    select *, {{
+        json_only(json_item(json_concatenated(json_where(json_place_items('medication_codeable_concept',
+        ['coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~
+        " = 'http://www.nlm.nih.gov/research/umls/rxnorm')"), json_place_items('medication_codeable_concept',
+        ['coding'])), 0)) }} as each_1
     from source
 ),
 
@@ -30,7 +34,8 @@ renamed as (
         authored_on as authored_text,
         {{ fhir_reference_key(json_place_text('requester', ['reference']), 'Practitioner') }} as requester_id,
         {{ json_place_text('requester', ['reference']) }} as requester_reference,
-        {{ fhir_reference_key(json_place_text('reason_reference', [0, 'reference']), 'Condition') }} as reason_id,
+        {{ fhir_reference_key(json_place_text('reason_reference', [0, 'reference']),
+            'Condition') }} as reason_id,
         {{ json_place_text('reason_reference', [0, 'reference']) }} as reason_reference,
         do_not_perform as is_prohibition,
         _operation = 'D' as is_deleted,

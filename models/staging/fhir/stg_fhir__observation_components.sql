@@ -18,11 +18,13 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.' ~ 'component', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_items('source.component', []), 'each_1') }}
 ),
 
 each_2 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_value_items('each_1', ['code', 'coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~ ' = ' ~ "'http://loinc.org'" ~ ')'), json_value_items('each_1', ['code', 'coding'])), 0)) }} as each_2
+    select *, {{ json_only(json_item(json_concatenated(json_where(json_value_items('each_1', ['code',
+        'coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://loinc.org')"),
+        json_value_items('each_1', ['code', 'coding'])), 0)) }} as each_2
     from each_1
 ),
 

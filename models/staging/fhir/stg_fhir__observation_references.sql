@@ -7,13 +7,13 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.' ~ 'has_member', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_items('source.has_member', []), 'each_1') }}
 ),
 
 each_2 as (
     select source.*, each_2_rows.each_2, each_2_rows.each_2_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.' ~ 'derived_from', []), 'each_2') }}
+    cross join lateral {{ json_rows(json_place_items('source.derived_from', []), 'each_2') }}
 ),
 
 renamed as (
@@ -22,7 +22,8 @@ renamed as (
         patient_id,
         'has-member' as relation,
         cast((each_1_position - 1) as bigint) as reference_index,
-        {{ fhir_reference_key(json_value_text('each_1', ['reference']), 'Observation') }} as related_observation_id,
+        {{ fhir_reference_key(json_value_text('each_1', ['reference']),
+            'Observation') }} as related_observation_id,
         {{ json_value_text('each_1', ['reference']) }} as related_observation_reference,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,
@@ -36,7 +37,8 @@ renamed as (
         patient_id,
         'derived-from' as relation,
         cast((each_2_position - 1) as bigint) as reference_index,
-        {{ fhir_reference_key(json_value_text('each_2', ['reference']), 'Observation') }} as related_observation_id,
+        {{ fhir_reference_key(json_value_text('each_2', ['reference']),
+            'Observation') }} as related_observation_id,
         {{ json_value_text('each_2', ['reference']) }} as related_observation_reference,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,

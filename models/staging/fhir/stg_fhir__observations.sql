@@ -2,17 +2,21 @@
 {% set category_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0, 'display']] %}
 {% set each_1_paths = [['code'], ['system'], ['display']] %}
 {% set value_quantity_paths = [['value'], ['comparator'], ['unit'], ['system'], ['code']] %}
-{% set value_codeable_concept_paths = [['coding', 0, 'code'], ['coding', 0, 'system'], ['coding', 0, 'display']] %}
+{% set value_codeable_concept_paths = [['coding', 0, 'code'], ['coding', 0, 'system'], ['coding', 0,
+    'display']] %}
 {% set value_range_paths = [['low', 'value'], ['high', 'value'], ['low', 'code']] %}
 {% set data_absent_reason_paths = [['coding', 0, 'code'], ['coding', 0, 'system'], ['coding', 0, 'display']] %}
-{% set interpretation_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0, 'display']] %}
+{% set interpretation_paths = [[0, 'coding', 0, 'code'], [0, 'coding', 0, 'system'], [0, 'coding', 0,
+    'display']] %}
 with source as (
     select * from {{ source('fhir', 'observations') }}
     where {{ from_completed_load() }}
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~ ' = ' ~ "'http://loinc.org'" ~ ')'), json_place_items('code', ['coding'])), 0)) }} as each_1
+    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
+        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://loinc.org')"), json_place_items('code',
+        ['coding'])), 0)) }} as each_1
     from source
 ),
 

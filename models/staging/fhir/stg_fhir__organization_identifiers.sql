@@ -1,6 +1,6 @@
 {# Made from views/organization_identifiers.json by `make fhir-view`: change that. #}
-{% set each_1_paths = [['use'], ['type', 'coding', 0, 'code'], ['type', 'coding', 0, 'system'], ['type', 'coding',
-    0, 'display'], ['system'], ['value']] %}
+{% set each_1_paths = [['use'], ['type', 'coding', 0, 'code'], ['type', 'coding', 0, 'system'], ['type',
+    'coding', 0, 'display'], ['system'], ['value']] %}
 with source as (
     select * from {{ source('fhir', 'organizations') }}
     where {{ from_completed_load() }}
@@ -9,7 +9,7 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.' ~ 'identifier', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_items('source.identifier', []), 'each_1') }}
 ),
 
 renamed as (

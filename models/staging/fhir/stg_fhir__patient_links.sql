@@ -7,14 +7,15 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.' ~ 'link', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_items('source.link', []), 'each_1') }}
 ),
 
 renamed as (
     select
         id as patient_id,
         cast((each_1_position - 1) as bigint) as link_index,
-        {{ fhir_reference_key(json_value_text('each_1', ['other', 'reference']), 'Patient') }} as linked_patient_id,
+        {{ fhir_reference_key(json_value_text('each_1', ['other', 'reference']),
+            'Patient') }} as linked_patient_id,
         {{ json_value_text('each_1', ['type']) }} as link_type,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,

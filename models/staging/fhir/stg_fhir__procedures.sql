@@ -8,7 +8,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~ ' = ' ~ "'http://snomed.info/sct'" ~ ')'), json_place_items('code', ['coding'])), 0)) }} as each_1
+    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
+        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')"),
+        json_place_items('code', ['coding'])), 0)) }} as each_1
     from source
 ),
 
@@ -31,7 +33,8 @@ renamed as (
         {{ json_place_text('performed_period', ['end']) }} as performed_ended_text,
         {{ fhir_reference_key(json_place_text('location', ['reference']), 'Location') }} as location_id,
         {{ json_place_text('location', ['reference']) }} as location_reference,
-        {{ fhir_reference_key(json_place_text('reason_reference', [0, 'reference']), 'Condition') }} as reason_id,
+        {{ fhir_reference_key(json_place_text('reason_reference', [0, 'reference']),
+            'Condition') }} as reason_id,
         {{ json_place_text('reason_reference', [0, 'reference']) }} as reason_reference,
         {{ json_places_text('outcome', outcome_paths, 1) }} as outcome_code,
         {{ json_places_text('outcome', outcome_paths, 2) }} as outcome_system,

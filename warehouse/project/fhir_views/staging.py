@@ -6,7 +6,7 @@ model is made from: it is not edited but compiled anew.
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -26,6 +26,8 @@ LOG = (
 
 # From so many paths of one JSON text on, they are read as one list.
 _LISTED = 3
+
+_WIDTH = 116
 
 _TIMES = frozenset({"date", "dateTime", "instant"})
 
@@ -50,7 +52,7 @@ def staging_model(view: View, source: Source, name: str) -> Model:
     scope = Scope(table.elements, columns=table.expressions)
     made = compile_view(view, table.elements, "source", scope, keeps_text=True)
     outputs = made.branches[0].outputs
-    paths = _Paths()
+    paths = _Paths(made)
     selects = "\n    union all\n".join(_renamed(branch, paths) for branch in made.branches)
     columns = [column for output in outputs for column in _columns(output)]
     ctes = [
@@ -76,16 +78,18 @@ def _from_source(made: Compiled, source: str, table: str) -> Iterator[Stage]:
 
 def _cte(stage: Stage) -> str:
     materialized = "materialized " if stage.is_materialized else ""
-    return f"{stage.name} as {materialized}(\n    {stage.sql.template()}\n)"
+    lines = "\n".join(_wrapped(line, "    ") for line in stage.sql.template().split("\n"))
+    return f"{stage.name} as {materialized}(\n    {lines}\n)"
 
 
 def _select(columns: list[str], relation: str) -> str:
-    return "    select\n        " + ",\n        ".join(columns) + f"\n    from {relation}"
+    listed = ",\n        ".join(_wrapped(column, "        ") for column in columns)
+    return f"    select\n        {listed}\n    from {relation}"
 
 
 def _renamed(branch: Branch, paths: _Paths) -> str:
     """One select of the view's columns, under the names that they have as text."""
-    listed = [_aliased(paths.listed(output.sql, branch).template(), _textual(output)) for output in branch.outputs] + [
+    listed = [_aliased(paths.listed(output.sql).template(), _textual(output)) for output in branch.outputs] + [
         _aliased(definition, alias) for definition, alias in LOG
     ]
     return _select(listed, branch.relation)
@@ -94,6 +98,27 @@ def _renamed(branch: Branch, paths: _Paths) -> str:
 def _never_null(output: Output, made: Sql) -> Sql:
     """What says whether something is or has something is false where the resource doesn't say."""
     return "coalesce(" + made + ", false)" if output.column.name.startswith(("is_", "has_")) else made
+
+
+# A text within quotes, braces of Jinja's around, or where a long line may be broken.
+_PIECES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|, | ~ | (?=(?:or|and) )|\{\{ | \}\}""")
+
+
+def _wrapped(line: str, indent: str) -> str:
+    """A line that is too long on several, broken between arguments and conditions and never within a text."""
+    pieces, at = [""], 0
+    for found in _PIECES.finditer(line):
+        pieces[-1] += line[at : found.end()]
+        if found[0][0] not in "'\"" and found[0] != " }}":
+            pieces.append("")
+        at = found.end()
+    pieces[-1] += line[at:]
+    lines = [pieces[0]]
+    for piece in pieces[1:]:
+        if len(indent) + 4 + len(lines[-1]) + len(piece.rstrip()) > _WIDTH:
+            lines.append("")
+        lines[-1] += piece
+    return f"\n{indent}    ".join(each.rstrip() for each in lines)
 
 
 def _aliased(definition: str, alias: str) -> str:
@@ -161,46 +186,37 @@ def _key(made: Compiled, outputs: tuple[Output, ...]) -> tuple[str, ...]:
 class _Paths:
     """The paths of a JSON text of which several are read, as lists that the model names above its select."""
 
-    def __init__(self) -> None:
-        self.lists: dict[str, tuple[tuple[str | int, ...], ...]] = {}
-
-    def listed(self, made: Sql, branch: Branch) -> Sql:
-        """SQL in which a place that is one of several of its text is read with the others."""
+    def __init__(self, made: Compiled) -> None:
         places: dict[Sql, list[tuple[str | int, ...]]] = {}
-        for output in branch.outputs:
-            for root, path in _places(output.sql):
-                if path not in places.setdefault(root, []):
-                    places[root].append(path)
-        return self._replaced(made, {root: tuple(found) for root, found in places.items() if len(found) >= _LISTED})
+        for root, path in (found for branch in made.branches for each in branch.outputs for found in _places(each.sql)):
+            if path not in places.setdefault(root, []):
+                places[root].append(path)
+        self.places = {root: tuple(found) for root, found in places.items() if len(found) >= _LISTED}
 
-    def _replaced(self, made: Sql, places: dict[Sql, tuple[tuple[str | int, ...], ...]]) -> Sql:
-        return Sql(tuple(self._part(part, places) for part in made.parts))
+    def listed(self, made: Sql) -> Sql:
+        """SQL in which a place that is one of several of its text is read with the others."""
+        return Sql(tuple(self._part(part) for part in made.parts))
 
-    def _part(self, part: str | Call, places: dict[Sql, tuple[tuple[str | int, ...], ...]]) -> str | Call:
+    def _part(self, part: str | Call) -> str | Call:
         if isinstance(part, str):
             return part
-        if part.macro in _PLACES and part.arguments[0] in places:
-            root, path = part.arguments
-            name = f"{root.parts[0]}_paths"  # type: ignore[attr-defined]
-            self.lists[name] = places[root]  # type: ignore[index]
-            number = self.lists[name].index(path) + 1  # type: ignore[arg-type]
-            return Call(_PLACES[part.macro], (root, Name(name), number))
-        return replace(
-            part,
-            arguments=tuple(
-                self._replaced(argument, places) if isinstance(argument, Sql) else argument
-                for argument in part.arguments
-            ),
-        )
+        root, path = (*part.arguments, None, None)[:2]
+        if part.macro in _PLACES and isinstance(root, Sql) and isinstance(path, tuple) and root in self.places:
+            number = self.places[root].index(path) + 1
+            return Call(_PLACES[part.macro], (root, Name(_list_name(root)), number))
+        arguments = (self.listed(each) if isinstance(each, Sql) else each for each in part.arguments)
+        return replace(part, arguments=tuple(arguments))
 
     def set_above(self) -> str:
         """The lists, as the model's first lines set them."""
         return "".join(
-            "\n".join(textwrap.wrap(
-                f"{{% set {name} = [{', '.join(str(list(path)) for path in paths)}] %}}", 116,
-                subsequent_indent="    ", break_long_words=False, break_on_hyphens=False,
-            )) + "\n" for name, paths in self.lists.items()
-        )  # fmt: skip
+            _wrapped(f"{{% set {_list_name(root)} = [{', '.join(str(list(path)) for path in paths)}] %}}", "") + "\n"
+            for root, paths in self.places.items()
+        )
+
+
+def _list_name(root: Sql) -> str:
+    return f"{root.parts[0]}_paths"
 
 
 _PLACES = {"json_place_text": "json_places_text", "json_value_text": "json_values_text"}
