@@ -8,7 +8,7 @@ select
     ssn_token,
     given_name_token,
     family_name_token,
-    birth_date,
+    birth_text as birth_date,
     street_token,
     postal_code
 from patients

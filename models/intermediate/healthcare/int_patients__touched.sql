@@ -1,0 +1,108 @@
+{{ config(materialized='table', post_hook=list_of_keys()) }}
+-- Whose person or versions may differ from those that the facts were joined to, and from when on.
+with recursive new_loads as (
+    {{ loads_new_to(facts_of_patients()) }}
+),
+
+-- Every version counts: what a record was joined by before may be what it is joined by no more.
+versions as (
+    select
+        'fhir' as source_id,
+        patient_id,
+        ssn_token,
+        given_name_token,
+        family_name_token,
+        birth_text as birth_date,
+        street_token,
+        postal_code,
+        valid_at,
+        load_id in (select new_loads.load_id from new_loads) as is_new
+    from {{ ref('stg_fhir__patients') }}
+),
+
+changed as (
+    select
+        source_id,
+        patient_id,
+        {{ changed_from() }} as changed_from
+    from versions
+    group by source_id, patient_id
+    having max(case when is_new then 1 else 0 end) = 1
+),
+
+keyed as (
+    select
+        source_id,
+        patient_id,
+        shared_key
+    from ({{ person_keys('versions') }}) as every_key
+    group by source_id, patient_id, shared_key
+),
+
+shared_keys as (
+    select shared_key from keyed
+    group by shared_key
+    having count(*) > 1
+),
+
+-- A record is a node, and so is what several records share.
+edges as (
+    select
+        {{ surrogate_key(["'record'", 'keyed.source_id', 'keyed.patient_id']) }} as here,
+        keyed.shared_key as there
+    from keyed
+    inner join shared_keys on keyed.shared_key = shared_keys.shared_key
+    union
+    select
+        {{ surrogate_key(["'record'", 'left_source_id', 'left_patient_id']) }},
+        {{ surrogate_key(["'record'", 'right_source_id', 'right_patient_id']) }}
+    from {{ ref('stg_persons__pairs') }}
+),
+
+both_ways as (
+    select here, there from edges
+    union
+    select there, here from edges
+),
+
+seeds as (
+    select {{ surrogate_key(["'record'", 'source_id', 'patient_id']) }} as node from changed
+    union
+    select {{ surrogate_key(["'record'", 'left_source_id', 'left_patient_id']) }}
+    from {{ ref('stg_persons__pairs') }}
+    where load_id in (select new_loads.load_id from new_loads)
+),
+
+reached as (
+    select both_ways.here as node
+    from both_ways
+    inner join seeds on both_ways.here = seeds.node
+    union
+    select both_ways.there
+    from reached
+    inner join both_ways on reached.node = both_ways.here
+),
+
+-- Who shares nothing with anybody was the same person all along; of the others all may have become somebody else.
+all_changes as (
+    select
+        source_id,
+        patient_id,
+        changed_from
+    from changed
+    union all
+    select
+        records.source_id,
+        records.patient_id,
+        {{ beginning_of_time() }}
+    from {{ ref('int_patients__records') }} as records
+    inner join reached
+        on {{ surrogate_key(["'record'", 'records.source_id', 'records.patient_id']) }} = reached.node
+)
+
+select
+    source_id,
+    patient_id,
+    min(changed_from) as changed_from
+from all_changes
+group by source_id, patient_id

@@ -1,0 +1,106 @@
+{%- set fields = [
+    'ssn_token', 'medical_record_number_token', 'marital_status_code', 'race_code', 'ethnicity_code', 'birth_sex',
+    'gender',
+] -%}
+{%- set fields_of = {
+    'name': ['family_name_token', 'given_name_token'],
+    'birth': ['birth_date', 'birth_precision'],
+    'address': ['city', 'state', 'postal_code', 'country'],
+    'death': ['deceased_at', 'deceased_date', 'deceased_precision'],
+} -%}
+{%- set tracked = fields + fields_of.values() | sum(start=[])
+    + ['is_deceased', 'record_count', 'is_inactive', 'is_deleted'] -%}
+
+with first_versions as (
+    select
+        patient_id,
+        min(valid_at) as known_from
+    from {{ ref('stg_fhir__patients') }}
+    group by patient_id
+),
+
+records as (
+    select
+        persons.patient_key,
+        persons.is_representative,
+        persons.source_id,
+        first_versions.known_from,
+        min(first_versions.known_from) over (partition by persons.patient_key) as person_known_from,
+        versions.*
+    from {{ ref('snap_fhir__patients') }} as versions
+    inner join {{ ref('int_patients__records') }} as persons
+        on versions.patient_id = persons.patient_id and persons.source_id = 'fhir'
+    inner join first_versions on versions.patient_id = first_versions.patient_id
+),
+
+-- What comes later says nothing about the time before it was written down; a person's first record reaches back.
+intervals as (
+    select
+        records.*,
+        case
+            when valid_from = {{ beginning_of_time() }} and known_from > person_known_from then known_from
+            else valid_from
+        end as holds_from
+    from records
+),
+
+instants as (
+    select
+        patient_key,
+        holds_from as valid_from
+    from intervals
+    group by patient_key, holds_from
+),
+
+-- Of a person's records one leads at each instant, and the others fill what it lacks, group by group of what belongs
+-- together: a town is never that of one record with the postal code of another.
+ranked as (
+    select
+        instants.valid_from as instant,
+        intervals.*,
+        row_number() over (
+            partition by intervals.patient_key, instants.valid_from
+            order by
+                intervals.is_deleted, coalesce(intervals.is_inactive, false), intervals.is_representative desc,
+                {{ binary_order('intervals.source_id') }}, {{ binary_order('intervals.patient_id') }}
+        ) as place
+    from instants
+    inner join intervals
+        on
+            instants.patient_key = intervals.patient_key
+            and instants.valid_from >= intervals.holds_from
+            and instants.valid_from < intervals.valid_to
+),
+
+places as (
+    select
+        ranked.*,
+        {%- for name, columns in fields_of.items() %}
+        min(case when coalesce(
+            {%- for column in columns %}cast({{ column }} as {{ dbt.type_string() }}){{ ', ' if not loop.last }}{% endfor -%}
+        ) is not null then place end) over (partition by patient_key, instant) as {{ name }}_place{{ ',' if not loop.last }}
+        {%- endfor %}
+    from ranked
+),
+
+states as (
+    select
+        patient_key,
+        instant as valid_from,
+        {%- for column in fields %}
+        {{ first_known(column, 'place') }} as {{ column }},
+        {%- endfor %}
+        {%- for name, columns in fields_of.items() %}
+        {%- for column in columns %}
+        max(case when place = {{ name }}_place then {{ column }} end) as {{ column }},
+        {%- endfor %}
+        {%- endfor %}
+        max(case when is_deceased then 1 else 0 end) = 1 as is_deceased,
+        sum(case when is_deleted then 0 else 1 end) as record_count,
+        min(case when is_inactive then 1 else 0 end) = 1 as is_inactive,
+        min(case when is_deleted then 1 else 0 end) = 1 as is_deleted
+    from places
+    group by patient_key, instant
+)
+
+{{ merged_neighbours('states', 'patient_key', tracked) }}
