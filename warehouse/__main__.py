@@ -27,8 +27,8 @@ from warehouse.people.matching import list_decisions, match, unmatch
 from warehouse.people.releases import begin_release
 from warehouse.people.retention import retain
 from warehouse.project.columns import new_column, take_column
-from warehouse.project.new_domain import lay_out
 from warehouse.project.fhir_views.command import fhir_view
+from warehouse.project.new_domain import lay_out
 from warehouse.project.scaffold.address import address_of
 from warehouse.project.scaffold.decide import decide
 from warehouse.reading.docs import check_freshness, write_docs

@@ -48,7 +48,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_places_text(text, paths, number) -%}
-    replace({{ duckdb__json_values_text(text, paths, number) }}, chr(0), '')
+    {{ duckdb__json_values_text(text, paths, number) }}
 {%- endmacro %}
 
 {% macro postgres__json_places_text(text, paths, number) -%}
@@ -61,9 +61,9 @@
 {%- endmacro %}
 
 {% macro duckdb__json_values_text(value, paths, number) -%}
-    json_extract_string(
+    replace(json_extract_string(
         {{ value }}, [{% for path in paths %}{{ ", " if not loop.first }}'{{ json_path(path) }}'{% endfor %}]
-    )[{{ number }}]
+    )[{{ number }}], chr(0), '')
 {%- endmacro %}
 
 {% macro postgres__json_values_text(value, paths, number) -%}
@@ -76,7 +76,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_value_text(value, path) -%}
-    json_extract_string({{ value }}, '{{ json_path(path) }}')
+    replace(json_extract_string({{ value }}, '{{ json_path(path) }}'), chr(0), '')
 {%- endmacro %}
 
 {% macro postgres__json_value_text(value, path) -%}({{ value }} #>> {{ json_steps(path) }}){%- endmacro %}
@@ -205,7 +205,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_list(items, type) -%}
-    cast(to_json(list_transform({{ items }}, lambda element: cast(element ->> '$' as {{ type }}))) as text)
+    cast(to_json(list_transform({{ items }}, lambda element: cast(replace(element ->> '$', chr(0), '') as {{ type }}))) as text)
 {%- endmacro %}
 
 {% macro postgres__json_list(items, type) -%}
@@ -226,7 +226,7 @@
     case
         when len({{ items }}) > 1
             then error('{{ what }} has ' || len({{ items }}) || ' values where one is expected: add first() or where()')
-        else {{ items }}[1] ->> '$'
+        else replace({{ items }}[1] ->> '$', chr(0), '')
     end
 {%- endmacro %}
 
@@ -271,7 +271,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_is_text(items, text) -%}
-    case when len({{ items }}) > 1 then false else ({{ items }}[1] ->> '$') = {{ text }} end
+    case when len({{ items }}) > 1 then false else replace({{ items }}[1] ->> '$', chr(0), '') = {{ text }} end
 {%- endmacro %}
 
 {% macro postgres__json_is_text(items, text) -%}

@@ -1,7 +1,7 @@
 {#  FHIR's dates and times, which are as precise as they were known: 1970, 1970-06, 1970-06-01,
     1970-06-01T10:00:00.5+02:00. https://hl7.org/fhir/R4/datatypes.html#dateTime
 
-    What is none of these (a 30th of February, an hour 24, a second 60) is null, never an error: staging reads what nobody
+    What is none of these (a 30th of February, an hour 24, a time without seconds, a second 60) is null, never an error: staging reads what nobody
     judged. Texts are matched before they are cast, as engines differ in what they take for a time. #}
 
 {# The pattern of a day, a time of day and an offset that exist, of which the latter two may be missing. #}
@@ -9,7 +9,7 @@
     {%- set leap = '(0[48]|[2468][048]|[13579][26])' -%}
     {%- set day = '[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)'
         ~ '|02-(0[1-9]|1[0-9]|2[0-8]))|([0-9]{2}' ~ leap ~ '|' ~ leap ~ '00)-02-29' -%}
-    {%- set time = '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?' -%}
+    {%- set time = '([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]+)?' -%}
     {%- set offset = 'Z|[+-](0[0-9]|1[0-3]):[0-5][0-9]|[+-]14:00' -%}
     '^({{ day }})(T{{ time }}({{ offset }})?)?$'
 {%- endmacro %}
@@ -40,14 +40,13 @@
     case when {{ is_fhir_moment(text) }} then cast(substring({{ text }}, 1, 10) as date) end
 {%- endmacro %}
 
-{# How precise it is: year, month, day, minute, second, millisecond (any fraction); null where it is no date. #}
+{# How precise it is: year, month, day, second, millisecond (any fraction); null where it is no date. #}
 {% macro fhir_precision(text) -%}
     case
         when {{ is_fhir_moment(text) }} then case
             when length({{ text }}) = 10 then 'day'
             when {{ text }} like '%.%' then 'millisecond'
-            when substring({{ text }}, 17, 1) = ':' then 'second'
-            else 'minute'
+            else 'second'
         end
         when {{ text }} like '0000%' then null
         when {{ text }} ~ '^[0-9]{4}$' then 'year'
