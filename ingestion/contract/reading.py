@@ -26,6 +26,9 @@ from ingestion.project import PROJECT_ROOT, parsed_yaml
 
 _NAME = re.compile(rf"^(?=.{{1,{LONGEST_NAME}}}$)[a-z_]([a-z0-9_]*[a-z0-9])?$")
 
+# A field of a document: names with dots between.
+_FIELD = re.compile(r"[^.\s]+(\.[^.\s]+)*")
+
 
 def _calendar(project: Path) -> tuple[str, str] | None:
     """The days between which the project takes a record's dates for plausible; none where it doesn't say."""
@@ -93,6 +96,12 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None, s
             f"{where}.{raw['name']}: a direct identifier becomes a token, which is text, but data_type is {data_type}; "
             "make it text, or say quasi_identifier"
         )
+    keeps = tuple(str(path) for path in meta.get("keeps", ()))
+    if keeps and (data_type != "text" or not all(_FIELD.fullmatch(path) for path in keeps)):
+        raise ContractError(
+            f"{where}.{raw['name']}: config.meta.keeps names the fields of a document, which is text, by their paths, "
+            f"such as other.reference: it says {list(keeps)}, and data_type is {data_type}"
+        )
     return Column(
         name=_name(where, raw),
         data_type=data_type.replace(" ", ""),
@@ -106,7 +115,7 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None, s
         timestamp_formats=tuple(rules.get("timestamp_formats", ())),
         decimal_separator=_decimal_separator(f"{where}.{raw['name']}", data_type, rules, separator),
         privacy=privacy,
-        keeps=tuple(meta.get("keeps", ())),
+        keeps=keeps,
         meta=meta,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -25,7 +26,15 @@ from ingestion.load.extracts import (
 from ingestion.load.handover import write_files
 from ingestion.load.straight import goes_straight, insert
 from ingestion.privacy.crosswalk import exchange
-from ingestion.privacy.identifiers import RECORD, as_known, identifier_in, kind_of, normal_form, person_column
+from ingestion.privacy.identifiers import (
+    RECORD,
+    as_known,
+    identifier_in,
+    kind_of,
+    normal_form,
+    person_column,
+    without_rest,
+)
 from ingestion.privacy.tombstones import forgotten_of
 from ingestion.sql import literal, quoted
 
@@ -74,6 +83,7 @@ class ContractPass:
 
     def _take(self, extract: Extract) -> tuple[list[Path], int]:
         connection, table = self.reader.connection, extract.table
+        extract = replace(extract, relation=without_rest(table, extract.relation))
         where = f"{table.source}.{table.name}"
         listed = ", ".join(quoted(c) for c in [*table.column_names, *GIVEN])
         forgotten = forgotten_of(self.reader.target, table)
