@@ -65,6 +65,7 @@ class Extract:
         anything is written. It gives the cursor, and may raise SourceError.
     known: records in source_count that were not read again, since they are known as they are.
     compare_since: where versions may come that raw already has: the earliest `_effective_at` to compare with.
+    repeats: versions may come that say what the version before them says, in raw or among these: they are known.
     rejects: a DuckDB select of records that could not even be read as rows:
         record_key, record, reasons (all JSON text), _revision, _effective_at.
     compared: the records are the whole table as it is now. One that is as its latest version in raw is known; another
@@ -82,6 +83,7 @@ class Extract:
     conclude: Callable[[], str | None] | None = None
     known: int = 0
     compare_since: datetime | None = None
+    repeats: bool = False
     rejects: str | None = None
     compared: bool = False
     deletes: str | None = None

@@ -11,7 +11,7 @@ import duckdb
 from ingestion.contract.contracts import META_COLUMNS, Table
 from ingestion.contract.rules import GIVEN, as_rejects, judged, rejected
 from ingestion.duck import number
-from ingestion.load.comparing import different, unknown
+from ingestion.load.comparing import different, repeated, unknown
 from ingestion.load.extracts import (
     LOAD_COLUMNS,
     PROFILE_COLUMNS,
@@ -122,11 +122,14 @@ class ContractPass:
         cursor = extract.conclude() if extract.conclude else extract.cursor
         rows, known = "good", extract.known
         if extract.compared:
-            rows, repeated = different(self.reader, table)
-            known += repeated
+            rows, same = different(self.reader, table)
+            known += same
         if extract.compare_since is not None and read:
-            rows, repeated = unknown(self.reader, table, extract.compare_since)
-            known += repeated
+            rows, same = unknown(self.reader, table, extract.compare_since)
+            known += same
+        if extract.repeats and read:
+            rows, same = repeated(self.reader, table)
+            known += same
         versions, deleted = f"select {listed} from {rows}", 0
         if extract.deletes:
             connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
@@ -142,8 +145,8 @@ class ContractPass:
         if written:
             self._profile(table, versions)
         if bad or extract.rejects:
-            new_rejects, repeated = self._reject(table, types, extract.rejects, tokens)
-            known += repeated
+            new_rejects, same = self._reject(table, types, extract.rejects, tokens)
+            known += same
             reasons = self._reasons() if new_rejects else ()
         loaded = written - deleted
         if loaded + known + new_rejects != extract.source_count:
