@@ -13,6 +13,8 @@ from ingestion.sql import literal, quoted
 
 # What JSON is made of, as far as its nesting goes.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]', re.DOTALL)
+# A name in a path, and which one of a list is meant.
+_CHOSEN = re.compile(r"([^\[\]]+)\[([^=\]]+)=([^\]]*)\]")
 
 
 def parsed(content: bytes, records: str, *, as_written: bool = False) -> Any:
@@ -43,13 +45,22 @@ def parsed(content: bytes, records: str, *, as_written: bool = False) -> Any:
 def field(document: Any, path: str) -> Any:
     """What stands in a document at a field's name, or at names with dots between; itself where the path is empty.
 
+    `link[relation=next].url` is asked of the first object in the list `link` whose field `relation` is `next`.
+
     Raises:
         KeyError: there is no such field.
     """
-    for name in filter(None, path.split(".")):
+    for step in filter(None, path.split(".")):
+        chosen = _CHOSEN.fullmatch(step)
         if not isinstance(document, dict):
             raise KeyError(path)
-        document = document[name]
+        document = document[chosen[1] if chosen else step]
+        if chosen:
+            listed = document if isinstance(document, list) else []
+            alike = [each for each in listed if isinstance(each, dict) and each.get(chosen[2]) == chosen[3]]
+            if not alike:
+                raise KeyError(path)
+            document = alike[0]
     return document
 
 

@@ -181,12 +181,12 @@ class _Lines:
                 if inner.get("resourceType") == "Bundle" and depth + 1 < _NESTED:
                     yield from self._entries(inner, depth + 1)
                     continue
-            line = _line(bundle, entry)
-            if line is None:
+            document = entered(bundle, entry)
+            if document is None:
                 self.skipped += 1
                 continue
             self.count += 1
-            yield _REFERENCE.sub(lambda match: resolved.get(match[0], match[0]), line)
+            yield _REFERENCE.sub(lambda match: resolved.get(match[0], match[0]), dumped(document))
 
 
 def _addresses(entries: list[Any]) -> dict[bytes, bytes]:
@@ -201,29 +201,28 @@ def _addresses(entries: list[Any]) -> dict[bytes, bytes]:
     return found
 
 
-def _line(bundle: dict[str, Any], entry: Any) -> bytes | None:
-    """An entry's resource as a line; None where it has none, and was none that was written or deleted."""
+def entered(bundle: dict[str, Any], entry: Any) -> Any:
+    """An entry's resource with its mark; None where it has none, and none was written or deleted."""
     if not isinstance(entry, dict):
-        return dumped(entry if isinstance(entry, str) else json.dumps(entry))
+        return entry if isinstance(entry, str) else json.dumps(entry)
     request, response, search = (
         each if isinstance(each := entry.get(name), dict) else {} for name in ("request", "response", "search")
     )
     method, resource = str(request.get("method") or "").upper(), entry.get("resource")
-    mark = {"at": response.get("lastModified") or bundle.get("timestamp")}
-    etag = _ETAG.fullmatch(str(response.get("etag") or ""))
-    if etag:
-        mark["version"] = etag[1]
+    at, etag = response.get("lastModified") or bundle.get("timestamp"), _ETAG.fullmatch(str(response.get("etag") or ""))
+    mark = {**({"at": at} if at else {}), **({"version": etag[1]} if etag else {})}
     if method == "DELETE":
         address = _ADDRESS.fullmatch(str(request.get("url") or "").split("?")[0])
         kind, name = address.groups() if address else (str(request.get("url") or "").split("?")[0] or None, None)
-        return dumped({"resourceType": kind, "id": name, MARK: {**mark, "op": "D"}})
+        return {"resourceType": kind, "id": name, MARK: {**mark, "op": "D"}}
     if search.get("mode") == "outcome" or (resource is None and method in ("", "GET", "HEAD")):
         return None
     if not isinstance(resource, dict):
-        return dumped(f"{method} without a resource")
+        return f"{method} without a resource"
     if not resource.get("id"):
         named = str(entry.get("fullUrl") or "")
         address = _ADDRESS.fullmatch(named)
         known = named.rsplit(":", 1)[-1] if named.startswith("urn:") else address[2] if address else None
         resource = {**resource, "id": known} if known else resource
-    return dumped({**resource, MARK: mark})
+    resource = _unmarked(resource)
+    return {**resource, MARK: mark} if mark else resource

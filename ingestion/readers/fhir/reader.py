@@ -9,6 +9,7 @@ from ingestion.contract.contracts import Source
 from ingestion.load.extracts import Extract, Reader, SourceError
 from ingestion.load.watching import Looked, Watch, glance
 from ingestion.readers.fhir.delivery import from_folder
+from ingestion.readers.fhir.server import from_server
 from ingestion.readers.files.folder import open_folder
 from ingestion.readers.settings import setting, variable
 
@@ -42,4 +43,4 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
             f"{source}: {variable(source, 'bucket_url')} and {variable(source, 'url')} are set: a source is a folder "
             "or a server: unset one, or give the server a source of its own"
         )
-    yield from from_folder(reader)
+    yield from from_server(reader) if setting(source, "url") else from_folder(reader)
