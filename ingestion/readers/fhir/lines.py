@@ -17,7 +17,8 @@ from ingestion.readers.fhir.contents import careful
 from ingestion.sql import literal, utc_time
 
 _LONGEST_LINE = 100_000_000
-_DEEPEST = 500  # levels within a resource; Postgres reads some thousand
+# Levels within a resource. Postgres reads some thousand, which a line of less than so many bytes can't have.
+_DEEPEST, _SHORT = 500, 10_000
 _AT_ONCE = 1_000
 NO_OBJECT, TOO_DEEP, ZERO = "record:no object", "record:nested too deeply", "record:zero character"
 
@@ -77,7 +78,7 @@ def _read(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
             case when not is_record then {literal(NO_OBJECT)} end,
             case
                 when not is_record or not {is_sound} then true
-                when strlen(line) > {8 * _DEEPEST} and {brackets} > {_DEEPEST} then true
+                when strlen(line) > {_SHORT} and {brackets} > {_DEEPEST} then true
                 else contains(line, '\\u0000')
             end
         from (
