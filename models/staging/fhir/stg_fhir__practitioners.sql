@@ -9,7 +9,7 @@ renamed as (
         id as practitioner_id,
         last_updated as last_updated_at,
         version_id,
-        national_provider_identifier as national_provider_identifier_token,
+        national_provider_identifier,
         family_name as family_name_token,
         given_name as given_name_token,
         {{ folded('gender') }} as gender,
