@@ -5,7 +5,7 @@
         check_cols=[
             'patient_id', 'device_identifier_token', 'serial_number_token', 'status', 'manufacturer',
             'device_name', 'model_number', 'type_code', 'type_system', 'type_display', 'owner_id',
-            'location_id',
+            'owner_reference',
         ],
     ) }}
 

@@ -4,7 +4,7 @@
         unique_key='organization_id',
         check_cols=[
             'organization_name', 'type_code', 'type_system', 'type_display', 'city', 'state',
-            'postal_code', 'country', 'part_of_id', 'is_inactive',
+            'postal_code', 'country', 'part_of_id', 'part_of_reference', 'is_inactive',
         ],
     ) }}
 

@@ -3,7 +3,7 @@
     {{ config(
         unique_key='practitioner_id',
         check_cols=[
-            'national_provider_identifier_token', 'family_name_token', 'given_name_token', 'gender',
+            'national_provider_identifier', 'family_name_token', 'given_name_token', 'gender',
             'is_inactive',
         ],
     ) }}

@@ -9,13 +9,3 @@
 {% macro encounter_key(column) -%}{{ surrogate_key(["'encounter'", "'fhir'", column]) }}{%- endmacro %}
 
 {% macro condition_key(column) -%}{{ surrogate_key(["'condition'", "'fhir'", column]) }}{%- endmacro %}
-
-{#  A condition on staging's records of patients: something of them happened when another version of the patient may hold now.
-
-    records: the alias of the records. event_at: when it happened, as the fact has it. patients: the alias of
-    int_patients__touched. #}
-{% macro is_of_touched_patient(records, event_at, patients='patients') -%}
-    {{ records }}.patient_id = {{ patients }}.patient_id
-    and {{ patients }}.source_id = 'fhir'
-    and {{ event_at }} >= {{ patients }}.changed_from
-{%- endmacro %}
