@@ -4,7 +4,7 @@
 {# What int_practitioners__references and int_facilities__references have for a reference: an id, or `system|value`. #}
 {% macro named_by_reference(id, reference) -%}
     coalesce({{ id }}, case
-        when {{ reference }} ~ '^[A-Z][A-Za-z]+[?]identifier=.'
+        when {{ reference }} ~ '^[A-Z][A-Za-z]+[?]identifier=.+$'
             then replace(substring({{ reference }}, strpos({{ reference }}, '=') + 1), '%7C', '|')
     end)
 {%- endmacro %}
