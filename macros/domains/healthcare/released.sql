@@ -1,0 +1,52 @@
+{#  What is released of persons: docs/decisions/safe-harbor.md. Of dates the year of the local day, as long as it doesn't tell
+    of an age over 89; of events a number that follows from what is released of them alone. #}
+
+{# The year of a day, null where the day lies so far back that it tells of an age over 89. `reference_year`: of death or now. #}
+{% macro released_year(date, reference_year) -%}
+    case
+        when {{ reference_year }} - cast(extract(year from {{ date }}) as integer) < 90
+            then cast(extract(year from {{ date }}) as integer)
+    end
+{%- endmacro %}
+
+{# Whole years from one day to another: a birthday on 29 February is on 1 March in other years. #}
+{% macro whole_years(first_date, second_date) -%}
+    (
+        cast(extract(year from {{ second_date }}) as integer) - cast(extract(year from {{ first_date }}) as integer)
+        - case
+            when extract(month from {{ second_date }}) * 100 + extract(day from {{ second_date }})
+                < extract(month from {{ first_date }}) * 100 + extract(day from {{ first_date }}) then 1
+            else 0
+        end
+    )
+{%- endmacro %}
+
+{# The group of an age. Of ages over 89 there is one. #}
+{% macro age_group(age) -%}
+    case
+        when {{ age }} is null then 'unknown'
+        when {{ age }} >= 90 then '90+'
+        when {{ age }} >= 75 then '75-89'
+        when {{ age }} >= 65 then '65-74'
+        when {{ age }} >= 45 then '45-64'
+        when {{ age }} >= 18 then '18-44'
+        when {{ age }} >= 0 then '0-17'
+        else 'unknown'
+    end
+{%- endmacro %}
+
+{#  The number of an event among those of its person, by what is released of it and nothing else: its order tells neither
+    that of the source nor of time within a year. Equal events are as good as each other. `texts` are ordered by bytes. #}
+{% macro released_number(columns, texts=[]) -%}
+    row_number() over (
+        partition by patient_key
+        order by
+            event_year
+            {%- for column in columns %}, {{ binary_order(column) if column in texts else column }}{% endfor %}
+    )
+{%- endmacro %}
+
+{# A code of a short list; null where it is none of it, because whoever wrote it may have written anything. #}
+{% macro released_value(column, values) -%}
+    case when {{ column }} in ('{{ values | join("', '") }}') then {{ column }} end
+{%- endmacro %}
