@@ -1,0 +1,85 @@
+-- Persons who were seen in a month. Cells of fewer than 11 are not told, nor what would tell them by subtraction.
+with released as (
+    select * from {{ ref('int_patients__released') }}
+),
+
+seen as (
+    select
+        cast({{ month_start('encounters.event_date') }} as date) as month_date,
+        released.release_key as patient_key
+    from {{ ref('fct_encounters') }} as encounters
+    inner join released on encounters.patient_key = released.patient_key
+    where not encounters.is_entered_in_error and encounters.encounter_status in ('in-progress', 'onleave', 'finished')
+    group by 1, 2
+),
+
+cells as (
+    select
+        seen.month_date,
+        patients.age_group,
+        patients.gender,
+        patients.zip3,
+        count(*) as person_count
+    from seen
+    inner join {{ ref('dim_released_patients') }} as patients on seen.patient_key = patients.patient_key
+    group by seen.month_date, patients.age_group, patients.gender, patients.zip3
+),
+
+-- From the smallest on: how many persons, and cells, are in all that are as small.
+ranked as (
+    select
+        *,
+        sum(person_count) over (partition by month_date) as month_count,
+        row_number() over (
+            partition by month_date
+            order by person_count, {{ binary_order('age_group') }}, {{ binary_order('gender') }}, {{ binary_order('zip3') }}
+        ) as place
+    from cells
+),
+
+running as (
+    select
+        *,
+        sum(person_count) over (partition by month_date order by place) as count_up_to
+    from ranked
+),
+
+-- Where small cells are few, those next in size go with them: one alone, or fewer than 11 persons together, would be
+-- what is missing from the month's total.
+judged as (
+    select
+        *,
+        max(case when person_count < {{ least_cell() }} then place else 0 end) over (partition by month_date) as last_small,
+        min(case when place >= 2 and count_up_to >= {{ least_cell() }} then place end) over (partition by month_date)
+            as first_enough
+    from running
+),
+
+told as (
+    select
+        *,
+        last_small > 0 and place <= greatest(last_small, coalesce(first_enough, place)) as is_suppressed
+    from judged
+    where month_count >= {{ least_cell() }}
+)
+
+select
+    {{ surrogate_key(["'population'", 'month_date', 'age_group', 'gender', 'zip3']) }} as population_cell_key,
+    month_date,
+    age_group,
+    gender,
+    zip3,
+    cast(person_count as bigint) as person_count
+from told
+where not is_suppressed
+union all
+select
+    {{ surrogate_key(["'population'", 'month_date', "'suppressed'", "'suppressed'", "'suppressed'"]) }},
+    month_date,
+    'suppressed',
+    'suppressed',
+    'suppressed',
+    cast(sum(person_count) as bigint)
+from told
+where is_suppressed
+group by month_date
