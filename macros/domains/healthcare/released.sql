@@ -53,3 +53,14 @@
 
 {# The fewest persons of whom a number is told: of 1 to 10 none is, as the CMS has it for what it publishes. #}
 {% macro least_cell() -%}11{%- endmacro %}
+
+{# Whether an address is in the United States, where a country is named at all. #}
+{% macro is_in_states(country) -%}
+    upper(coalesce({{ country }}, 'US')) in ('US', 'USA', 'UNITED STATES', 'UNITED STATES OF AMERICA')
+{%- endmacro %}
+
+{# The states, the district and the territories, by the letters of the postal service. #}
+{% macro states() -%}
+    {{ return('AK AL AR AS AZ CA CO CT DC DE FL GA GU HI IA ID IL IN KS KY LA MA MD ME MI MN MO MP MS MT NC ND NE NH NJ NM NV NY
+        OH OK OR PA PR RI SC SD TN TX UT VA VI VT WA WI WV WY'.split()) }}
+{%- endmacro %}

@@ -18,11 +18,11 @@ cells as (
         seen.month_date,
         patients.age_group,
         patients.gender,
-        patients.zip3,
+        patients.state,
         count(*) as person_count
     from seen
     inner join {{ ref('dim_released_patients') }} as patients on seen.patient_key = patients.patient_key
-    group by seen.month_date, patients.age_group, patients.gender, patients.zip3
+    group by seen.month_date, patients.age_group, patients.gender, patients.state
 ),
 
 -- From the smallest on: how many persons, and cells, are in all that are as small.
@@ -32,7 +32,7 @@ ranked as (
         sum(person_count) over (partition by month_date) as month_count,
         row_number() over (
             partition by month_date
-            order by person_count, {{ binary_order('age_group') }}, {{ binary_order('gender') }}, {{ binary_order('zip3') }}
+            order by person_count, {{ binary_order('age_group') }}, {{ binary_order('gender') }}, {{ binary_order('state') }}
         ) as place
     from cells
 ),
@@ -64,11 +64,11 @@ told as (
 )
 
 select
-    {{ surrogate_key(["'population'", 'month_date', 'age_group', 'gender', 'zip3']) }} as population_cell_key,
+    {{ surrogate_key(["'population'", 'month_date', 'age_group', 'gender', 'state']) }} as population_cell_key,
     month_date,
     age_group,
     gender,
-    zip3,
+    state,
     cast(person_count as bigint) as person_count
 from told
 where not is_suppressed

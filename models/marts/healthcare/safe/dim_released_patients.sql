@@ -15,10 +15,8 @@ patients as (
         patients.birth_date,
         -- Of whom the year alone is known, the age is the highest that it may be.
         {{ whole_years('patients.birth_date', 'released.reference_date') }} as age,
-        case
-            when upper(coalesce(patients.country, 'US')) in ('US', 'USA', 'UNITED STATES')
-                then substring(patients.postal_code, 1, 3)
-        end as zip3
+        case when {{ is_in_states('patients.country') }} then substring(patients.postal_code, 1, 3) end as zip3,
+        case when {{ is_in_states('patients.country') }} then upper(patients.state) end as state
     from released
     inner join {{ ref('dim_patients') }} as patients
         on released.patient_key = patients.patient_key and patients.is_current
@@ -36,6 +34,7 @@ select
     end as race_code,
     case when patients.ethnicity_code in ('2135-2', '2186-5') then patients.ethnicity_code else 'unknown' end
         as ethnicity_code,
+    coalesce({{ released_value('patients.state', states()) }}, 'unknown') as state,
     -- An area of 20,000 people or fewer, and one that isn't known, is 000.
     coalesce(areas.zip3, '000') as zip3,
     patients.is_deceased,
@@ -44,4 +43,4 @@ from patients
 left join {{ ref('zip3_areas') }} as areas on patients.zip3 = areas.zip3 and areas.is_populous
 union all
 select
-    {{ unknown_key() }}, 'unknown', null, 'unknown', 'unknown', 'unknown', 'unknown', '000', false, null
+    {{ unknown_key() }}, 'unknown', null, 'unknown', 'unknown', 'unknown', 'unknown', 'unknown', '000', false, null
