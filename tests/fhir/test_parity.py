@@ -97,8 +97,9 @@ def test_times_are_what_they_say(engines: list[Staged]) -> None:
     rows = " union all ".join(f"select {at} as id, '{text}' as written" for at, (text, *_) in enumerate(MOMENTS))
     for staged in engines:
         staged.stage(
-            moments=f"with moments as ({rows}) select id, {{{{ fhir_at('written') }}}} as made_at, "
-            "{{ fhir_date('written') }} as made_date, {{ fhir_precision('written') }} as made_precision from moments"
+            moments=f"with moments as ({rows}), judged as (select *, {{{{ fhir_precision('written') }}}} as precision from "
+            "moments) select id, {{ fhir_at('written', 'precision') }} as made_at, "
+            "{{ fhir_date('written', 'precision') }} as made_date, precision as made_precision from judged"
         )
         expected = [
             (at, moment and datetime.fromisoformat(moment), day and date.fromisoformat(day), precision)

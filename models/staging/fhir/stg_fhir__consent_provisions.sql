@@ -125,6 +125,16 @@ renamed as (
     from each_4
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('started_text') }} as started_precision,
+        {{ fhir_precision('ended_text') }} as ended_precision,
+        {{ fhir_precision('data_started_text') }} as data_started_precision,
+        {{ fhir_precision('data_ended_text') }} as data_ended_precision
+    from renamed
+),
+
 cleansed as (
     select
         consent_id,
@@ -133,21 +143,21 @@ cleansed as (
         subprovision_index,
         provision_type,
         started_text,
-        {{ fhir_at('started_text') }} as started_at,
-        {{ fhir_date('started_text') }} as started_date,
-        {{ fhir_precision('started_text') }} as started_precision,
+        {{ fhir_at('started_text', 'started_precision') }} as started_at,
+        {{ fhir_date('started_text', 'started_precision') }} as started_date,
+        started_precision,
         ended_text,
-        {{ fhir_at('ended_text') }} as ended_at,
-        {{ fhir_date('ended_text') }} as ended_date,
-        {{ fhir_precision('ended_text') }} as ended_precision,
+        {{ fhir_at('ended_text', 'ended_precision') }} as ended_at,
+        {{ fhir_date('ended_text', 'ended_precision') }} as ended_date,
+        ended_precision,
         data_started_text,
-        {{ fhir_at('data_started_text') }} as data_started_at,
-        {{ fhir_date('data_started_text') }} as data_started_date,
-        {{ fhir_precision('data_started_text') }} as data_started_precision,
+        {{ fhir_at('data_started_text', 'data_started_precision') }} as data_started_at,
+        {{ fhir_date('data_started_text', 'data_started_precision') }} as data_started_date,
+        data_started_precision,
         data_ended_text,
-        {{ fhir_at('data_ended_text') }} as data_ended_at,
-        {{ fhir_date('data_ended_text') }} as data_ended_date,
-        {{ fhir_precision('data_ended_text') }} as data_ended_precision,
+        {{ fhir_at('data_ended_text', 'data_ended_precision') }} as data_ended_at,
+        {{ fhir_date('data_ended_text', 'data_ended_precision') }} as data_ended_date,
+        data_ended_precision,
         action_codes,
         purpose_codes,
         class_codes,
@@ -160,7 +170,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -46,6 +46,13 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('authored_text') }} as authored_precision
+    from renamed
+),
+
 cleansed as (
     select
         medication_request_id,
@@ -63,9 +70,9 @@ cleansed as (
         medication_display,
         medication_reference,
         authored_text,
-        {{ fhir_at('authored_text') }} as authored_at,
-        {{ fhir_date('authored_text') }} as authored_date,
-        {{ fhir_precision('authored_text') }} as authored_precision,
+        {{ fhir_at('authored_text', 'authored_precision') }} as authored_at,
+        {{ fhir_date('authored_text', 'authored_precision') }} as authored_date,
+        authored_precision,
         requester_id,
         requester_reference,
         reason_id,
@@ -76,7 +83,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

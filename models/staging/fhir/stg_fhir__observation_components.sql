@@ -72,6 +72,15 @@ renamed as (
     from each_2
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('value_moment_text') }} as value_moment_precision,
+        {{ fhir_precision('value_period_started_text') }} as value_period_started_precision,
+        {{ fhir_precision('value_period_ended_text') }} as value_period_ended_precision
+    from renamed
+),
+
 cleansed as (
     select
         observation_id,
@@ -103,17 +112,18 @@ cleansed as (
         {{ fhir_decimal('value_denominator_text') }} as value_denominator,
         value_time,
         value_moment_text,
-        {{ fhir_at('value_moment_text') }} as value_moment_at,
-        {{ fhir_date('value_moment_text') }} as value_moment_date,
-        {{ fhir_precision('value_moment_text') }} as value_moment_precision,
+        {{ fhir_at('value_moment_text', 'value_moment_precision') }} as value_moment_at,
+        {{ fhir_date('value_moment_text', 'value_moment_precision') }} as value_moment_date,
+        value_moment_precision,
         value_period_started_text,
-        {{ fhir_at('value_period_started_text') }} as value_period_started_at,
-        {{ fhir_date('value_period_started_text') }} as value_period_started_date,
-        {{ fhir_precision('value_period_started_text') }} as value_period_started_precision,
+        {{ fhir_at('value_period_started_text', 'value_period_started_precision') }} as value_period_started_at,
+        {{ fhir_date('value_period_started_text',
+            'value_period_started_precision') }} as value_period_started_date,
+        value_period_started_precision,
         value_period_ended_text,
-        {{ fhir_at('value_period_ended_text') }} as value_period_ended_at,
-        {{ fhir_date('value_period_ended_text') }} as value_period_ended_date,
-        {{ fhir_precision('value_period_ended_text') }} as value_period_ended_precision,
+        {{ fhir_at('value_period_ended_text', 'value_period_ended_precision') }} as value_period_ended_at,
+        {{ fhir_date('value_period_ended_text', 'value_period_ended_precision') }} as value_period_ended_date,
+        value_period_ended_precision,
         absent_reason_code,
         absent_reason_system,
         absent_reason_display,
@@ -129,7 +139,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

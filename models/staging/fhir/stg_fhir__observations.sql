@@ -79,6 +79,20 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('effective_text') }} as effective_precision,
+        {{ fhir_precision('effective_started_text') }} as effective_started_precision,
+        {{ fhir_precision('effective_ended_text') }} as effective_ended_precision,
+        {{ fhir_precision('effective_instant_text') }} as effective_instant_precision,
+        {{ fhir_precision('issued_text') }} as issued_precision,
+        {{ fhir_precision('value_moment_text') }} as value_moment_precision,
+        {{ fhir_precision('value_period_started_text') }} as value_period_started_precision,
+        {{ fhir_precision('value_period_ended_text') }} as value_period_ended_precision
+    from renamed
+),
+
 cleansed as (
     select
         observation_id,
@@ -95,25 +109,25 @@ cleansed as (
         observation_system,
         observation_display,
         effective_text,
-        {{ fhir_at('effective_text') }} as effective_at,
-        {{ fhir_date('effective_text') }} as effective_date,
-        {{ fhir_precision('effective_text') }} as effective_precision,
+        {{ fhir_at('effective_text', 'effective_precision') }} as effective_at,
+        {{ fhir_date('effective_text', 'effective_precision') }} as effective_date,
+        effective_precision,
         effective_started_text,
-        {{ fhir_at('effective_started_text') }} as effective_started_at,
-        {{ fhir_date('effective_started_text') }} as effective_started_date,
-        {{ fhir_precision('effective_started_text') }} as effective_started_precision,
+        {{ fhir_at('effective_started_text', 'effective_started_precision') }} as effective_started_at,
+        {{ fhir_date('effective_started_text', 'effective_started_precision') }} as effective_started_date,
+        effective_started_precision,
         effective_ended_text,
-        {{ fhir_at('effective_ended_text') }} as effective_ended_at,
-        {{ fhir_date('effective_ended_text') }} as effective_ended_date,
-        {{ fhir_precision('effective_ended_text') }} as effective_ended_precision,
+        {{ fhir_at('effective_ended_text', 'effective_ended_precision') }} as effective_ended_at,
+        {{ fhir_date('effective_ended_text', 'effective_ended_precision') }} as effective_ended_date,
+        effective_ended_precision,
         effective_instant_text,
-        {{ fhir_at('effective_instant_text') }} as effective_instant_at,
-        {{ fhir_date('effective_instant_text') }} as effective_instant_date,
-        {{ fhir_precision('effective_instant_text') }} as effective_instant_precision,
+        {{ fhir_at('effective_instant_text', 'effective_instant_precision') }} as effective_instant_at,
+        {{ fhir_date('effective_instant_text', 'effective_instant_precision') }} as effective_instant_date,
+        effective_instant_precision,
         issued_text,
-        {{ fhir_at('issued_text') }} as issued_at,
-        {{ fhir_date('issued_text') }} as issued_date,
-        {{ fhir_precision('issued_text') }} as issued_precision,
+        {{ fhir_at('issued_text', 'issued_precision') }} as issued_at,
+        {{ fhir_date('issued_text', 'issued_precision') }} as issued_date,
+        issued_precision,
         value_quantity_text,
         {{ fhir_decimal('value_quantity_text') }} as value_quantity,
         value_comparator,
@@ -137,17 +151,18 @@ cleansed as (
         {{ fhir_decimal('value_denominator_text') }} as value_denominator,
         value_time,
         value_moment_text,
-        {{ fhir_at('value_moment_text') }} as value_moment_at,
-        {{ fhir_date('value_moment_text') }} as value_moment_date,
-        {{ fhir_precision('value_moment_text') }} as value_moment_precision,
+        {{ fhir_at('value_moment_text', 'value_moment_precision') }} as value_moment_at,
+        {{ fhir_date('value_moment_text', 'value_moment_precision') }} as value_moment_date,
+        value_moment_precision,
         value_period_started_text,
-        {{ fhir_at('value_period_started_text') }} as value_period_started_at,
-        {{ fhir_date('value_period_started_text') }} as value_period_started_date,
-        {{ fhir_precision('value_period_started_text') }} as value_period_started_precision,
+        {{ fhir_at('value_period_started_text', 'value_period_started_precision') }} as value_period_started_at,
+        {{ fhir_date('value_period_started_text',
+            'value_period_started_precision') }} as value_period_started_date,
+        value_period_started_precision,
         value_period_ended_text,
-        {{ fhir_at('value_period_ended_text') }} as value_period_ended_at,
-        {{ fhir_date('value_period_ended_text') }} as value_period_ended_date,
-        {{ fhir_precision('value_period_ended_text') }} as value_period_ended_precision,
+        {{ fhir_at('value_period_ended_text', 'value_period_ended_precision') }} as value_period_ended_at,
+        {{ fhir_date('value_period_ended_text', 'value_period_ended_precision') }} as value_period_ended_date,
+        value_period_ended_precision,
         absent_reason_code,
         absent_reason_system,
         absent_reason_display,
@@ -166,7 +181,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed
