@@ -123,6 +123,36 @@
     )
 {%- endmacro %}
 
+{#  The same of what is known to be a list of objects: nothing where it is none, and nothing is left out of it. An item
+    that is null has no elements. #}
+{% macro json_place_list(text, path) -%}
+    {{ return(adapter.dispatch('json_place_list', 'granary')(text, path)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_place_list(text, path) -%}
+    {{ duckdb__json_value_list(duckdb__json_plain(text), path) }}
+{%- endmacro %}
+
+{% macro postgres__json_place_list(text, path) -%}
+    {{ postgres__json_value_list('cast(' ~ postgres__json_plain(text) ~ ' as jsonb)', path) }}
+{%- endmacro %}
+
+{# The same within a value that is JSON already. #}
+{% macro json_value_list(value, path) -%}
+    {{ return(adapter.dispatch('json_value_list', 'granary')(value, path)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_value_list(value, path) -%}
+    coalesce(json_extract({{ value }}, '{{ json_path(path) }}[*]'), cast([] as json []))
+{%- endmacro %}
+
+{% macro postgres__json_value_list(value, path) -%}
+    case
+        when jsonb_typeof({{ value }} #> {{ json_steps(path) }}) = 'array' then {{ value }} #> {{ json_steps(path) }}
+        else cast('[]' as jsonb)
+    end
+{%- endmacro %}
+
 {# What the items of a collection have under a key, one after the other. #}
 {% macro json_children(items, key) -%}
     {{ return(adapter.dispatch('json_children', 'granary')(items, key)) }}
@@ -275,17 +305,17 @@
     end
 {%- endmacro %}
 
-{# Whether a collection is the one text: null where either is empty, false where there are several items. #}
-{% macro json_is_text(items, text) -%}
-    {{ return(adapter.dispatch('json_is_text', 'granary')(items, text)) }}
+{# Whether a collection is the one value of a type of SQL's: null where either is empty, false where there are several. #}
+{% macro json_equals(items, value, type) -%}
+    {{ return(adapter.dispatch('json_equals', 'granary')(items, value, type)) }}
 {%- endmacro %}
 
-{% macro duckdb__json_is_text(items, text) -%}
-    case when len({{ items }}) > 1 then false else ({{ items }}[1] ->> '$') = {{ text }} end
+{% macro duckdb__json_equals(items, value, type) -%}
+    case when len({{ items }}) > 1 then false else cast({{ items }}[1] ->> '$' as {{ type }}) = {{ value }} end
 {%- endmacro %}
 
-{% macro postgres__json_is_text(items, text) -%}
-    case when jsonb_array_length({{ items }}) > 1 then false else ({{ items }} ->> 0) = {{ text }} end
+{% macro postgres__json_equals(items, value, type) -%}
+    case when jsonb_array_length({{ items }}) > 1 then false else cast({{ items }} ->> 0 as {{ type }}) = {{ value }} end
 {%- endmacro %}
 
 {#  Two collections of which neither type is known, by `=`, `<`, `<=`, `>` or `>=`: as numbers where both are, else as

@@ -21,7 +21,10 @@
 
 {# A moment without the digits of a second beyond the sixth: cut, which casts do on one engine and round on the other. #}
 {% macro fhir_cut(text) -%}
-    regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\1')
+    case
+        when substring({{ text }}, 21, 7) ~ '^[0-9]{7}$' then regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\1')
+        else {{ text }}
+    end
 {%- endmacro %}
 
 {# How precise it is: year, month, day, second, millisecond (any fraction); null where it is no date or time. #}
@@ -43,7 +46,10 @@
 {% macro fhir_at(text, precision) -%}
     case
         when {{ precision }} = 'second' and length({{ text }}) > 19 then {{ utc_of_offset(text) }}
-        when {{ precision }} = 'millisecond' and {{ text }} ~ '^.*T.*[Z+-].*$' then {{ utc_of_offset(fhir_cut(text)) }}
+        when
+            {{ precision }} = 'millisecond'
+            and ({{ text }} like '%Z' or substring({{ text }}, length({{ text }}) - 5, 1) in ('+', '-'))
+            then {{ utc_of_offset(fhir_cut(text)) }}
         when {{ precision }} in ('day', 'second', 'millisecond')
             then {{ local_to_utc(fhir_cut(text), var('business_timezone')) }}
     end

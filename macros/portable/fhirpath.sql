@@ -10,7 +10,7 @@
 {%- endmacro %}
 
 {% macro fhir_reference_pattern(type) -%}
-    '^(?:urn:uuid:|(?:.*/)?{{ type or "[A-Z][A-Za-z]+" }}/)([^/]+)(?:/_history/[^/]+)?$'
+    '^(?:urn:uuid:|(?:[^?]*/)?{{ type or "[A-Z][A-Za-z]+" }}/)([^/?]+)(?:/_history/[^/?]+)?$'
 {%- endmacro %}
 
 {#- Nearly all references are written plainly, and DuckDB's patterns with groups are five times as slow as others. -#}
@@ -18,6 +18,7 @@
     list_transform(
         [{{ reference }}],
         lambda reference: case
+            when contains(reference, '?') then null
             {%- if type %}
             when reference like '{{ type }}/%' and reference not like '{{ type }}/%/%'
                 then nullif(substring(reference, {{ type | length + 2 }}), '')
@@ -50,6 +51,17 @@
     case
         when {{ text }} ~ '^-?[0-9]{1,9}([.][0-9]+)?$' then cast(cast({{ text }} as numeric(18, 8)) as numeric(28, 8))
         else {{ default__fhir_decimal(text) }}
+    end
+{%- endmacro %}
+
+{#  A number's text in one way of writing: without zeros at the end of its fraction, and without an exponent. DuckDB
+    writes JSON's numbers anew, so that nobody can tell 2.50 from 2.5. #}
+{% macro fhir_number_text(text) -%}
+    case
+        when {{ text }} ~ '^-?[0-9]+[.][0-9]+$' then rtrim(rtrim({{ text }}, '0'), '.')
+        when {{ text }} ~ '^-?[0-9]([.][0-9]+)?[eE]([+]?1?[0-9]|-[0-9]{1,2})$'
+            then rtrim(rtrim(cast(cast({{ text }} as numeric(28, 8)) as text), '0'), '.')
+        else {{ text }}
     end
 {%- endmacro %}
 

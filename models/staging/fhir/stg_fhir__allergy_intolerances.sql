@@ -6,9 +6,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
-        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')"),
-        json_place_items('code', ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('code', ['coding']), 'item_1', '(' ~
+        json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')")) }}, {{
+        json_only(json_place_list('code', ['coding'])) }}) as each_1
     from source
 ),
 

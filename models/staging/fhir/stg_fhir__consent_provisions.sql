@@ -18,19 +18,19 @@ each_1 as (
 each_2 as (
     select source.*, each_2_rows.each_2, each_2_rows.each_2_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.provision', ['provision']), 'each_2') }}
+    cross join lateral {{ json_rows(json_place_list('source.provision', ['provision']), 'each_2') }}
 ),
 
 each_3 as (
     select source.*, each_3_rows.each_3, each_3_rows.each_3_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.provision', ['provision']), 'each_3') }}
+    cross join lateral {{ json_rows(json_place_list('source.provision', ['provision']), 'each_3') }}
 ),
 
 each_4 as (
     select each_3.*, each_4_rows.each_4, each_4_rows.each_4_position
     from each_3
-    cross join lateral {{ json_rows(json_value_items('each_3.each_3', ['provision']), 'each_4') }}
+    cross join lateral {{ json_rows(json_value_list('each_3.each_3', ['provision']), 'each_4') }}
 ),
 
 renamed as (
@@ -44,18 +44,18 @@ renamed as (
         {{ json_places_text('provision', provision_paths, 3) }} as ended_text,
         {{ json_places_text('provision', provision_paths, 4) }} as data_started_text,
         {{ json_places_text('provision', provision_paths, 5) }} as data_ended_text,
-        {{ json_joined(json_children(json_children(json_place_items('provision', ['action']), 'coding'),
-            'code'), "','") }} as action_codes,
-        {{ json_joined(json_children(json_place_items('provision', ['purpose']), 'code'),
+        {{ json_joined(json_children(json_children(json_place_list('provision', ['action']), 'coding'), 'code'),
+            "','") }} as action_codes,
+        {{ json_joined(json_children(json_place_list('provision', ['purpose']), 'code'),
             "','") }} as purpose_codes,
-        {{ json_joined(json_children(json_place_items('provision', ['class']), 'code'), "','") }} as class_codes,
-        {{ json_joined(json_children(json_children(json_place_items('provision', ['code']), 'coding'), 'code'),
+        {{ json_joined(json_children(json_place_list('provision', ['class']), 'code'), "','") }} as class_codes,
+        {{ json_joined(json_children(json_children(json_place_list('provision', ['code']), 'coding'), 'code'),
             "','") }} as data_codes,
-        {{ json_joined(json_children(json_place_items('provision', ['securityLabel']), 'code'),
+        {{ json_joined(json_children(json_place_list('provision', ['securityLabel']), 'code'),
             "','") }} as security_label_codes,
-        {{ json_joined(json_children(json_children(json_place_items('provision', ['actor']), 'reference'),
+        {{ json_joined(json_children(json_children(json_place_list('provision', ['actor']), 'reference'),
             'reference'), "','") }} as actor_references,
-        {{ json_joined(json_children(json_children(json_children(json_place_items('provision', ['actor']),
+        {{ json_joined(json_children(json_children(json_children(json_place_list('provision', ['actor']),
             'role'), 'coding'), 'code'), "','") }} as actor_role_codes,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,
@@ -74,18 +74,17 @@ renamed as (
         {{ json_values_text('each_2', each_2_paths, 3) }} as ended_text,
         {{ json_values_text('each_2', each_2_paths, 4) }} as data_started_text,
         {{ json_values_text('each_2', each_2_paths, 5) }} as data_ended_text,
-        {{ json_joined(json_children(json_children(json_value_items('each_2', ['action']), 'coding'), 'code'),
+        {{ json_joined(json_children(json_children(json_value_list('each_2', ['action']), 'coding'), 'code'),
             "','") }} as action_codes,
-        {{ json_joined(json_children(json_value_items('each_2', ['purpose']), 'code'),
-            "','") }} as purpose_codes,
-        {{ json_joined(json_children(json_value_items('each_2', ['class']), 'code'), "','") }} as class_codes,
-        {{ json_joined(json_children(json_children(json_value_items('each_2', ['code']), 'coding'), 'code'),
+        {{ json_joined(json_children(json_value_list('each_2', ['purpose']), 'code'), "','") }} as purpose_codes,
+        {{ json_joined(json_children(json_value_list('each_2', ['class']), 'code'), "','") }} as class_codes,
+        {{ json_joined(json_children(json_children(json_value_list('each_2', ['code']), 'coding'), 'code'),
             "','") }} as data_codes,
-        {{ json_joined(json_children(json_value_items('each_2', ['securityLabel']), 'code'),
+        {{ json_joined(json_children(json_value_list('each_2', ['securityLabel']), 'code'),
             "','") }} as security_label_codes,
-        {{ json_joined(json_children(json_children(json_value_items('each_2', ['actor']), 'reference'),
+        {{ json_joined(json_children(json_children(json_value_list('each_2', ['actor']), 'reference'),
             'reference'), "','") }} as actor_references,
-        {{ json_joined(json_children(json_children(json_children(json_value_items('each_2', ['actor']), 'role'),
+        {{ json_joined(json_children(json_children(json_children(json_value_list('each_2', ['actor']), 'role'),
             'coding'), 'code'), "','") }} as actor_role_codes,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,
@@ -104,18 +103,17 @@ renamed as (
         {{ json_values_text('each_4', each_4_paths, 3) }} as ended_text,
         {{ json_values_text('each_4', each_4_paths, 4) }} as data_started_text,
         {{ json_values_text('each_4', each_4_paths, 5) }} as data_ended_text,
-        {{ json_joined(json_children(json_children(json_value_items('each_4', ['action']), 'coding'), 'code'),
+        {{ json_joined(json_children(json_children(json_value_list('each_4', ['action']), 'coding'), 'code'),
             "','") }} as action_codes,
-        {{ json_joined(json_children(json_value_items('each_4', ['purpose']), 'code'),
-            "','") }} as purpose_codes,
-        {{ json_joined(json_children(json_value_items('each_4', ['class']), 'code'), "','") }} as class_codes,
-        {{ json_joined(json_children(json_children(json_value_items('each_4', ['code']), 'coding'), 'code'),
+        {{ json_joined(json_children(json_value_list('each_4', ['purpose']), 'code'), "','") }} as purpose_codes,
+        {{ json_joined(json_children(json_value_list('each_4', ['class']), 'code'), "','") }} as class_codes,
+        {{ json_joined(json_children(json_children(json_value_list('each_4', ['code']), 'coding'), 'code'),
             "','") }} as data_codes,
-        {{ json_joined(json_children(json_value_items('each_4', ['securityLabel']), 'code'),
+        {{ json_joined(json_children(json_value_list('each_4', ['securityLabel']), 'code'),
             "','") }} as security_label_codes,
-        {{ json_joined(json_children(json_children(json_value_items('each_4', ['actor']), 'reference'),
+        {{ json_joined(json_children(json_children(json_value_list('each_4', ['actor']), 'reference'),
             'reference'), "','") }} as actor_references,
-        {{ json_joined(json_children(json_children(json_children(json_value_items('each_4', ['actor']), 'role'),
+        {{ json_joined(json_children(json_children(json_children(json_value_list('each_4', ['actor']), 'role'),
             'coding'), 'code'), "','") }} as actor_role_codes,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,

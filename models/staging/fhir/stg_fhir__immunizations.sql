@@ -9,9 +9,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('vaccine_code', ['coding']),
-        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://hl7.org/fhir/sid/cvx')"),
-        json_place_items('vaccine_code', ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('vaccine_code', ['coding']), 'item_1', '(' ~
+        json_value_text('item_1', ['system']) ~ " = 'http://hl7.org/fhir/sid/cvx')")) }}, {{
+        json_only(json_place_list('vaccine_code', ['coding'])) }}) as each_1
     from source
 ),
 

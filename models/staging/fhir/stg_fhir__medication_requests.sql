@@ -7,11 +7,10 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{
-        json_only(json_item(json_concatenated(json_where(json_place_items('medication_codeable_concept',
-        ['coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~
-        " = 'http://www.nlm.nih.gov/research/umls/rxnorm')"), json_place_items('medication_codeable_concept',
-        ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('medication_codeable_concept', ['coding']),
+        'item_1', '(' ~ json_value_text('item_1', ['system']) ~
+        " = 'http://www.nlm.nih.gov/research/umls/rxnorm')")) }}, {{
+        json_only(json_place_list('medication_codeable_concept', ['coding'])) }}) as each_1
     from source
 ),
 

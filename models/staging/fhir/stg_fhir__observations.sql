@@ -14,9 +14,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
-        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://loinc.org')"), json_place_items('code',
-        ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('code', ['coding']), 'item_1', '(' ~
+        json_value_text('item_1', ['system']) ~ " = 'http://loinc.org')")) }}, {{ json_only(json_place_list('code',
+        ['coding'])) }}) as each_1
     from source
 ),
 
@@ -128,7 +128,7 @@ cleansed as (
         {{ fhir_at('issued_text', 'issued_precision') }} as issued_at,
         {{ fhir_date('issued_text', 'issued_precision') }} as issued_date,
         issued_precision,
-        value_quantity_text,
+        {{ fhir_number_text('value_quantity_text') }} as value_quantity_text,
         {{ fhir_decimal('value_quantity_text') }} as value_quantity,
         value_comparator,
         value_unit,
@@ -140,14 +140,14 @@ cleansed as (
         value_string,
         value_boolean,
         value_integer,
-        value_range_low_text,
+        {{ fhir_number_text('value_range_low_text') }} as value_range_low_text,
         {{ fhir_decimal('value_range_low_text') }} as value_range_low,
-        value_range_high_text,
+        {{ fhir_number_text('value_range_high_text') }} as value_range_high_text,
         {{ fhir_decimal('value_range_high_text') }} as value_range_high,
         value_range_unit_code,
-        value_numerator_text,
+        {{ fhir_number_text('value_numerator_text') }} as value_numerator_text,
         {{ fhir_decimal('value_numerator_text') }} as value_numerator,
-        value_denominator_text,
+        {{ fhir_number_text('value_denominator_text') }} as value_denominator_text,
         {{ fhir_decimal('value_denominator_text') }} as value_denominator,
         value_time,
         value_moment_text,
@@ -169,9 +169,9 @@ cleansed as (
         interpretation_code,
         interpretation_system,
         interpretation_display,
-        reference_low_text,
+        {{ fhir_number_text('reference_low_text') }} as reference_low_text,
         {{ fhir_decimal('reference_low_text') }} as reference_low,
-        reference_high_text,
+        {{ fhir_number_text('reference_high_text') }} as reference_high_text,
         {{ fhir_decimal('reference_high_text') }} as reference_high,
         specimen_reference,
         device_id,

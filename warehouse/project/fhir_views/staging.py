@@ -161,7 +161,7 @@ def _columns(output: Output) -> Iterator[tuple[str, str, str]]:
         yield f"{name}_date", f"{{{{ fhir_date({arguments}) }}}}", f"{meaning} The local date, as written."
         yield f"{name}_precision", "", f"{meaning} How precisely it is known."
     elif output.is_written:
-        yield text, "", f"{meaning} As it is written."
+        yield text, f"{{{{ fhir_number_text('{text}') }}}}", f"{meaning} Its digits, without zeros at the end."
         yield name, f"{{{{ fhir_decimal('{text}') }}}}", f"{meaning} Rounded to 8 decimal places."
     else:
         yield name, "", meaning
