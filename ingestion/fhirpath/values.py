@@ -29,11 +29,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Items:
-    """A collection; the type is that of each item. `is_one` is whether there is one at most."""
+    """A collection; the type is that of each item. `only` is the value of its item, where there is one at most."""
 
     sql: Sql
     type: str | None = None
-    is_one: bool = False
+    only: Sql | None = None
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,12 @@ def item(value: Value, position: int) -> Value:
     """The item at a position, counted from 0 or, where negative, from the end."""
     if isinstance(value, Place) and value.many and position >= 0:
         return replace(value, path=(*value.path, position), many=False)
-    if isinstance(value, Place | Scalar | Columns) and (isinstance(value, Scalar | Columns) or value.many is False):
-        return value if position in {0, -1} else Items(call("json_item", items(value).sql, position), None, is_one=True)
-    return Items(call("json_item", items(value).sql, position), value.type, is_one=True)
+    is_single = isinstance(value, Scalar | Columns) or (isinstance(value, Place) and value.many is False)
+    if is_single and position in {0, -1}:
+        return value
+    found = items(value)
+    made = call("json_item", found.sql, position)
+    return Items(made, found.type, call("json_only", found.sql) if position == 0 else call("json_only", made))
 
 
 def items(value: Value) -> Items:
@@ -99,7 +102,8 @@ def items(value: Value) -> Items:
     if isinstance(value, Items):
         return value
     if isinstance(value, Place):
-        macro = "json_value_items" if value.is_value else "json_place_items"
+        is_objects = value.many is True and value.type is not None and not is_primitive(value.type)
+        macro = ("json_value_" if value.is_value else "json_place_") + ("list" if is_objects else "items")
         return Items(call(macro, value.root, value.path), value.type)
     if isinstance(value, Columns):
         raise FhirPathError(f"a {value.type} of columns can't be taken as a whole: name an element")

@@ -117,8 +117,8 @@ class _Compiler:
             return self.kept(state, found, exists(found), select)
         self.number += 1
         name = f"each_{self.number}"
-        if isinstance(found, Items) and found.is_one:
-            item = "select *, " + call("json_only", found.sql) + f" as {name}\n    from {state.relation}"
+        if isinstance(found, Items) and found.only:
+            item = "select *, " + found.only + f" as {name}\n    from {state.relation}"
             self.stages.append(Stage(name, item))
             focus = Place(sql(name), (), found.type, False, is_value=True)
             return self.kept(replace(state, relation=name), focus, sql(f"{name} is not null"), select)
