@@ -153,7 +153,7 @@ def _checked(reader: Reader, version: Version, counts: dict[str, tuple[int, int]
     was_read, _ = counts.get(str(version.path), (0, 0))
     if not version.content or was_read == version.record_count:
         return version
-    reader.connection.execute(f"delete from fhir_lines where path = {literal(str(version.path))}")
+    reader.connection.execute(f"delete from resource_lines where path = {literal(str(version.path))}")
     return version.faulty(f"{version.record_count:,} records were counted, but {was_read:,} could be parsed")
 
 

@@ -211,14 +211,16 @@ def _lines(
     try:
         lines, content = delivered(path, path.name, reader.workspace / f"{path.name}.lines")
     except BadFileError as error:
-        path.unlink()
-        raise SourceError(f"{client.source}: {name} is not sound: {error}; load again, and it is fetched anew") from error
+        shutil.rmtree(path.parent)
+        raise SourceError(
+            f"{client.source}: {name} is not sound: {error}; nothing was loaded: load again, and it is exported anew"
+        ) from error
     # A deletion's bundle is a line, and has many.
     if count is not None and content.kind == "resources" and count != content.record_count:
-        path.unlink()
+        shutil.rmtree(path.parent)
         raise SourceError(
             f"{client.source}: the manifest counts {count:,} resources in {name}, and it has {content.record_count:,}; "
-            "load again, and it is fetched anew"
+            "nothing was loaded: load again, and it is exported anew"
         )
     return Lines(lines, name, moment, microseconds(moment), content.kind == "bundle") if content.record_count else None
 

@@ -55,16 +55,16 @@ def read(connection: duckdb.DuckDBPyConnection, files: Sequence[Lines]) -> None:
         )
     connection.execute("""
         create or replace temp table first_places as
-        select path, min(rowid) as first_place from fhir_lines group by path""")
+        select path, min(rowid) as first_place from resource_lines group by path""")
     connection.execute("""
         create or replace temp view told as
-        select lines.*, read_files.name, place - first_place + 1 as number,
+        select lines.*, read_files.name, lines.rowid - first_place + 1 as number,
             case when is_deleted then 'D' else 'U' end as _operation,
             coalesce(updated_at, told_at, file_at) as _effective_at,
             case
-                when updated_at is null and told_at is null then read_files.revision + place - first_place + 1
+                when updated_at is null and told_at is null then read_files.revision + lines.rowid - first_place + 1
                 when version is not null then version
-                when updated_at is null then epoch_us(told_at) + place - first_place + 1
+                when updated_at is null then epoch_us(told_at) + lines.rowid - first_place + 1
                 else epoch_us(updated_at)
             end as _revision
         from resource_lines as lines
