@@ -47,12 +47,16 @@ class Place:
         field = f"nullif(nullif({fields}[{self.field if self.segment == 'MSH' else self.field + 1}], ''), '{_NULL}')"
         if (self.segment, self.field) == ("OBX", 5):
             # Encapsulated data, such as a scanned letter, stays where it is.
-            field = f"case when {fields}[3] is distinct from 'ED' or {self.function != ''} then {field} end"
+            field = field if self._is_measure else f"case when {fields}[3] is distinct from 'ED' then {field} end"
         return f"nullif(nullif({self._within(field)}, ''), '{_NULL}')" if self._is_text else self._within(field)
 
     @property
+    def _is_measure(self) -> bool:
+        return self.function in ("count", "length")
+
+    @property
     def _is_text(self) -> bool:
-        return not self.all and self.function not in ("count", "length")
+        return not self.all and not self._is_measure
 
     def _within(self, field: str) -> str:
         repetitions = f"string_split({field}, {_character(REPETITION)})"

@@ -156,7 +156,7 @@ def _message(number: int, content: bytes, told: str, notes: Notes, fault: str | 
     separator = content[3:4]
     header = re.split(rb"[\r\n]", content, maxsplit=1)[0].split(separator)
     marks = header[1].decode("latin-1") if len(header) > 1 else ""
-    component, repetition, escape, subcomponent = (marks[:4] + "\0\0\0\0")[:4]
+    component, repetition, escape, subcomponent = list((marks[:4] + "\0\0\0\0")[:4])
     segments = _segments(content, separator)
     named = header[17].decode("latin-1").split(repetition)[0].strip().upper() if len(header) > 17 else ""
     encoding = told or _ENCODINGS.get(named, "") if named else told
@@ -202,6 +202,8 @@ def _in_one_form(text: str, field_separator: str, others: str, escape: str) -> s
         text = text.translate(_CONTROLS)
     if "\n" in text:
         text = _in_lines(text, escape)
+    while "\r\r" in text:
+        text = text.replace("\r\r", "\r")
     text = text.replace(field_separator, FIELD)
     for old, new in zip(others, (REPETITION, COMPONENT, SUBCOMPONENT), strict=False):
         if old != "\0":
@@ -221,7 +223,7 @@ def _in_lines(text: str, escape: str) -> str:
     return text.replace("\r\n", "\r").replace("\n", "\r")
 
 
-_WITHIN = re.compile(r"(?<!\r)\n(?![A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9\s]|[\r\n]|\Z)|\r|\n|\Z)")
+_WITHIN = re.compile(r"(?<!\r)\n(?!\n*(?:[A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9\s]|[\r\n]|\Z)|\r|\Z))")
 
 
 @cache
