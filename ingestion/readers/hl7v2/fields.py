@@ -76,8 +76,8 @@ class Place:
         if self.component:
             text = f"split_part({text}, {_character(COMPONENT)}, {self.component})"
         if self.sub:
-            text = f"split_part({text}, {_character(SUBCOMPONENT)}, {self.sub})"
-        return text if self.sub else _as_written(text)
+            return f"split_part({text}, {_character(SUBCOMPONENT)}, {self.sub})"
+        return _as_written(text, within_component=bool(self.component))
 
 
 def places(where: str, column: Column) -> list[Place]:
@@ -105,9 +105,10 @@ def places(where: str, column: Column) -> list[Place]:
     return found
 
 
-def _as_written(text: str) -> str:
+def _as_written(text: str, *, within_component: bool = False) -> str:
     """A text with the separators within it as the standard recommends them."""
-    return f"replace(replace({text}, {_character(COMPONENT)}, '^'), {_character(SUBCOMPONENT)}, '&')"
+    whole = text if within_component else f"replace({text}, {_character(COMPONENT)}, '^')"
+    return f"replace({whole}, {_character(SUBCOMPONENT)}, '&')"
 
 
 def _character(character: str) -> str:
