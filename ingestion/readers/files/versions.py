@@ -218,9 +218,7 @@ def known_of(reader: Reader, layout: Layout, files: Table) -> Known:
     return known
 
 
-def _version(
-    layout: Layout, file: Delivered, path: Path, checksum: str, workspace: Path, prepare: Prepare
-) -> Version:
+def _version(layout: Layout, file: Delivered, path: Path, checksum: str, workspace: Path, prepare: Prepare) -> Version:
     version = Version(file, path, layout.period_of(file.name), layout.series_of(file.name), checksum)
     ending = layout.wrong_ending(file.name)
     if ending:
