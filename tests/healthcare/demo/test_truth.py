@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections import Counter, defaultdict
@@ -198,6 +199,24 @@ def test_persons(clinic: Path, versions: dict[clinics.Key, list[clinics.Resource
     query = "select patient_id from truth_merges where parted_at is null"
     assert {key for (key,) in truth(clinic, query)} == linked
     assert truth(clinic, "select count(*) from truth_merges where is_right = 0 and parted_at is not null")[0][0] > 4
+
+
+def test_records_say_who_is_who(clinic: Path) -> None:
+    """By number, or by names and birth date, or by family name, ZIP and birth date where no two numbers contradict."""
+    query = "select patient_id, person_id, ssn, family_name, given_name, birth_date, postal_code from truth_patients"
+    found, true = set(), set()
+    for one, other in itertools.combinations(truth(clinic, query), 2):
+        pair = (one[0], other[0])
+        if one[1] == other[1]:
+            true.add(pair)
+        if one[2] and other[2]:
+            is_match = one[2] == other[2]
+        else:
+            is_match = one[3:6] == other[3:6] or (one[3], *one[5:]) == (other[3], *other[5:])
+        if is_match:
+            found.add(pair)
+    assert found == true
+    assert len(true) > 25
 
 
 def test_what_is_hard_to_hide(clinic: Path, versions: dict[clinics.Key, list[clinics.Resource]]) -> None:
