@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -137,6 +138,15 @@ def test_encounters(clinic: Path, versions: dict[clinics.Key, list[clinics.Resou
     assert {key: tuple(row) for key, *row in truth(clinic, "select * from truth_encounters")} == found
     assert sum(row[4][:10] != row[6] for row in found.values()) > 300
     assert sum(row[6] != row[7] for row in found.values() if row[2] == "EMER" and row[7]) > 100
+
+
+def test_offsets(versions: dict[clinics.Key, list[clinics.Resource]]) -> None:
+    """Local times have the offset that Boston has at that moment, summer and winter."""
+    written = [each[-1]["period"]["start"] for (kind, _), each in versions.items() if kind == "Encounter"]
+    for text in written:
+        at = datetime.fromisoformat(text)
+        assert at.utcoffset() == at.astimezone(ZoneInfo("America/New_York")).utcoffset(), text
+    assert len({text[-6:] for text in written}) == 2
 
 
 def utc(text: str) -> str:
