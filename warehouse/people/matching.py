@@ -26,11 +26,11 @@ from ingestion.load.run import observation_time
 from ingestion.privacy.crosswalk import attached_identifiers
 from ingestion.readers.matches.log import APART, MATCH, Record, Said, everything_said, holding, said_of, say_more
 from ingestion.sql import literal, quoted
+from warehouse.build.removal import MATCHES
 from warehouse.errors import BuildError
 from warehouse.people.linkage import Linked, linked, prepare, read_model, trained
 
 Say = Callable[[str], None]
-READER = "matches"
 # How many pairs that contradict are named; the others are counted.
 _NAMED = 10
 _TOKEN = "_token"
@@ -134,7 +134,7 @@ def source_of_matches(target: Target, name: str = "") -> Source:
     Raises:
         BuildError: there is none, or there are several.
     """
-    sources = [each for each in read_contracts(target.project) if each.reader == READER and name in ("", each.name)]
+    sources = [each for each in read_contracts(target.project) if each.reader == MATCHES and name in ("", each.name)]
     if len(sources) != 1:
         there = ", ".join(each.name for each in sources) or "none that is on"
         raise BuildError(f"which source of matches? SOURCE=<source>; there is {there}")
@@ -144,9 +144,9 @@ def source_of_matches(target: Target, name: str = "") -> Source:
 def _said(source: Source, name: str) -> Any:
     """What the contract's `config.meta.matches` says."""
     try:
-        return source.meta[READER][name]
+        return source.meta[MATCHES][name]
     except KeyError as error:
-        raise ContractError(f"{contract_file(source.name)}: config.meta.{READER} says no {error}") from error
+        raise ContractError(f"{contract_file(source.name)}: config.meta.{MATCHES} says no {error}") from error
 
 
 def _named(record: Record) -> str:

@@ -1,13 +1,12 @@
 """A register of patients whose warehouse the product's own models of persons are built in, on either engine.
 
-The project is the tiny one with the product's source of matches, its models of persons and one published mart over them;
-what would be FHIR's patients is told as files of versions (tests/tiny/reader.py), under the product's contract.
+The project is the tiny one with the product's source of matches, its models of persons and one published mart over
+them; what would be FHIR's patients is told as files of versions (tests/tiny/reader.py), under the product's contract.
 """
 
 from __future__ import annotations
 
 import csv
-
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +25,8 @@ from warehouse.database import Database, open_database
 
 OWN = Path(__file__).parent / "project"
 TINY = PROJECT_ROOT / "tests" / "tiny" / "project"
-# Of the product's contract of patients, what persons are told by.
-COLUMNS = ("id", "ssn", "given_name", "family_name", "birth_date", "street", "postal_code")
+# Of the product's contract of patients, what persons are told by, in its order.
+COLUMNS = ("id", "ssn", "family_name", "given_name", "birth_date", "street", "postal_code")
 AUDIT = ("loads", "rejects", "profiles")
 
 
@@ -107,7 +106,7 @@ class Register:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["op", "revision", "at", *COLUMNS])
             for each in records:
-                values = (each.patient_id, each.ssn_token, each.given_name_token, each.family_name_token)
+                values = (each.patient_id, each.ssn_token, each.family_name_token, each.given_name_token)
                 place = (each.birth_date, each.street_token, each.postal_code)
                 writer.writerow(["U", next(self._revisions), at, *values, *place])
 
@@ -138,5 +137,3 @@ class Register:
             )
         )
         return sorted(map(tuple, found), key=lambda row: (row[0], row[1], row[4]))
-
-
