@@ -40,13 +40,18 @@ def forget(target: Target, asked: Sequence[str], dry: bool, say: Say) -> None:
     """
     with build_lock(target):
         known = {(each.source, each.person) for each in read_tombstones(target)}
+        sources = {table.source for table in tables_of_persons(target)}
         for each in asked:
             with acting_as_loader(), open_database(target) as database:
                 found = _found(database, each)
             with open_database(target) as database:
-                persons = (found | _matched(database, found)) - known
+                found |= _matched(database, found)
+            persons = {person for person in found if person[0] in sources} - known
             for source, person in sorted(persons):
                 say(f"{'would forget' if dry else 'forgetting'} {source}:{person}")
+            for source, person in sorted(person for person in found if person[0] not in sources):
+                what = f"{source}:{person} is the same person, and no contract of {source}"
+                say(f"not forgotten: {what} says `person:` (docs/privacy.md)")
             if not persons:
                 say(f"{each} is forgotten already")
             elif not dry:

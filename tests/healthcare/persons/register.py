@@ -59,6 +59,7 @@ def lay_out(root: Path) -> None:
         "healthcare": {
             "label": "Healthcare", "owner": "the tests", "example": "select * from healthcare.dim_persons",
             "sources": {"fhir": {"name": "Patients", "kind": "files", "description": "Patients"},
+                        "lab": {"name": "Laboratory", "kind": "files", "description": "Messages"},
                         "persons": {"name": "Persons", "kind": "files", "description": "Who is who"}},
         }
     }  # fmt: skip
@@ -97,18 +98,27 @@ class Register:
             "GRANARY_PROJECT_DIR": str(self.project),
             "DBT_TARGET_PATH": str(self.project / "target"),
             "SOURCES__FHIR__BUCKET_URL": str(self.delivered),
+            "SOURCES__LAB__BUCKET_URL": str(self.delivered),
             **self.engine,
         }
 
     def tell(self, records: Iterable[Record], at: str = "2026-01-01") -> None:
-        """Have the register tell of these, in a file."""
-        with (self.delivered / f"{next(self._files):04}.patients.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["op", "revision", "at", *COLUMNS])
-            for each in records:
-                values = (each.patient_id, each.ssn_token, each.family_name_token, each.given_name_token)
-                place = (each.birth_date, each.street_token, each.postal_code)
-                writer.writerow(["U", next(self._revisions), at, *values, *place])
+        """Have the register tell of patients, and the laboratory send messages of those that are its own."""
+        of: dict[str, list[list[Any]]] = {"fhir": [], "lab": []}
+        for each in records:
+            number = next(self._revisions)
+            known = [each.ssn_token, each.family_name_token, each.given_name_token, each.birth_date]
+            names = [each.patient_id] if each.source_id == "fhir" else [f"message {number}", each.patient_id]
+            row = ["U", number, at, *names, *known, each.street_token, each.postal_code]
+            of[each.source_id].append(row)
+        for table, rows, names in (
+            ("patients", of["fhir"], ["id"]), ("pids", of["lab"], ["message_id", "medical_record_number"]),
+        ):  # fmt: skip
+            if rows:
+                file = self.delivered / f"{next(self._files):04}.{table}.csv"
+                with file.open("w", encoding="utf-8", newline="") as handle:
+                    writer = csv.writer(handle, lineterminator="\n")
+                    writer.writerows([["op", "revision", "at", *names, *COLUMNS[1:]], *rows])
 
     def build(self, observed_at: str, request: Request = Request(), *, tested: bool = False) -> list[str]:  # noqa: B008
         """Load, build and publish in this process."""

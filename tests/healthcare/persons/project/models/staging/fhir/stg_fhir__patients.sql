@@ -9,7 +9,7 @@ renamed as (
         ssn as ssn_token,
         given_name as given_name_token,
         family_name as family_name_token,
-        birth_date,
+        birth_date as birth_text,
         street as street_token,
         postal_code,
         _operation = 'D' as is_deleted,
