@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-match setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -58,9 +58,12 @@ help: ## What can be asked for
 	@echo "  MODEL=<staging model>     which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
-# Seven sets of requirements, of which each holds the ones before it: one that holds more will do.
+# Eight sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring default)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring match default)
+
+setup-match: ## Install what `make match` needs on top
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring match)
 
 setup-monitoring: ## Install what `make metrics-endpoint` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring)
@@ -97,7 +100,7 @@ $(BIN)/uv:
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
-	@rm -f $(addprefix $(VENV)/.,default monitoring api site report serve dev) && touch $@
+	@rm -f $(addprefix $(VENV)/.,default match monitoring api site report serve dev) && touch $@
 
 # What runs beside Granary, in environments of their own: Superset pins what Granary needs newer.
 .venv-%/.synced: requirements/%.txt | $(BIN)/uv
@@ -318,6 +321,7 @@ lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra api pyproject.toml -o requirements/api.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra monitoring pyproject.toml -o requirements/monitoring.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra match pyproject.toml -o requirements/match.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bi.in -o requirements/bi.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/mongodb.in -o requirements/mongodb.txt
