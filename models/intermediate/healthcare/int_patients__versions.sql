@@ -13,24 +13,57 @@
 
 with first_versions as (
     select
+        source_id,
         patient_id,
         min(valid_at) as known_from
-    from {{ ref('stg_fhir__patients') }}
-    group by patient_id
+    from {{ ref('int_patients__told') }}
+    group by source_id, patient_id
+),
+
+versions as (
+    select
+        'fhir' as source_id,
+        patient_id,
+        {{ (fields + fields_of.values() | sum(start=[])) | join(', ') }},
+        is_deceased,
+        is_inactive,
+        is_deleted,
+        valid_from,
+        valid_to
+    from {{ ref('snap_fhir__patients') }}
+    union all
+    select
+        'lab',
+        patients.patient_source_id,
+        patients.ssn_token,
+        patients.patient_source_id,
+        null,
+        patients.race_code,
+        patients.ethnicity_code,
+        null,
+        sexes.gender,
+        {% for column in fields_of.values() | sum(start=[]) %}patients.{{ column }}, {% endfor %}
+        patients.is_deceased,
+        false,
+        patients.is_deleted,
+        patients.valid_from,
+        patients.valid_to
+    from {{ ref('snap_lab__patients') }} as patients
+    left join {{ ref('lab_sexes') }} as sexes on patients.sex_code = sexes.sex_code
 ),
 
 records as (
     select
         persons.patient_key,
         persons.is_representative,
-        persons.source_id,
         first_versions.known_from,
         min(first_versions.known_from) over (partition by persons.patient_key) as person_known_from,
         versions.*
-    from {{ ref('snap_fhir__patients') }} as versions
+    from versions
     inner join {{ ref('int_patients__records') }} as persons
-        on versions.patient_id = persons.patient_id and persons.source_id = 'fhir'
-    inner join first_versions on versions.patient_id = first_versions.patient_id
+        on versions.source_id = persons.source_id and versions.patient_id = persons.patient_id
+    inner join first_versions
+        on versions.source_id = first_versions.source_id and versions.patient_id = first_versions.patient_id
 ),
 
 -- What comes later says nothing about the time before it was written down; a person's first record reaches back.

@@ -25,9 +25,7 @@ select
     ssn_token,
     given_name_token,
     family_name_token,
-    substr(
-        cast(birth_date as {{ dbt.type_string() }}), 1, case birth_precision when 'year' then 4 when 'month' then 7 else 10 end
-    ) as birth_date,
+    {{ day_as_told('birth_date', 'birth_precision') }} as birth_date,
     street_token,
     postal_code
 from laboratory_patients
