@@ -4,9 +4,9 @@
 ] -%}
 {%- set fields_of = {
     'name': ['family_name_token', 'given_name_token'],
-    'birth': ['birth_date', 'birth_precision'],
+    'birth': ['birth_text', 'birth_date', 'birth_precision'],
     'address': ['city', 'state', 'postal_code', 'country'],
-    'death': ['deceased_at', 'deceased_date', 'deceased_precision'],
+    'death': ['deceased_text', 'deceased_at', 'deceased_date', 'deceased_precision'],
 } -%}
 {%- set tracked = fields + fields_of.values() | sum(start=[])
     + ['is_deceased', 'record_count', 'is_inactive', 'is_deleted'] -%}
@@ -42,7 +42,19 @@ versions as (
         patients.ethnicity_code,
         null,
         sexes.gender,
-        {% for column in fields_of.values() | sum(start=[]) %}patients.{{ column }}, {% endfor %}
+        patients.family_name_token,
+        patients.given_name_token,
+        {{ day_as_told('patients.birth_date', 'patients.birth_precision') }},
+        case when patients.birth_precision not in ('year', 'month') then patients.birth_date end,
+        patients.birth_precision,
+        patients.city,
+        patients.state,
+        patients.postal_code,
+        patients.country,
+        {{ day_as_told('patients.deceased_date', 'patients.deceased_precision') }},
+        case when patients.deceased_precision not in ('year', 'month') then patients.deceased_at end,
+        case when patients.deceased_precision not in ('year', 'month') then patients.deceased_date end,
+        patients.deceased_precision,
         patients.is_deceased,
         false,
         patients.is_deleted,
