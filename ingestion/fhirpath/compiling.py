@@ -109,12 +109,12 @@ def _function(node: Function, scope: Scope) -> Value:
 def _where(node: Function, scope: Scope) -> Value:
     of = items(_value(node.of, scope))
     name = f"item_{scope.depth}"
-    within = Place(sql(name), (), of.type, False, is_value=True)
+    within = Place(sql(name), (), of.type, False, True, of.keeps)
     condition = boolean(
         _value(node.arguments[0], replace(scope, focus=within, depth=scope.depth + 1)),
         f"{node.name}() of {scope.expression}",
     )
-    return Items(call("json_where", of.sql, name, condition), of.type)
+    return Items(call("json_where", of.sql, name, condition), of.type, keeps=of.keeps)
 
 
 def _exists(node: Function, scope: Scope) -> Value:

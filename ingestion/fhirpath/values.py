@@ -17,7 +17,8 @@ from ingestion.fhirpath.nodes import FhirPathError
 class Place:
     """What a path leads to in `root`, a JSON text or, where `is_value`, a JSON value of the engine's.
 
-    `many` is whether it is a list; None where that isn't known.
+    `many` is whether it is a list; None where that isn't known. `keeps` are the paths below it that are loaded; all
+    where it is empty.
     """
 
     root: Sql
@@ -25,6 +26,7 @@ class Place:
     type: str | None = None
     many: bool | None = False
     is_value: bool = False
+    keeps: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Items:
     sql: Sql
     type: str | None = None
     only: Sql | None = None
+    keeps: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,13 +75,27 @@ def member(value: Value, name: str, type_: str | None = None) -> Value:
         return found
     if value.type and is_primitive(value.type):
         raise FhirPathError(f"{name!r} is asked of a {value.type}, which has no elements")
+    keeps = _kept(value, name)
     known = element(value.type, name)
     type_ = known.type if known else type_
     if isinstance(value, Place) and value.many is False:
         # An element with a choice of types, which `type_` names, is never a list.
         many = known.is_list if known else (False if type_ else None)
-        return replace(value, path=(*value.path, name), type=type_, many=many)
-    return Items(call("json_children", items(value).sql, name), type_)
+        return replace(value, path=(*value.path, name), type=type_, many=many, keeps=keeps)
+    return Items(call("json_children", items(value).sql, name), type_, keeps=keeps)
+
+
+def _kept(value: Place | Items, name: str) -> tuple[tuple[str, ...], ...]:
+    """What is loaded below an element of a value: of what it keeps, the paths through the element without it.
+
+    Raises:
+        FhirPathError: where the element isn't loaded.
+    """
+    below = [path[1:] for path in value.keeps if path[0] == name]
+    if value.keeps and not below:
+        loaded = ", ".join(dict.fromkeys(path[0] for path in value.keeps))
+        raise FhirPathError(f"{name!r} isn't loaded of this element: {loaded}")
+    return () if () in below else tuple(below)
 
 
 def item(value: Value, position: int) -> Value:
@@ -90,7 +107,8 @@ def item(value: Value, position: int) -> Value:
         return value
     found = items(value)
     made = call("json_item", found.sql, position)
-    return Items(made, found.type, call("json_only", found.sql) if position == 0 else call("json_only", made))
+    only = call("json_only", found.sql) if position == 0 else call("json_only", made)
+    return Items(made, found.type, only, found.keeps)
 
 
 def items(value: Value) -> Items:
@@ -104,7 +122,7 @@ def items(value: Value) -> Items:
     if isinstance(value, Place):
         is_objects = value.many is True and value.type is not None and not is_primitive(value.type)
         macro = ("json_value_" if value.is_value else "json_place_") + ("list" if is_objects else "items")
-        return Items(call(macro, value.root, value.path), value.type)
+        return Items(call(macro, value.root, value.path), value.type, keeps=value.keeps)
     if isinstance(value, Columns):
         raise FhirPathError(f"a {value.type} of columns can't be taken as a whole: name an element")
     raise FhirPathError(f"a {value.type} that is computed can't be taken as a collection")

@@ -212,7 +212,8 @@ def test_times_are_what_they_say(engines: list[Staged]) -> None:
     for staged in engines:
         staged.stage(
             moments=f"with moments as ({rows}), "
-            "judged as (select *, {{ fhir_precision('written') }} as precision from moments) select id, {{ fhir_at('written', 'precision') }} as made_at, "
+            "judged as (select *, {{ fhir_precision('written') }} as precision from moments) "
+            "select id, {{ fhir_at('written', 'precision') }} as made_at, "
             "{{ fhir_date('written', 'precision') }} as made_date, precision as made_precision from judged"
         )
         expected = [
