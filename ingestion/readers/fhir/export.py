@@ -22,7 +22,8 @@ from ingestion.readers.fhir.contents import delivered
 from ingestion.readers.fhir.resources import Lines
 from ingestion.readers.files.folder import microseconds
 from ingestion.readers.files.verification import BadFileError
-from ingestion.readers.rest.client import LONGEST_WAIT, Client, ReplyError, retry_after
+from ingestion.readers.rest.client import Client, ReplyError
+from ingestion.readers.rest.waiting import LONGEST_WAIT, retry_after
 from ingestion.readers.settings import setting, variable
 
 LONGEST_AGE = 24 * 3600.0  # seconds for which a server is believed to keep an export that was begun
