@@ -16,10 +16,10 @@ from ingestion.contract.reading import read_contract
 from ingestion.demo.commerce import Fault, next_day, serving, simulate
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
-from ingestion.readers.rest import client, listing, reader
+from ingestion.readers.rest import listing, reader
 from ingestion.readers.rest.client import Client, Page, Place
-from ingestion.readers.rest.waiting import retry_after
 from ingestion.readers.rest.endpoint import endpoints
+from ingestion.readers.rest.waiting import retry_after
 from tests.crosswalks import identifiers
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects
 
