@@ -45,9 +45,12 @@ def test_elements_that_the_contract_does_not_know_are_counted(delivery: Delivery
         "a.ndjson", lines(patient("p", foo=1, telecom=[]), patient("q", foo=2, bar=1), patient("r", **{"Jo Poe": 1}))
     )
     assert delivery.load()["patients"].notes == (
-        "fhir: not in the contract: Patient.foo: 2 records, Patient.bar: 1 records, "
-        "Patient: members that are no elements: 1 records",
+        "fhir: not in the contract: Patient.foo: 2 records, Patient.(no name of an element): 1 records, "
+        "Patient.bar: 1 records",
     )
+    # As operators see of a column: of three records, how many have none.
+    profile = ask(delivery.target, "select row_count, null_count from raw_fhir.profiles where column_name = 'foo'")
+    assert profile == [(3, 1)]
 
 
 ONE, OTHER = patient("p"), patient("p", "male")
