@@ -165,7 +165,7 @@ def _unknown_elements(reader: Reader, resources: Resources) -> dict[str, int]:
     rows = reader.connection.execute(f"""
         select element, sum(records) as records from (
             select unnest(elements) as element, count(*) as records from (
-                select json_keys(line) as elements from told
+                select json_keys(line) as elements from resource_lines
                 where type = {literal(resources.type)} and fault is null and not is_deleted
             ) group by elements
         ) group by element order by records desc, element""").fetchall()
