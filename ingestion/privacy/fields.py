@@ -27,13 +27,17 @@ def kept_fields(paths: Iterable[str], document: str, filled: Filled | None = Non
         filled: what stands in fields that lack.
     """
     cut = _kept(tree_of(paths), "d", filled or {})
-    return f"case when {document} is not null then list_transform([try_cast({document} as json)], lambda d: {cut})[1] end"
+    return (
+        f"case when {document} is not null then list_transform([try_cast({document} as json)], lambda d: {cut})[1] end"
+    )
 
 
 def other_fields(paths: Iterable[str], document: str) -> str:
     """An expression of a document without these fields; null where it has no others, or is neither object nor list."""
     cut = _others(tree_of(paths), "d")
-    return f"case when {document} is not null then list_transform([try_cast({document} as json)], lambda d: {cut})[1] end"
+    return (
+        f"case when {document} is not null then list_transform([try_cast({document} as json)], lambda d: {cut})[1] end"
+    )
 
 
 def tree_of(paths: Iterable[str]) -> Tree:

@@ -42,9 +42,9 @@ class FhirServer:
         """The status, headers and content of a reply."""
         self.asked.append(path)
         self.tokens[path] = headers.get("Authorization")
-        if path != "/metadata" and not (self.public_files and path.startswith("/files/")):
-            if headers.get("Authorization") != f"Bearer {TOKEN}":
-                return 401, {}, b"who asks?"
+        is_open = path == "/metadata" or (self.public_files and path.startswith("/files/"))
+        if not is_open and headers.get("Authorization") != f"Bearer {TOKEN}":
+            return 401, {}, b"who asks?"
         trouble = self.trouble(path)
         if trouble == "stall":
             time.sleep(60)

@@ -18,7 +18,7 @@ from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded, SourceError
 from ingestion.load.loading import load
 from ingestion.readers import fhir
-from tests.ingestion.fhir import SHARED, bundle, loaded, needs_shared, observation, patient
+from tests.ingestion.fhir import SHARED, loaded, needs_shared, observation, patient
 from tests.ingestion.fhir_server import TOKEN, FhirServer, serving
 from tests.ingestion.loads import NOON, ask, check_balance, contract_of
 
@@ -60,10 +60,12 @@ def test_a_search_reads_what_was_changed_since(server: FhirServer, warehouse: Ta
     assert server.asked == ["/metadata", "/Patient", *["/Observation"] * 5]
     assert results["patients"].notes == ("fhir: the server has also Basic, which have no table and aren't asked for",)
     server.resources["Patient"][0] = changed(patient("p0", "male"), 200)
-    # Asked again is for ten minutes before the newest: eleven observations, all patients, who have all been changed since.
+    # Asked again is for ten minutes before the newest: eleven observations, and all patients.
     assert loaded(run(warehouse, 1)) == {"patients": (1, 4, 0), "observations": (0, 11, 0)}
     assert loaded(run(warehouse, 2)) == {"patients": (0, 1, 0), "observations": (0, 11, 0)}
-    rows = ask(warehouse, "select gender, _effective_at::text, _revision from raw_fhir.patients where id = 'p0' order by 2")
+    rows = ask(
+        warehouse, "select gender, _effective_at::text, _revision from raw_fhir.patients where id = 'p0' order by 2"
+    )
     assert rows == [("female", "2025-01-01 00:00:00", 1), ("male", "2025-01-01 03:20:00", 1)]
 
 
@@ -72,7 +74,13 @@ def test_trouble_is_waited_for_and_a_load_goes_on_at_its_page(server: FhirServer
 
     def trouble(path: str) -> int | None:
         times[path] = times.get(path, 0) + 1
-        return 429 if path == "/Patient" and times[path] < 3 else 503 if path == "/Observation" and times[path] > 3 else None
+        return (
+            429
+            if path == "/Patient" and times[path] < 3
+            else 503
+            if path == "/Observation" and times[path] > 3
+            else None
+        )
 
     server.trouble = trouble
     with pytest.raises(SourceError, match=r"was asked 3 times, and it answers 503"):
@@ -144,7 +152,9 @@ def test_files_get_the_token_only_where_they_want_it(exporting: FhirServer, ware
 
 def test_an_export_that_is_not_what_it_says(exporting: FhirServer, warehouse: Target) -> None:
     exporting.wrong_count = True
-    with pytest.raises(SourceError, match=r"the manifest counts 6 resources in file 1 of the export \(Patient\), and it has 5"):
+    with pytest.raises(
+        SourceError, match=r"the manifest counts 6 resources in file 1 of the export \(Patient\), and it has 5"
+    ):
         run(warehouse)
     exporting.wrong_count = False
     assert loaded(run(warehouse)) == {"patients": (5, 0, 0), "observations": (100, 0, 0)}

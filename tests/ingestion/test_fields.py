@@ -24,7 +24,8 @@ NESTED = '[{"type": "deny", "data": 1, "actor": [{"reference": {"reference": "a"
     ("paths", "document", "kept", "others"),
     [
         (["reference", "type"], REFERENCE, {"reference": "Patient/1", "type": "Patient"}, {"display": "Ada"}),
-        (["reference"], f"[{REFERENCE}, null]", [{"reference": "Patient/1"}, {}], [{"display": "Ada", "type": "Patient"}, {}]),
+        (["reference"], f"[{REFERENCE}, null]", [{"reference": "Patient/1"}, {}],
+         [{"display": "Ada", "type": "Patient"}, {}]),
         (["type", "actor.reference.reference"], NESTED,
          [{"type": "deny", "actor": [{"reference": {"reference": "a"}}, {}]}, {}, {}],
          [{"data": 1, "actor": [{"reference": {"display": "Ada"}}, {}]}, {}, {}]),
@@ -63,7 +64,7 @@ PEOPLE = Table(
 def test_neither_raw_nor_a_reject_has_the_rest(warehouse: Target) -> None:
     subject = '{"reference": "x", "display": "Ada", "at": [{"city": "York", "street": "Ada"}]}'
     profile = '{"likes": {"food": "pie", "people": "Ada"}, "name": "Ada"}'
-    rows = f"(values ('1', 'on'), ('2', 'off')) as r(id, status)"
+    rows = "(values ('1', 'on'), ('2', 'off')) as r(id, status)"
     relation = f"""(select id, {literal(subject)} as subject, status, {literal(profile)} as profile, 'U' as _operation,
         0::bigint as _revision, timestamp '2024-01-01' as _effective_at from {rows})"""
     contract = Source("made_up", "raw_made_up", (PEOPLE,))

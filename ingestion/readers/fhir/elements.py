@@ -148,5 +148,7 @@ def _checked(where: object, one: Resources) -> Resources:
         except FhirPathError as error:
             raise ContractError(f"{named}: {error}") from error
         if "error(" in expression and not column.at_source.endswith("first()"):
-            raise ContractError(f"{named} may give several values, and one record that does would end a load: end it with first()")
+            raise ContractError(
+                f"{named} may give several values, and one record that does would end a load: end it with first()"
+            )
     return one

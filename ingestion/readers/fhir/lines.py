@@ -31,9 +31,9 @@ _PATHS = ("resourceType", "id", "meta.lastUpdated", "meta.versionId", '"#".op', 
 def read_lines(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], marked: Sequence[Path]) -> None:
     """Read files of lines, in their order, into `resource_lines`.
 
-    Its columns: `path`, `line`, `fault` (null where the line is a resource), `type`, `id`, `is_deleted`, `updated_at` and
-    `told_at` (since when the version holds, as the resource and as its bundle says, UTC), `version` (its number, where
-    it has one), `needs_care`.
+    Its columns: `path`, `line`, `fault` (null where the line is a resource), `type`, `id`, `is_deleted`, `updated_at`
+    and `told_at` (since when the version holds, as the resource and as its bundle says, UTC), `version` (its number,
+    where it has one), `needs_care`.
 
     Args:
         connection: where to make the table.
@@ -119,7 +119,8 @@ def _take_care(connection: duckdb.DuckDBPyConnection, marked: Sequence[Path]) ->
         from (
             select place, line, fault, {_told(marked)}
             from (
-                select cared.*, path, json_extract_string(case when cared.fault is null then cared.line end, {_paths()}) as told
+                select cared.*, path,
+                    json_extract_string(case when cared.fault is null then cared.line end, {_paths()}) as told
                 from cared inner join resource_lines on resource_lines.rowid = place
             )
         ) as now(place, line, fault, {", ".join(columns)})
