@@ -68,7 +68,12 @@ select
     versions.is_final,
     versions.is_correction_of_final,
     cast(versions.correction_count as bigint) as correction_count,
-    versions.observed_date,
+    case
+        when
+            versions.observed_date between cast('{{ var("calendar").earliest }}' as date)
+            and cast('{{ var("calendar").latest }}' as date)
+            then versions.observed_date
+    end as observed_date,
     versions.observed_at,
     cast(versions.observed_precision as {{ dbt.type_string() }}) as observed_precision,
     versions.reported_at,
