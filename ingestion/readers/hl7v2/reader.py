@@ -66,8 +66,10 @@ class _Reading:
         if not counts[b"MSH"]:
             raise BadFileError("no HL7 message: no line begins with MSH" if copy.stat().st_size else "empty")
         self.counts[copy] = Counter({kind.decode(): count for kind, count in counts.items()})
-        said = [f"{notes.latin:,} messages name no encoding (MSH-18) and are not UTF-8: read as Latin-1"]
-        self.notes += [(copy, each) for each in (said if notes.latin else []) + notes.batches]
+        if notes.latin:
+            latin = f"{notes.latin:,} messages name no encoding (MSH-18) and are not UTF-8: read as Latin-1"
+            self.notes.append((copy, latin))
+        self.notes += [(copy, each) for each in notes.batches]
         return copy, Content((), counts.total())
 
     def notes_by_name(self, files: Files) -> list[str]:

@@ -2,9 +2,9 @@
     materialized='incremental',
     incremental_strategy='touched_keys',
     unique_key='lab_order_key',
-    pre_hook="{{ remember_touched(ref('int_lab_orders__touched')) }}",
+    pre_hook="{{ remember_touched(ref('int_lab_orders__touched'), 'int_lab_orders__touched') }}",
     indexes=[
-        {'columns': ['lab_result_version_key'], 'unique': true},
+        {'columns': ['lab_result_state_key'], 'unique': true},
         {'columns': ['lab_order_key']},
         {'columns': ['patient_source_id']},
         {'columns': ['observed_date']},
@@ -33,7 +33,7 @@ specimens as (
 )
 
 select
-    {{ surrogate_key(['versions.lab_result_key', 'versions.valid_at']) }} as lab_result_version_key,
+    {{ surrogate_key(['versions.lab_result_key', 'versions.valid_at']) }} as lab_result_state_key,
     versions.lab_result_key,
     versions.lab_order_key,
     {{ surrogate_key(["'source'", "'lab'"]) }} as source_key,
@@ -68,7 +68,12 @@ select
     versions.is_final,
     versions.is_correction_of_final,
     cast(versions.correction_count as bigint) as correction_count,
-    versions.observed_date,
+    case
+        when
+            versions.observed_date between cast('{{ var("calendar").earliest }}' as date)
+            and cast('{{ var("calendar").latest }}' as date)
+            then versions.observed_date
+    end as observed_date,
     versions.observed_at,
     cast(versions.observed_precision as {{ dbt.type_string() }}) as observed_precision,
     versions.reported_at,
