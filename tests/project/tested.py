@@ -21,6 +21,7 @@ KEYS_WITHOUT_TARGET: dict[str, str] = {
 INTERVALS_TESTED_OTHERWISE: dict[str, str] = {
     "int_shop_customers__versions": "a view whose every row dim_customers shows: it is tested there",
     "int_shop_products__versions": "a view whose every row dim_products shows: it is tested there",
+    "int_persons__pairs": "when a match or a decision held, and no time besides: whose a record was is tested there",
     "int_exchange_rates__intervals": "days on which a rate holds, equal ones side by side: a unit test says which",
 }
 
