@@ -64,7 +64,8 @@
     {%- endfor -%}
 {%- endmacro %}
 
-{#  A select of the person of each record, and since when: source_id, patient_id, person_key, rule, valid_from, valid_to.
+{#  A select of the person of each record, and since when: source_id, patient_id, person_key, rule, valid_from, valid_to,
+    is_current.
 
     A record has one row for each interval in which its person stayed the same: several only where a match or a decision
     came, or was taken back. A person's key is made of the least of its records, and the rule is the surest that joins the
@@ -140,7 +141,8 @@ select
     ) }} as person_key,
     coalesce(linked.rule, 'alone') as rule,
     coalesce(linked.valid_from, {{ beginning_of_time() }}) as valid_from,
-    coalesce(linked.next_valid_from, {{ end_of_time() }}) as valid_to
+    coalesce(linked.next_valid_from, {{ end_of_time() }}) as valid_to,
+    linked.next_valid_from is null as is_current
 from {{ records }} as records
 left join linked on records.source_id = linked.source_id and records.patient_id = linked.patient_id
 {%- endmacro %}
