@@ -25,6 +25,7 @@ import psycopg2
 
 from ingestion.destination.target import Target
 from ingestion.duck import connect, copied_csv
+from ingestion.encryption import attach
 from ingestion.privacy.identifiers import RECORD, normal_form
 from ingestion.sql import literal
 
@@ -86,7 +87,7 @@ def opened_file(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         until = time.monotonic() + _WAIT_SECONDS
         while True:
             try:
-                connection.execute(f"attach {literal(str(file))} as crosswalk")
+                attach(connection, file, "crosswalk")
                 break
             except duckdb.IOException:
                 if time.monotonic() > until:
@@ -197,7 +198,7 @@ def _write_anew(file: Path) -> None:
     fresh = file.with_suffix(".fresh")
     fresh.unlink(missing_ok=True)
     with opened_file(file) as connection:
-        connection.execute(f"attach {literal(str(fresh))} as fresh")
+        attach(connection, fresh, "fresh")
         connection.execute("copy from database crosswalk to fresh")
         connection.execute("detach fresh")
         fresh.chmod(0o600)

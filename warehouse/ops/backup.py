@@ -21,6 +21,7 @@ import duckdb
 
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import Target
+from ingestion.encryption import attach, open_file
 from ingestion.privacy.crosswalk import crosswalk_file
 from warehouse.build.redaction import apply_tombstones
 from warehouse.errors import BuildError
@@ -149,7 +150,7 @@ def _backups(folder: Path) -> Iterable[Path]:
 def _checkpoint(file: Path) -> None:
     """Write what is in the file's log into the file. Closed again, for a copy of an open file loses its lock."""
     try:
-        with closing(duckdb.connect(str(file))) as connection:
+        with closing(open_file(file)) as connection:
             connection.execute("checkpoint")
     except duckdb.IOException as error:
         # A reader has it open, so nothing is in its log: who writes closes it, and that writes the log.
@@ -164,7 +165,7 @@ def _checksum(file: Path) -> str:
 
 def _row_counts(file: Path) -> dict[str, int]:
     with closing(duckdb.connect()) as connection:
-        connection.execute(f"attach '{file}' as copy (read_only)")
+        attach(connection, file, "copy", read_only=True)
         tables: list[Any] = connection.execute(
             "select schema_name, table_name from duckdb_tables() where database_name = 'copy' order by all"
         ).fetchall()
