@@ -201,7 +201,7 @@ endif
 restore: setup ## DuckDB: put a backup in the warehouse's place (BACKUP=folder; the newest unless given)
 	@$(BIN)/python -m warehouse restore $(BACKUP)
 
-rotate: setup ## New secrets for it, while it runs: KEY=passwords, certificates or repository
+rotate: setup ## New secrets for it, while it runs: KEY=passwords, certificates or repository; KEY=files: what lies on disk under another key
 	@$(BIN)/python -m infra rotate "$(KEY)"
 
 restore-drill: setup ## Restore it beside the running server and prove what is there (TO='2026-01-31 14:05:00+00')
