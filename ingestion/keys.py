@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 
 from ingestion.environment import ConfigurationError
 from ingestion.project import current_project
 
 KEY, BEFORE, EXTRACT = "PRIVACY__FILES_KEY", "PRIVACY__FILES_KEY_BEFORE", "PRIVACY__EXTRACT_KEY"
-# A key isn't stretched as a password is: what `openssl rand -base64 32` prints is long enough, a word is not.
-SHORTEST = 32
+# A key isn't stretched as a password is: what `openssl rand -base64 32` prints is long enough, a word is not. DuckDB
+# takes a key as a text in SQL: of other characters it makes others, or shows the key in an error.
+_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")
 
 
 def files_key(variable: str = KEY) -> str:
     """The key that a variable holds, or `.dlt/secrets.toml` under the same name; nothing where neither does.
 
     Raises:
-        ConfigurationError: it is too short to be a key, or the file can't be read.
+        ConfigurationError: it is no key, or the file can't be read.
     """
     key = os.environ.get(variable)
     if key is None:
         key = _stored(variable)
-    if key and len(key) < SHORTEST:
+    if key and not _KEY.fullmatch(key):
         raise ConfigurationError(
-            f"{variable} has {len(key)} characters, and a key has {SHORTEST} at least: "
+            f"{variable} is no key: that has at least 32 letters, digits and characters of +/=_-; "
             "make one with `openssl rand -base64 32`"
         )
     return key
