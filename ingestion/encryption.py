@@ -10,6 +10,10 @@ To write, DuckDB wants OpenSSL's cipher, which the extension httpfs brings; it c
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -21,9 +25,15 @@ from ingestion.sql import literal, quoted
 
 # What DuckDB 1.5.5 says, which has no codes, and what is said in its place.
 _REFUSED = {
-    "without a key": f"it is encrypted, and {KEY} is not set: set the key that it was written with",
-    "Wrong encryption key": f"it is encrypted with another key than {KEY}: set the one that it was written with, or, "
-    f"where keys were changed, say `make rotate KEY=files` with the former one in {BEFORE}",
+    **dict.fromkeys(
+        ("without a key", "is encrypted, but"),
+        f"it is encrypted, and {KEY} is not set: set the key that it was written with",
+    ),
+    **dict.fromkeys(
+        ("Wrong encryption key", "AES tag differs"),
+        f"it is encrypted with another key than {KEY}: set the one that it was written with, or, where keys were "
+        f"changed, say `make rotate KEY=files` with the former one in {BEFORE}",
+    ),
     "is not encrypted": f"it is in the clear, and {KEY} is set: `make rotate KEY=files` encrypts what there is",
 }
 
@@ -65,6 +75,44 @@ def refused(file: Path, error: duckdb.Error) -> ConfigurationError | None:
         if words in str(error):
             return ConfigurationError(f"{file} can't be opened: {what}")
     return None
+
+
+def parquet_options(connection: duckdb.DuckDBPyConnection, key: str | None = None) -> str:
+    """What stands in the parentheses of a COPY that writes a Parquet file: with its key, where there is one.
+
+    Args:
+        connection: where it is written; its database knows the key from then on.
+        key: what the file is encrypted with; that of `files_key` unless given.
+    """
+    return ", ".join(["format parquet", *(f"encryption_config {each}" for each in _parquet_key(connection, key))])
+
+
+def parquet(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], key: str | None = None) -> str:
+    """A DuckDB relation of Parquet files that were written with `parquet_options`, by the names of their columns.
+
+    Raises:
+        ConfigurationError: a file is encrypted and there is no key, or another, or it is not and there is one.
+    """
+    listed = ", ".join(literal(str(file)) for file in files)
+    given = "".join(f", encryption_config = {each}" for each in _parquet_key(connection, key))
+    relation = f"read_parquet([{listed}], union_by_name = true{given})"
+    try:
+        connection.execute(f"from {relation} limit 0")
+    except duckdb.Error as error:
+        raise refused(files[0].parent, error) or error from None
+    return relation
+
+
+def _parquet_key(connection: duckdb.DuckDBPyConnection, key: str | None) -> list[str]:
+    """Have a database know a key, which for Parquet has 32 bytes. Gives what names it: one or nothing."""
+    key = files_key() if key is None else key
+    if not key:
+        return []
+    load_extension(connection, "httpfs")
+    made = base64.b64encode(hmac.digest(key.encode(), b"granary parquet", "sha256")).decode()
+    name = hashlib.sha256(made.encode()).hexdigest()
+    connection.execute(f"pragma add_parquet_key('{name}', '{made}')")
+    return [f"{{footer_key: '{name}'}}"]
 
 
 def open_file(file: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:

@@ -19,7 +19,7 @@ import pytest
 from infra.__main__ import main as infra_main
 from ingestion.destination.target import current_target
 from ingestion.duck import connect, load_extension
-from ingestion.encryption import attach, open_file
+from ingestion.encryption import attach, open_file, parquet
 from ingestion.environment import ConfigurationError, variables
 from ingestion.keys import BEFORE, EXTRACT, KEY
 from ingestion.project import PROJECT_ROOT
@@ -27,10 +27,13 @@ from tests.crosswalks import VARIABLE
 from tests.tiny.club import Club
 from warehouse.__main__ import main as warehouse_main
 from warehouse.build.build import roll_back_build
+from warehouse.dbt import target_path
 from warehouse.errors import BuildError
 from warehouse.ops.backup import back_up, restore
 from warehouse.ops.rekey import rekey
-from warehouse.people.extract import extract_role, extract_tenant
+from warehouse.people.extract import extract_role
+from warehouse.people.forgetting import forget
+from warehouse.people.retention import retain
 from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query
 
@@ -127,7 +130,7 @@ def key_of(file: Path) -> str:
     return "another"
 
 
-def test_no_file_has_anything_in_the_clear(locked: Club, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_file_has_anything_in_the_clear(locked: Club, tmp_path: Path) -> None:
     said: list[str] = []
     with locked.entered():
         target = current_target()
@@ -136,11 +139,12 @@ def test_no_file_has_anything_in_the_clear(locked: Club, tmp_path: Path, monkeyp
             query(target, "select 1 / town from tiny.fct_visits", said.append)
         back_up(target, None, 7, said.append)
         extract_role(target, "reporter", tmp_path / "extracts", said.append)
-    words, folders = (ADDRESS, TOWN, FIRST.encode()), (tmp_path / "extracts", Path(locked.project) / "logs")
-    assert in_the_clear(locked, words, *[each for each in folders if each.exists()]) == set()
-    for target_path in {os.environ.get("DBT_TARGET_PATH", str(PROJECT_ROOT / "target"))}:
-        dbt = [path for path in Path(target_path).rglob("*") if path.is_file()]
-        assert dbt and not [path for path in dbt if FIRST.encode() in path.read_bytes()]
+        artifacts = Path(target_path(target))
+    logs = [folder / "logs" for folder in (locked.project, PROJECT_ROOT) if (folder / "logs").exists()]
+    assert list(artifacts.rglob("*.sql"))
+    words = (ADDRESS, TOWN, FIRST.encode())
+    assert in_the_clear(locked, words, tmp_path / "extracts", artifacts) == set()
+    assert in_the_clear(locked, (FIRST.encode(),), *logs) == set()
     assert not [line for line in said if FIRST in line]
     assert {key_of(locked.warehouse / name) for name in FILES} == {FIRST}
 
@@ -219,6 +223,9 @@ def test_other_keys_for_what_is_there(plain: Club, crosswalk: Path, monkeypatch:
     before, said = plain.published(), []
     for name in ("warehouse.previous", "warehouse__next.copying"):
         (plain.warehouse / name).write_bytes(TOWN)
+    archived = plain.warehouse / "archive" / "club" / "members" / "20250101.parquet"
+    archived.parent.mkdir(parents=True)
+    duckdb.sql(f"copy (select '{TOWN.decode()}' as town, 1 as id) to '{archived}' (format parquet)")
     for key, former in ((FIRST, ""), (SECOND, FIRST), ("", SECOND)):
         monkeypatch.setenv(KEY, key)
         monkeypatch.setenv(BEFORE, former)
@@ -226,6 +233,8 @@ def test_other_keys_for_what_is_there(plain: Club, crosswalk: Path, monkeypatch:
             rekey(current_target(), said.append)
         assert {key_of(file) for file in names} == {key}
         assert plain.published() == before == plain.expected()
+        with connect() as connection:
+            assert connection.execute(f"from {parquet(connection, [archived])}").fetchall() == [("Town 3", 1)]
         assert crosswalk.stat().st_mode & 0o777 == 0o600
         if key:
             assert in_the_clear(plain, (ADDRESS, TOWN)) == set()
@@ -276,13 +285,35 @@ def test_a_file_that_neither_key_opens_stays(locked: Club, monkeypatch: pytest.M
 
 def test_an_extract_may_have_a_key_of_its_own(locked: Club, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with locked.entered():
-        mine = extract_tenant(current_target(), ["club"], tmp_path / "mine", lambda line: None)
+        mine = extract_role(current_target(), "reporter", tmp_path / "mine", lambda line: None)
         monkeypatch.setenv(EXTRACT, OTHERS)
-        theirs = extract_tenant(current_target(), ["club"], tmp_path / "theirs", lambda line: None)
+        theirs = extract_role(current_target(), "reporter", tmp_path / "theirs", lambda line: None)
     assert (key_of(mine), key_of(theirs)) == (FIRST, OTHERS)
     with connect() as connection:
         attach(connection, theirs, "extract", read_only=True, key=OTHERS)
         assert connection.execute("select count(*) from extract.tiny.dim_members").fetchone() != (0,)
+
+
+def test_what_raw_no_longer_keeps(locked: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "test unit_test")
+    with locked.entered(), variables({"GRANARY_OBSERVED_AT": "2028-06-14T00:00:00"}):  # 1,095 days are kept
+        assert retain(current_target(), False, lambda line: None) == 1
+        (file,) = locked.warehouse.glob("archive/club/members/*.parquet")
+        assert in_the_clear(locked, (ADDRESS, TOWN, b"bronze")) == set()
+        with connect() as connection:
+            told = f"select town, tier from {parquet(connection, [file])}"
+            assert connection.execute(told).fetchall() == [("Town 3", "bronze")]
+        monkeypatch.setenv(KEY, SECOND)
+        with connect() as connection, pytest.raises(ConfigurationError, match="is encrypted with another key"):
+            parquet(connection, [file])
+        monkeypatch.setenv(KEY, "")
+        with connect() as connection, pytest.raises(ConfigurationError, match="is encrypted, and PRIVACY__FILES_KEY"):
+            parquet(connection, [file])
+        monkeypatch.setenv(KEY, FIRST)
+        forget(current_target(), ["member3@example.com"], False, lambda line: None)
+        with connect() as connection:
+            told = f"select town, email like 'forgotten%' from {parquet(connection, [file])}"
+            assert connection.execute(told).fetchall() == [(None, True)]
 
 
 def test_an_export_is_for_its_reader(locked: Club, tmp_path: Path) -> None:

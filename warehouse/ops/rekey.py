@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import duckdb
@@ -17,12 +17,12 @@ import duckdb
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import Target
 from ingestion.duck import connect
-from ingestion.encryption import attach
+from ingestion.encryption import attach, parquet, parquet_options
 from ingestion.environment import ConfigurationError
 from ingestion.keys import BEFORE, KEY, files_key
 from ingestion.privacy.crosswalk import SCHEMA, crosswalk_file
 from ingestion.privacy.postgres import reseal
-from ingestion.sql import quoted
+from ingestion.sql import literal, quoted
 from warehouse.errors import BuildError
 from warehouse.ops.backup import PARTS
 
@@ -52,6 +52,7 @@ def rekey(target: Target, say: Callable[[str], None]) -> None:
                 file.with_suffix(suffix).unlink(missing_ok=True)
             if file.exists():
                 _rekey(file, [key, before, ""], say)
+        _rekey_archive(target.folder / "archive", [key, before, ""], say)
         if crosswalk is None:
             target.folder.mkdir(parents=True, exist_ok=True)
             count = reseal(target.schema(SCHEMA), key, before, target.folder)
@@ -96,6 +97,42 @@ def _rekey(file: Path, keys: list[str], say: Callable[[str], None]) -> None:
     say(f"{file}: {tables} tables are {_now(keys[0])}, {time.monotonic() - started:.1f} s")
 
 
+def _rekey_archive(folder: Path, keys: list[str], say: Callable[[str], None]) -> None:
+    """The same of the versions that raw no longer keeps, which are Parquet files beside either engine."""
+    count, files = 0, sorted(folder.glob("*/*/*.parquet"))
+    for file in files:
+        fresh = file.with_suffix(".rekeyed")
+        with closing(connect()) as connection:
+            relation = _opened_by(connection, file, keys)
+            if relation is None:
+                continue
+            try:
+                options = parquet_options(connection, keys[0])
+                connection.execute(f"copy (from {relation}) to {literal(str(fresh))} ({options})")
+                fresh.replace(file)
+            finally:
+                fresh.unlink(missing_ok=True)
+        count += 1
+    if files:
+        say(f"{folder}: {count} of {len(files)} files were written anew and are {_now(keys[0])}")
+
+
+def _opened_by(connection: duckdb.DuckDBPyConnection, file: Path, keys: list[str]) -> str | None:
+    """The relation of a Parquet file by whichever key opens it; None where that is the first one."""
+    for key in dict.fromkeys(keys):
+        with suppress(ConfigurationError):
+            relation = parquet(connection, [file], key)
+            return None if key == keys[0] else relation
+    raise _closed(file)
+
+
+def _closed(file: Path) -> ConfigurationError:
+    return ConfigurationError(
+        f"{file} opens neither with {KEY} nor with {BEFORE}: set {BEFORE} to the key that it was written with; "
+        "the files that are named above are done"
+    )
+
+
 def _key_of(file: Path, keys: list[str]) -> str:
     """With which of these keys, of which one may be none, a file opens."""
     for key in dict.fromkeys(keys):
@@ -108,10 +145,7 @@ def _key_of(file: Path, keys: list[str]) -> str:
         except duckdb.Error as error:
             reason = str(error).strip().splitlines()[0]
             raise BuildError(f"{file} can't be opened: {reason}; close what writes to it, then say it again") from None
-    raise ConfigurationError(
-        f"{file} opens neither with {KEY} nor with {BEFORE}: set {BEFORE} to the key that it was written with; "
-        "the files that are named above are done"
-    )
+    raise _closed(file)
 
 
 def _compared(connection: duckdb.DuckDBPyConnection, file: Path) -> int:
