@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,7 @@ from warehouse.ops.rekey import rekey
 from warehouse.reading.query import open_published
 from warehouse.reading.storage import published_tables
 
-# Of data that are made up.
-KEYS = {"in the clear": "", "under a key": "b25lIGtleSBvZiB0aGUgYmVuY2gsIG9mIG5vIHVzZQ"}
-NEXT = "YW5vdGhlciBrZXkgb2YgdGhlIGJlbmNoLCBvZiBubyB1c2U"
+KEYS = {"in the clear": "", "under a key": secrets.token_urlsafe(32)}
 
 
 def measure(settings: Settings) -> list[Measurement]:
@@ -46,7 +45,7 @@ def measure(settings: Settings) -> list[Measurement]:
                 reads[how].append(timed(lambda: _read(warehouse)))  # noqa: B023
     clear, keyed = KEYS
     took = {how: _bytes(warehouse) for how, warehouse in warehouses.items()}
-    with _keyed(keyed), variables({KEY: NEXT, BEFORE: KEYS[keyed]}):
+    with _keyed(keyed), variables({KEY: secrets.token_urlsafe(32), BEFORE: KEYS[keyed]}):
         changing = timed(lambda: rekey(warehouses[keyed].target, say))
     size = f"{took[keyed] / 1e6:,.0f} MB; {took[clear] / 1e6:,.0f} MB in the clear"
     return [

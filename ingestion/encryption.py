@@ -93,14 +93,16 @@ def parquet(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], key: s
     Raises:
         ConfigurationError: a file is encrypted and there is no key, or another, or it is not and there is one.
     """
-    listed = ", ".join(literal(str(file)) for file in files)
     given = "".join(f", encryption_config = {each}" for each in _parquet_key(connection, key))
-    relation = f"read_parquet([{listed}], union_by_name = true{given})"
-    try:
-        connection.execute(f"from {relation} limit 0")
-    except duckdb.Error as error:
-        raise refused(files[0].parent, error) or error from None
-    return relation
+    each_one = []
+    for file in files:
+        each_one.append(f"from read_parquet({literal(str(file))}{given})")
+        try:
+            connection.execute(f"{each_one[-1]} limit 0")
+        except duckdb.Error as error:
+            raise refused(file, error) or error from None
+    # Of several encrypted files DuckDB 1.5.5 falls over its own `union_by_name`.
+    return f"({' union all by name '.join(each_one)})"
 
 
 def _parquet_key(connection: duckdb.DuckDBPyConnection, key: str | None) -> list[str]:
