@@ -25,6 +25,7 @@ from warehouse.people.extract import extract_role, extract_tenant
 from warehouse.people.forgetting import forget
 from warehouse.people.releases import begin_release
 from warehouse.people.retention import retain
+from warehouse.people.revealing import reveal
 from warehouse.project.columns import new_column, take_column
 from warehouse.project.new_domain import lay_out
 from warehouse.project.scaffold.address import address_of
@@ -35,7 +36,7 @@ from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query
 
 # What these read is the same whichever domains are on.
-NO_DOMAINS = ("query", "export", "status", "backup", "restore")
+NO_DOMAINS = ("query", "export", "status", "backup", "restore", "reveal")
 
 
 def _say(line: str) -> None:
@@ -140,6 +141,8 @@ def main() -> int:
     )
     forgetting.add_argument("persons", nargs="*", metavar="source:id", help="or an address")
     forgetting.add_argument("--dry", action="store_true", help="only say who would be forgotten")
+    revealing = commands.add_parser("reveal", help="what tokens stand for, to who may know it")
+    revealing.add_argument("tokens", nargs="+", metavar="token")
     measuring = commands.add_parser("metric", help="ask for metrics, in their words; without a question, list them")
     measuring.add_argument("question", nargs="?", default="")
     arguments = parser.parse_args()
@@ -227,6 +230,8 @@ def main() -> int:
             retain(target, arguments.dry, _say)
         elif arguments.command == "forget":
             forget(target, arguments.persons, arguments.dry, _say)
+        elif arguments.command == "reveal":
+            reveal(target, arguments.tokens, _say)
         elif arguments.command == "metric":
             from warehouse.reading.metrics import answer_question  # MetricFlow takes its time to import
 

@@ -116,6 +116,19 @@ def find_tokens(target: Target, kind: str, value: str) -> set[str]:
         return {str(token) for (token,) in connection.execute(asked, [kind, known]).fetchall()}
 
 
+def values_of(target: Target, tokens: Iterable[str]) -> dict[str, str]:
+    """What tokens stand for, of those that the crosswalk knows. On Postgres the login has to be one that may read it."""
+    listed = sorted(tokens)
+    file = crosswalk_file(target)
+    if file is None:
+        return postgres.values(target.schema(SCHEMA), listed)
+    if not file.exists() or not listed:
+        return {}
+    with opened_file(file) as connection:
+        asked = f"select token, value from crosswalk.{SCHEMA}.identifiers where token in ({', '.join('?' * len(listed))})"
+        return {str(token): str(value) for token, value in connection.execute(asked, listed).fetchall()}
+
+
 def drop_identifiers(target: Target, tokens: Iterable[str]) -> None:
     """Take what tokens stand for out of the crosswalk, and unreadable records in which one of these values is."""
     listed = sorted(tokens)

@@ -102,6 +102,17 @@ def tokens(schema: str, kind: str, value: str) -> set[str]:
         return {str(row[0]) for row in cursor.fetchall()}
 
 
+def values(schema: str, listed: Sequence[str]) -> dict[str, str]:
+    """What tokens stand for, of those that are known."""
+    seal = _seal()
+    with _opened() as cursor:
+        if not _exists(cursor, schema):
+            return {}
+        _require(cursor, schema, seal)
+        cursor.execute(f"select token, kind, value from {schema}.identifiers where token = any(%s)", [list(listed)])
+        return {token: seal.opened(kind, text) if seal else text for token, kind, text in cursor.fetchall()}
+
+
 def drop(schema: str, listed: Sequence[str]) -> None:
     """Take away what tokens stand for, and unreadable records in which one of these values is."""
     seal = _seal()

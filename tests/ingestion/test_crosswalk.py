@@ -25,6 +25,7 @@ from ingestion.privacy.crosswalk import (
     drop_identifiers,
     exchange,
     find_tokens,
+    values_of,
 )
 from ingestion.privacy.identifiers import as_known, identifier_in, kind_of
 from ingestion.privacy.sealing import Seal
@@ -117,6 +118,8 @@ def test_equal_values_have_one_token_whenever_they_come(target: Target, tmp_path
     ]  # fmt: skip
     assert find_tokens(target, "email", " ADA@example.com") == {first[0]["email"]}
     assert find_tokens(target, "email", "nobody@example.com") == set()
+    known = {first[0]["email"]: "ada@example.com", first[1]["first_name"]: "ada mary"}
+    assert values_of(target, [*known, "email_of_nobody"]) == known
 
 
 def test_nothing_of_a_value_is_in_its_token(target: Target, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from ingestion.duck import connect, load_extension
 from ingestion.encryption import attach, open_file, parquet
 from ingestion.environment import ConfigurationError, variables
 from ingestion.keys import BEFORE, EXTRACT, KEY
+from ingestion.privacy.crosswalk import find_tokens
 from ingestion.project import PROJECT_ROOT
 from tests.crosswalks import VARIABLE
 from tests.tiny.club import Club
@@ -314,6 +315,19 @@ def test_what_raw_no_longer_keeps(locked: Club, monkeypatch: pytest.MonkeyPatch)
         with connect() as connection:
             told = f"select town, email like 'forgotten%' from {parquet(connection, [file])}"
             assert connection.execute(told).fetchall() == [(None, True)]
+
+
+def test_who_has_the_key_may_know_whom_a_token_stands_for(
+    locked: Club, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with locked.entered():
+        (token,) = find_tokens(current_target(), "email", "member3@example.com")
+        monkeypatch.setattr(sys, "argv", ["warehouse", "reveal", token, "email_of_nobody"])
+        assert warehouse_main() == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[2:] == [[token, "member3@example.com"], ["email_of_nobody"]]
+    monkeypatch.delenv(KEY)
+    Said(locked, monkeypatch, capsys).refused("warehouse", "reveal", token, because="crosswalk.duckdb can't be opened")
 
 
 def test_an_export_is_for_its_reader(locked: Club, tmp_path: Path) -> None:
