@@ -7,7 +7,8 @@ can be had from it, and where the crosswalk's row is gone, nothing leads back.
 
 The crosswalk is an input as raw is: warehouses that are to come out alike share it. It lies
 
-- in the schema `privacy` of the Postgres that is built (`ingestion.privacy.postgres`), or, for DuckDB, in `crosswalk.duckdb` beside the other files,
+- in the schema `privacy` of the Postgres that is built (`ingestion.privacy.postgres`), or, for DuckDB, in
+  `crosswalk.duckdb` beside the other files,
 - or in the DuckDB file that PRIVACY__CROSSWALK names, for every engine.
 """
 
@@ -117,7 +118,7 @@ def find_tokens(target: Target, kind: str, value: str) -> set[str]:
 
 
 def values_of(target: Target, tokens: Iterable[str]) -> dict[str, str]:
-    """What tokens stand for, of those that the crosswalk knows. On Postgres the login has to be one that may read it."""
+    """What tokens stand for, of those that the crosswalk knows; on Postgres to a login that may read it."""
     listed = sorted(tokens)
     file = crosswalk_file(target)
     if file is None:
@@ -125,7 +126,9 @@ def values_of(target: Target, tokens: Iterable[str]) -> dict[str, str]:
     if not file.exists() or not listed:
         return {}
     with opened_file(file) as connection:
-        asked = f"select token, value from crosswalk.{SCHEMA}.identifiers where token in ({', '.join('?' * len(listed))})"
+        asked = (
+            f"select token, value from crosswalk.{SCHEMA}.identifiers where token in ({', '.join('?' * len(listed))})"
+        )
         return {str(token): str(value) for token, value in connection.execute(asked, listed).fetchall()}
 
 

@@ -333,7 +333,9 @@ def test_who_has_the_key_may_know_whom_a_token_stands_for(
 def test_an_export_is_for_its_reader(locked: Club, tmp_path: Path) -> None:
     """It leaves the warehouse, in a form that other programs read."""
     with locked.entered():
-        path = export(current_target(), Wanted("tiny.dim_members", "csv", folder=tmp_path / "exports"), lambda line: None)
+        path = export(
+            current_target(), Wanted("tiny.dim_members", "csv", folder=tmp_path / "exports"), lambda line: None
+        )
     assert b"silver" in path.read_bytes() or b"bronze" in path.read_bytes()
 
 

@@ -20,7 +20,9 @@ def number(tmp_path: Path) -> str:
     return f"{os.major(device)}:{os.minor(device)}"
 
 
-def shown(root: Path, number: str, kind: str, devices: dict[str, tuple[str, list[str]]], first: str) -> tuple[Path, Path]:
+def shown(
+    root: Path, number: str, kind: str, devices: dict[str, tuple[str, list[str]]], first: str
+) -> tuple[Path, Path]:
     """A tree as in /sys, and a list as in /proc, of a file system on the first device.
 
     Args:
@@ -66,9 +68,7 @@ LUKS = "CRYPT-LUKS2-5d0c-data"
     ],
     ids=["luks", "lvm on luks", "lvm on luks and a bare disk", "a partition", "a partition of a raid on luks"],
 )
-def test_devices(
-    devices: dict[str, tuple[str, list[str]]], first: str, said: str, number: str, tmp_path: Path
-) -> None:
+def test_devices(devices: dict[str, tuple[str, list[str]]], first: str, said: str, number: str, tmp_path: Path) -> None:
     assert disk_of(tmp_path, *shown(tmp_path, number, "ext4", devices, first)).startswith(said)
 
 

@@ -1,4 +1,4 @@
-"""Whether what is kept lies encrypted: by a key of Granary's, and on a disk that the system encrypts (dm-crypt, LUKS)."""
+"""Whether what is kept lies encrypted: by a key of Granary's, and on a disk that the system encrypts (dm-crypt)."""
 
 from __future__ import annotations
 
