@@ -176,6 +176,11 @@ def test_there_and_back_again(locked: Club, tmp_path: Path, monkeypatch: pytest.
         assert {key_of(backup / name) for name in (*FILES, "crosswalk.duckdb")} == {FIRST}
         for name in FILES:
             (locked.warehouse / name).unlink()
+        monkeypatch.setenv(KEY, SECOND)
+        with pytest.raises(ConfigurationError, match=r"build.duckdb can't be opened: it is encrypted with another key"):
+            restore(current_target(), backup, lambda line: None)
+        assert not [name for name in FILES if (locked.warehouse / name).exists()], "nothing was changed"
+        monkeypatch.setenv(KEY, FIRST)
         restore(current_target(), backup, lambda line: None)
     assert locked.published() == before
     locked.build()
