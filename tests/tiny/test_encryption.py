@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import duckdb
 import pytest
@@ -25,6 +26,7 @@ from ingestion.keys import BEFORE, EXTRACT, KEY
 from ingestion.privacy.crosswalk import find_tokens
 from ingestion.project import PROJECT_ROOT
 from tests.crosswalks import VARIABLE
+from tests.ingestion.test_sealing import on_disk
 from tests.tiny.club import Club
 from warehouse.__main__ import main as warehouse_main
 from warehouse.build.build import roll_back_build
@@ -342,6 +344,32 @@ def test_an_export_is_for_its_reader(locked: Club, tmp_path: Path) -> None:
             current_target(), Wanted("tiny.dim_members", "csv", folder=tmp_path / "exports"), lambda line: None
         )
     assert b"silver" in path.read_bytes() or b"bronze" in path.read_bytes()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("engine", ["postgres"], indirect=True)
+def test_a_server_that_is_built_on_knows_no_address(club: Club, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its crosswalk lies in it, sealed: loads find equal values, and a person is found and forgotten by an address."""
+    monkeypatch.delenv(VARIABLE)
+    monkeypatch.setenv(KEY, FIRST)
+    monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "test unit_test")
+    name = uuid4().hex  # no other test has planted it
+    club.member(1, "01-01", email=f"{name}@example.com", town=f"Town {name}")
+    club.visit(1, "01-02 10:00")
+    club.deliver()
+    club.build(observed_at="01-20")
+    club.member(1, "01-05", email=f"{name}@example.com", town=f"Town {name}", tier="gold")
+    club.deliver()
+    club.build(observed_at="02-01")
+    assert club.published() == club.expected()
+    known = club.ask(lambda d: f"select email, count(*) from {d.raw('club', 'members')} group by email")
+    assert [number for _, number in known] == [2], "equal values have one token"
+    with club.entered():
+        words = [f"{name}@example.com".encode(), f"Town {name}".encode(), FIRST.encode()]
+        assert on_disk(words) == {words[1]}, "but what is no identifier: that is the disk's to hide"
+        assert find_tokens(current_target(), "email", f"{name}@EXAMPLE.com") == {known[0][0]}
+        forget(current_target(), [f"{name}@example.com"], False, lambda line: None)
+        assert find_tokens(current_target(), "email", f"{name}@example.com") == set()
 
 
 @pytest.mark.parametrize("key", ["", FIRST], ids=["in the clear", "under a key"])
