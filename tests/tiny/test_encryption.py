@@ -6,6 +6,7 @@ That the same bytes are found without a key is part of each search: one that fin
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -421,3 +422,16 @@ def test_without_a_key_nothing_is_loaded_for_it(tmp_path: Path) -> None:
         assert connection.execute(asked).fetchall() in ([], [(False,)])
         load_extension(connection, "httpfs")
         assert connection.execute(asked).fetchall() == [(True,)], "what it would look like"
+
+
+def test_files_are_opened_in_one_place() -> None:
+    """Elsewhere one would be opened without its key; Superset, which has an environment of its own, has its own way."""
+    opening = re.compile(r"duckdb\.connect\((?!\)|config=)|attach (\{literal\(str|'\{)")
+    folders = ("api", "infra", "ingestion", "orchestration", "reports", "warehouse")
+    found = {
+        str(path.relative_to(PROJECT_ROOT))
+        for folder in folders
+        for path in (PROJECT_ROOT / folder).rglob("*.py")
+        if opening.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"ingestion/encryption.py", "reports/superset/superset_config.py"}
