@@ -30,7 +30,9 @@ from api.settings import Settings
 from api.stored_keys import StoredKey, found_key
 from ingestion.destination.target import Target
 from ingestion.duck import connect
-from ingestion.sql import literal, quoted
+from ingestion.encryption import attach
+from ingestion.environment import ConfigurationError
+from ingestion.sql import quoted
 from warehouse.errors import BuildError
 from warehouse.people.extract import write_extract
 from warehouse.publish.access import TENANT
@@ -189,7 +191,7 @@ class DuckReader:
                 write_extract(
                     connection, self.target, TENANT, list(tenants), self.catalogue.declared, partial, lambda line: None
                 )
-            except (BuildError, duckdb.Error) as error:
+            except (BuildError, ConfigurationError, duckdb.Error) as error:
                 raise unavailable("this tenant's rows can't be read now: the log of `make api` says why") from error
             finally:
                 connection.close()
@@ -224,7 +226,7 @@ def _open(path: Path, stamp: tuple[int, int], target: Target) -> _Open:
         raise unavailable("nothing is published yet: `make build` publishes", 30)
     connection = connect()
     try:
-        connection.execute(f"attach {literal(str(path))} as marts (read_only)")
+        attach(connection, path, "marts", read_only=True)
         row = connection.execute(
             f"select max(generation_number), max(published_at) from marts.{target.schema('ops')}.generation"
         ).fetchone()
@@ -232,7 +234,7 @@ def _open(path: Path, stamp: tuple[int, int], target: Target) -> _Open:
             (str(schema).removeprefix(target.prefix), str(name), str(column), kind_of(str(kind)))
             for schema, name, column, kind in connection.execute(_COLUMNS).fetchall()
         ]
-    except duckdb.Error as error:
+    except (duckdb.Error, ConfigurationError) as error:
         connection.close()
         raise unavailable("the published file can't be opened now: try again") from error
     if row is None or row[0] is None:

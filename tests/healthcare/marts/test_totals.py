@@ -52,7 +52,8 @@ def test_patients(care: Warehouse) -> None:
 
 def test_conditions(care: Warehouse) -> None:
     assert ask(care, f"""
-        select count(*), count(*) filter (has_abatement), count(*) filter (is_active), count(*) filter (is_contradicted),
+        select count(*), count(*) filter (has_abatement), count(*) filter (is_active),
+            count(*) filter (is_contradicted),
             count(distinct condition_code), count(distinct (patient_key, condition_code)),
             count(*) filter (condition_code = '160903007'),
             count(distinct case when condition_code = '160903007' then patient_key end)
@@ -70,7 +71,8 @@ def test_medications(care: Warehouse) -> None:
 
 def test_immunizations(care: Warehouse) -> None:
     assert ask(care, f"""
-        select count(*), count(*) filter (is_given), count(distinct vaccine_code), count(*) filter (vaccine_code = '140')
+        select count(*), count(*) filter (is_given), count(distinct vaccine_code),
+            count(*) filter (vaccine_code = '140')
         from healthcare.fct_immunizations {_OF_EXPORT}""") == [(161, 161, 17, 110)]  # fmt: skip
     assert ask(care, "select count(*) from healthcare.fct_immunizations") == [(161 + 139 + 191,)]
 
@@ -85,11 +87,17 @@ def test_procedures(care: Warehouse) -> None:
 
 def test_days_are_local_as_written(care: Warehouse) -> None:
     expected = Counter(each["recordedDate"][:10] for each in exported("Condition"))
-    found = ask(care, f"""
-        select cast(recorded_date as varchar), count(*) from healthcare.fct_conditions {_OF_EXPORT} group by 1""")
+    found = ask(
+        care,
+        f"""
+        select cast(recorded_date as varchar), count(*) from healthcare.fct_conditions {_OF_EXPORT} group by 1""",
+    )
     assert dict(found) == dict(expected)
-    differ = ask(care, f"""
-        select count(*) from healthcare.fct_conditions {_OF_EXPORT} where recorded_date <> cast(recorded_at as date)""")
+    differ = ask(
+        care,
+        f"""
+        select count(*) from healthcare.fct_conditions {_OF_EXPORT} where recorded_date <> cast(recorded_at as date)""",
+    )
     assert differ[0][0] > 0, "no record tells local days from UTC's"
 
 
@@ -136,10 +144,15 @@ def test_codes_are_judged(care: Warehouse) -> None:
         coding = each["code"]["coding"][0]
         displays.setdefault(coding["code"], Counter())[coding["display"]] += 1
         patients.setdefault((coding["code"], coding["display"]), set()).add(each["subject"]["reference"])
-    found = dict(ask(care, """
+    found = dict(
+        ask(
+            care,
+            """
         select condition_code, code_display from healthcare.fct_conditions
         inner join healthcare.dim_codes using (code_key)
-        where condition_system = 'http://snomed.info/sct' group by 1, 2"""))
+        where condition_system = 'http://snomed.info/sct' group by 1, 2""",
+        )
+    )
     several = {code for (code, _), named in patients.items() if len(named) > 1}
     shown = {code: found[code] for code in several}
     most = {code: min(displays[code], key=lambda each: (-displays[code][each], each)) for code in several}
