@@ -1,0 +1,320 @@
+"""The HTTP API beside plain connections: one client, fifty, a million rows, memory, and paging through publishes."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import adbc_driver_postgresql.dbapi as adbc
+import duckdb
+import psycopg2
+import pyarrow as pa
+
+from bench.batches import club, following, look_at
+from bench.clients import by_connections, over_http, paging
+from bench.measuring import Measurement, Settings, Took, begin_peak, median_of, peak, percentile, say
+from bench.server import LOGINS, PASSWORD, Server
+from ingestion.project import PROJECT_ROOT
+
+DATABASE = "bench_api"
+VISITS = 1_000_000
+CLIENTS = 50
+SECONDS = 8.0  # of fifty clients asking one thing
+ANSWERS = 200  # of one client
+PUBLISHES = 20
+# One client: at most 1.5 times as long as a connection, and 15 ms.
+P95_TIMES, P95_PLUS = 1.5, 0.015
+THROUGHPUT_AT_LEAST, ARROW_AT_LEAST, MEMORY_AT_MOST = 0.4, 0.5, 1.1
+READY_SECONDS = 60
+MART = "/marts/tiny/fct_visits"
+REPORTER = next(login for login, (role, _) in LOGINS.items() if role == "reporter")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked in two ways: an address and a statement, with the number of a visit to fill in."""
+
+    what: str
+    address: str
+    statement: str
+
+    def addresses(self, numbers: Iterator[int]) -> Iterator[str]:
+        """The addresses for these numbers."""
+        return (self.address.format(number) for number in numbers)
+
+    def statements(self, numbers: Iterator[int]) -> Iterator[str]:
+        """The statements for these numbers."""
+        return (self.statement.format(number) for number in numbers)
+
+
+_AFTER = "select * from tiny.fct_visits where visit_id > {} limit "
+QUESTIONS = (
+    Question("a page of 1,000 rows, JSON", MART + "?visit_id.gt={}", _AFTER + "1000"),
+    Question("1,000 rows, Arrow", MART + "?visit_id.gt={}&limit=1000&format=arrow", _AFTER + "1000"),
+    Question("100 rows, JSON", MART + "?visit_id.gt={}&limit=100", _AFTER + "100"),
+    Question(
+        "all visits read, few found, JSON",
+        MART + "?visit_amount.lt=1&visit_id.lt={}&sort=visited_at&limit=10",
+        "select * from tiny.fct_visits where visit_amount < 1 and visit_id < {} order by visited_at limit 10",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Api:
+    """A running API. `connect`: opens a plain connection as the login that the key is for; `seconds`: for clients."""
+
+    engine: str
+    port: int
+    process: int
+    key: str
+    rows: int
+    connect: Callable[[], Any]
+    seconds: float
+
+
+def measure(settings: Settings, server: Server | None) -> list[Measurement]:
+    """Serve a club of a million visits on each engine, and ask it with and without the API.
+
+    Args:
+        settings: the engines, and where it all lies.
+        server: the warehouse's Postgres, where that is an engine.
+    """
+    found: list[Measurement] = []
+    for engine in settings.engines:
+        say(f"{engine}: the API")
+        folder = settings.folder / "api"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        followed = club(folder)
+        environment = {
+            **os.environ,
+            **followed.environment,
+            "WAREHOUSE_DIR": str(folder),
+            "DBT_TARGET_PATH": str(folder),
+        }
+        if server and engine == "postgres":
+            server.fresh(DATABASE)
+            environment |= {**server.settings(DATABASE), "TARGET": "prod"}
+        else:
+            environment["TARGET"] = "dev"
+        rows = settings.size(VISITS)
+        _deliver(folder / "delivered" / "0.visits.csv", rows)
+        key = _built(environment, engine)
+        if server and engine == "postgres":
+            server.run(DATABASE, "vacuum analyze")
+        with _served(environment, folder / "api.log") as (port, process):
+            api = Api(engine, port, process, key, rows, _connecting(engine, folder, server),
+                      max(1.0, SECONDS * min(1.0, settings.scale)))  # fmt: skip
+            found += [*_one_client(api), *_fifty(api), *_arrow(api, settings.runs), _memory(api)]
+            with following(followed, environment, []) as publisher:
+                found.append(_publishes(api, followed.change, look_at(engine, folder, server, DATABASE), publisher))
+    return found
+
+
+def _deliver(file: Path, rows: int) -> None:
+    """Two years of visits, in the form that the club's source has."""
+    duckdb.sql(f"""
+        copy (
+            select
+                'U' as op, 0 as revision, moments.visited_at as "at", moments.id,
+                1 + moments.id % 5000 as member_id, moments.visited_at,
+                hash(moments.id) % 1000000 / 100 as amount
+            from (
+                select id, timestamp '2024-01-01' + to_seconds(id * (730 * 86400 // {rows})) as visited_at
+                from range(1, {rows} + 1) as numbers(id)
+            ) as moments
+        ) to '{file}' (header)""")
+
+
+def _built(environment: Mapping[str, str], engine: str) -> str:
+    """Build it, as production does, and make a key. Returns the key."""
+    if engine == "postgres":
+        _run(environment, "infra", "migrate")
+        _run({**environment, "LOGIN_PASSWORD": PASSWORD}, "infra", "login", REPORTER, "--role", "reporter")
+    _run(environment, "warehouse", "build")
+    return _run(environment, "api", "key", "--login", REPORTER).splitlines()[-1]
+
+
+def _run(environment: Mapping[str, str], *command: str) -> str:
+    """What a command of Granary prints. Raises RuntimeError where it fails."""
+    ended = subprocess.run(
+        [sys.executable, "-m", *command], env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    if ended.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed: {ended.stdout[-500:]} {ended.stderr[-500:]}")
+    return ended.stdout
+
+
+@contextmanager
+def _served(environment: Mapping[str, str], log: Path) -> Iterator[tuple[int, int]]:
+    """The API as `make api` starts it. Gives its port and its process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "api", "serve", "--port", str(port)],
+            env={**environment, "API__REQUESTS": "100000000"}, cwd=PROJECT_ROOT, stdout=said, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    try:
+        for _ in range(READY_SECONDS * 10):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                if process.poll() is not None:
+                    raise RuntimeError(f"the API didn't start: {log.read_text(encoding='utf-8')[-500:]}") from None
+                time.sleep(0.1)
+        yield port, process.pid
+    finally:
+        process.terminate()
+        process.wait(timeout=READY_SECONDS)
+
+
+def _connecting(engine: str, folder: Path, server: Server | None) -> Callable[[], Any]:
+    if engine == "duckdb" or server is None:
+        opened = duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True)
+        return opened.cursor
+
+    def connect() -> Any:
+        connection = psycopg2.connect(host=server.host, dbname=DATABASE, user=REPORTER, password=PASSWORD)
+        connection.autocommit = True
+        return connection
+
+    return connect
+
+
+def _one_client(api: Api) -> Iterator[Measurement]:
+    for each in QUESTIONS:
+        own = over_http(api.port, api.key, each.addresses(_different(api)), 1, api.seconds, ANSWERS)
+        plain = by_connections(api.connect, each.statements(_different(api)), 1, api.seconds, ANSWERS)
+        one, other = (percentile(way.ways, 0.95) for way in (own, plain) if way.each)
+        allowed = P95_TIMES * other + P95_PLUS
+        yield _line(
+            api, f"one client, {each.what}: p95", one, "by a connection", other, one / allowed, at_most=1.0,
+            note=f"of {P95_TIMES} x + {P95_PLUS * 1000:.0f} ms",
+        )  # fmt: skip
+
+
+def _fifty(api: Api) -> Iterator[Measurement]:
+    for each, kind in itertools.product(QUESTIONS, ("the same", "different")):
+        numbers = [itertools.repeat(api.rows // 2) if kind == "the same" else _different(api) for _ in range(2)]
+        own = over_http(api.port, api.key, each.addresses(numbers[0]), CLIENTS, api.seconds).each
+        plain = by_connections(api.connect, each.statements(numbers[1]), CLIENTS, api.seconds).each
+        yield _line(
+            api, f"{CLIENTS} clients, {each.what}, {kind}: an answer", own, f"{CLIENTS} connections", plain,
+            plain / own, at_least=THROUGHPUT_AT_LEAST, note=f"{1 / own:,.0f} a second, {1 / plain:,.0f} by connections",
+        )  # fmt: skip
+
+
+def _different(api: Api) -> Iterator[int]:
+    """Numbers of visits, none of them twice in a row of millions."""
+    return (number * 7919 % (api.rows * 9 // 10) for number in itertools.count(1))
+
+
+def _arrow(api: Api, runs: int) -> Iterator[Measurement]:
+    statement = "select * from tiny.fct_visits"
+
+    def own() -> None:
+        _streamed(api, MART + "?format=arrow", api.rows)
+
+    def plain() -> None:
+        if api.engine == "duckdb":
+            with closing(api.connect()) as cursor:
+                table = cursor.execute(statement).to_arrow_table()
+        else:
+            settings = api.connect().get_dsn_parameters()
+            uri = f"postgresql:///{settings['dbname']}?host={settings['host']}&user={REPORTER}&password={PASSWORD}"
+            with adbc.connect(uri) as connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+                table = cursor.fetch_arrow_table()
+        assert table.num_rows == api.rows
+
+    took: list[Took] = [median_of(name, runs, work) for name, work in (("as Arrow", own), ("the engine's", plain))]
+    yield _line(
+        api, f"{api.rows:,} rows as Arrow", took[0].seconds, "the engine's own Arrow", took[1].seconds,
+        took[1].seconds / took[0].seconds, at_least=ARROW_AT_LEAST, cpu=took[0].cpu,
+    )  # fmt: skip
+
+
+def _streamed(api: Api, address: str, rows: int) -> None:
+    """Read a stream to its end, which has so many rows, and keep none of it."""
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{api.port}{address}", headers={"Authorization": f"Bearer {api.key}"}
+    )
+    with urllib.request.urlopen(request, timeout=600) as answer, pa.ipc.open_stream(answer) as batches:
+        found = sum(len(batch) for batch in batches)
+    if found != rows:
+        raise RuntimeError(f"{address}: {found} rows of {rows}")
+
+
+def _memory(api: Api) -> Measurement:
+    """The most that the API's process holds while all rows are sent, beside a tenth of them."""
+    tenth = api.rows // 10
+    peaks = []
+    for address, rows in ((f"{MART}?format=arrow&limit={tenth}", tenth), (f"{MART}?format=arrow", api.rows)):
+        begin_peak(api.process)
+        for _ in range(3):
+            _streamed(api, address, rows)
+        peaks.append(peak(api.process))
+    ratio = peaks[1] / peaks[0]
+    note = f"{peaks[1] / 1e6:.0f} MB; for {tenth:,} rows {peaks[0] / 1e6:.0f} MB: {ratio:.2f}"
+    return Measurement(
+        "api",
+        api.engine,
+        f"memory while {api.rows:,} rows are sent",
+        None,
+        ratio=ratio,
+        at_most=MEMORY_AT_MOST,
+        note=note,
+    )
+
+
+def _publishes(
+    api: Api, change: Callable[[int], None], look: Callable[[], object], publisher: subprocess.Popen[bytes]
+) -> Measurement:
+    is_over = threading.Event()
+
+    def publish() -> None:
+        try:
+            for number in range(PUBLISHES):
+                before = look()
+                change(number)
+                while look() == before and publisher.poll() is None:
+                    time.sleep(0.01)
+        finally:
+            is_over.set()
+
+    publishing = threading.Thread(target=publish)
+    publishing.start()
+    address = f"{MART}?visit_id.lt=3000&select=visit_id&sort=visit_id&page_size=500"
+    found = paging(api.port, api.key, address, "visit_id", CLIENTS, is_over)
+    publishing.join()
+    wrong = len(found.wrong) + sum(len(counts) > 1 for counts in found.rows.values())
+    note = f"{found.requests:,} requests, {found.pagings:,} pagings of {len(found.rows)} generations, {wrong} wrong"
+    if found.wrong:
+        note += f": {found.wrong[0]}"
+    is_done = len(found.rows) > PUBLISHES // 2 and publisher.poll() is None
+    return Measurement(
+        "api", api.engine, f"{CLIENTS} clients page through {PUBLISHES} publishes", None,
+        ratio=float(wrong) if is_done else None, at_most=0.0, note=note,
+    )  # fmt: skip
+
+
+def _line(
+    api: Api, what: str, seconds: float, against: str, reference: float, ratio: float, **more: Any
+) -> Measurement:
+    return Measurement("api", api.engine, what, seconds, against, reference, ratio, **more)
