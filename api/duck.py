@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +27,7 @@ from api.overdue import Overdue
 from api.questions import Question, sql_of
 from api.reading import Answer, Caller, digest
 from api.settings import Settings
-from api.stored_keys import StoredKey, found_key
+from api.stored_keys import StoredKey, found_key, stamp_of
 from ingestion.destination.target import Target
 from ingestion.duck import connect
 from ingestion.sql import literal, quoted
@@ -46,7 +46,10 @@ _COLUMNS = """
 
 @dataclass
 class _Open:
-    """A file that is open. `stamp`: which file it was; `columns`: what is in it; `users`: who read it now."""
+    """A file that is open. `stamp`: which file it was; `columns`: what is in it; `users`: who read it now.
+
+    marts: what the catalogue has of the columns; `cursors`: that nobody uses now.
+    """
 
     connection: duckdb.DuckDBPyConnection
     stamp: tuple[int, int]
@@ -55,6 +58,27 @@ class _Open:
     columns: list[tuple[str, str, str, Kind]]
     users: int = 0
     used: float = field(default_factory=time.monotonic)
+    marts: tuple[Catalogue, dict[tuple[str, str], Mart]] | None = None
+    cursors: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
+
+    def marts_of(self, catalogue: Catalogue) -> dict[tuple[str, str], Mart]:
+        """What there is of a catalogue."""
+        if self.marts is None or self.marts[0] is not catalogue:
+            self.marts = catalogue, marts_of(catalogue, self.columns)
+        return self.marts[1]
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor that nobody else uses."""
+        with suppress(IndexError):
+            return self.cursors.pop()
+        cursor = self.connection.cursor()
+        cursor.execute("use marts; set timezone = 'UTC'")
+        return cursor
+
+    def close(self) -> None:
+        """Close the file, which any cursor would keep open."""
+        for each in (*self.cursors, self.connection):
+            each.close()
 
 
 class DuckReader:
@@ -79,7 +103,7 @@ class DuckReader:
     def marts(self, token: str, caller: Caller) -> dict[tuple[str, str], Mart]:
         """The marts that are in the caller's file."""
         with self._file(token) as opened:
-            return marts_of(self.catalogue, opened.columns)
+            return opened.marts_of(self.catalogue)
 
     @contextmanager
     def ask(self, token: str, question: Question, most: int, texts: bool) -> Iterator[Answer]:
@@ -121,25 +145,32 @@ class DuckReader:
     def _executed(
         self, opened: _Open, sql: str, parameters: list[Any]
     ) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
-        connection = opened.connection.cursor()
-        with self.overdue.watched(connection.interrupt) as ended, closing(connection):
-            try:
-                connection.execute("use marts; set timezone = 'UTC'")
-                reader = connection.execute(sql, parameters).to_arrow_reader(BATCH_ROWS)
-            except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
-                raise ended() or bad_request(NOT_COMPARED) from error
-            except duckdb.CatalogException as error:
-                raise unavailable("what is published has changed: ask /catalog, and again", 1) from error
-            except duckdb.Error as error:
-                raise ended() or unavailable(NOT_NOW) from error
-
-            def batches() -> Iterator[pa.RecordBatch]:
+        connection, is_read = opened.cursor(), False
+        try:
+            with self.overdue.watched(connection.interrupt) as ended:
                 try:
-                    yield from reader
-                except (duckdb.Error, pa.ArrowException, OSError) as error:
+                    reader = connection.execute(sql, parameters).to_arrow_reader(BATCH_ROWS)
+                except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
+                    raise ended() or bad_request(NOT_COMPARED) from error
+                except duckdb.CatalogException as error:
+                    raise unavailable("what is published has changed: ask /catalog, and again", 1) from error
+                except duckdb.Error as error:
                     raise ended() or unavailable(NOT_NOW) from error
 
-            yield reader.schema, batches()
+                def batches() -> Iterator[pa.RecordBatch]:
+                    nonlocal is_read
+                    try:
+                        yield from reader
+                    except (duckdb.Error, pa.ArrowException, OSError) as error:
+                        raise ended() or unavailable(NOT_NOW) from error
+                    is_read = True
+
+                yield reader.schema, batches()
+        finally:
+            if is_read:
+                opened.cursors.append(connection)
+            else:
+                connection.close()
 
     @contextmanager
     def _file(self, token: str) -> Iterator[_Open]:
@@ -159,7 +190,7 @@ class DuckReader:
     @contextmanager
     def _opened(self, path: Path) -> Iterator[_Open]:
         with self._lock:
-            stamp = _stamp(path)
+            stamp = stamp_of(path)
             opened = next((each for at, each in self._open if at == path and each.stamp == stamp), None)
             if opened is None:
                 opened = _open(path, stamp, self.target)
@@ -203,19 +234,11 @@ class DuckReader:
         with self._lock:
             unused = [
                 each for each in self._open
-                if each[1].users == 0 and (now - each[1].used > seconds or _stamp(each[0]) != each[1].stamp)
+                if each[1].users == 0 and (now - each[1].used > seconds or stamp_of(each[0]) != each[1].stamp)
             ]  # fmt: skip
             self._open = [each for each in self._open if each not in unused]
         for _, each in unused:
-            each.connection.close()
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Which file this is; no other has it."""
-    with suppress(FileNotFoundError):
-        found = path.stat()
-        return found.st_ino, found.st_mtime_ns
-    return 0, 0
+            each.close()
 
 
 def _open(path: Path, stamp: tuple[int, int], target: Target) -> _Open:

@@ -68,6 +68,7 @@ def _asked(request: Request, caller: Caller) -> tuple[str, ...]:
     """What an answer depends on."""
     headers = request.headers
     return (
-        caller.key, caller.rights, str(caller.generation), request.method, request.url.path, request.url.query,
+        caller.key, caller.rights, str(caller.generation), request.method, request.scope["path"],
+        request.scope["query_string"].decode("latin-1"),
         headers.get("accept", ""), headers.get("accept-encoding", ""),
     )  # fmt: skip

@@ -44,30 +44,34 @@ REPORTER = next(login for login, (role, _) in LOGINS.items() if role == "reporte
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked in two ways: an address and a statement, with the number of a visit to fill in."""
+    """What is asked in two ways: an address and a statement. {0} is the number of a visit, {1} that of `rows` later."""
 
     what: str
     address: str
     statement: str
+    rows: int
 
     def addresses(self, numbers: Iterator[int]) -> Iterator[str]:
         """The addresses for these numbers."""
-        return (self.address.format(number) for number in numbers)
+        return (self.address.format(number, number + self.rows) for number in numbers)
 
     def statements(self, numbers: Iterator[int]) -> Iterator[str]:
         """The statements for these numbers."""
-        return (self.statement.format(number) for number in numbers)
+        return (self.statement.format(number, number + self.rows) for number in numbers)
 
 
-_AFTER = "select * from tiny.fct_visits where visit_id > {} limit "
+_ADDRESS = MART + "?visit_id.gt={0}&visit_id.lte={1}"
+_STATEMENT = "select * from tiny.fct_visits where visit_id > {0} and visit_id <= {1}"
 QUESTIONS = (
-    Question("a page of 1,000 rows, JSON", MART + "?visit_id.gt={}", _AFTER + "1000"),
-    Question("1,000 rows, Arrow", MART + "?visit_id.gt={}&limit=1000&format=arrow", _AFTER + "1000"),
-    Question("100 rows, JSON", MART + "?visit_id.gt={}&limit=100", _AFTER + "100"),
+    Question("a page of 1,000 rows, JSON", _ADDRESS, _STATEMENT, 1000),
+    Question("1,000 rows, Arrow", _ADDRESS + "&format=arrow", _STATEMENT, 1000),
+    Question("100 rows, JSON", _ADDRESS + "&limit=100", _STATEMENT + " limit 100", 100),
+    Question("10 rows, JSON", _ADDRESS + "&limit=10", _STATEMENT + " limit 10", 10),
     Question(
-        "all visits read, few found, JSON",
-        MART + "?visit_amount.lt=1&visit_id.lt={}&sort=visited_at&limit=10",
-        "select * from tiny.fct_visits where visit_amount < 1 and visit_id < {} order by visited_at limit 10",
+        "10 of all visits, JSON",
+        MART + "?visit_amount.lt=1&visit_id.ne={0}&sort=visited_at&limit=10",
+        "select * from tiny.fct_visits where visit_amount < 1 and visit_id <> {0} order by visited_at limit 10",
+        10,
     ),
 )
 
