@@ -47,11 +47,13 @@ def application(service: Service) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = THREADS
         sys.setswitchinterval(SWITCH_SECONDS)
-        tidying = threading.Thread(target=service.keep_tidy, name="tidy", daemon=True)
-        tidying.start()
+        beside = [threading.Thread(target=each, daemon=True) for each in (service.keep_tidy, service.keep_up)]
+        for each in beside:
+            each.start()
         yield
         service.is_over.set()
-        tidying.join()
+        for each in beside:
+            each.join()
         service.spools.close()
         service.reader.close()
         service.accesses.write()
@@ -153,19 +155,21 @@ def _token(request: Request) -> str:
 
 
 def _catalog(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
-    tag = etag(caller, caller.generation, "catalog")
+    said = service.said
+    tag = etag(caller, caller.generation, f"catalog {said.fingerprint}")
     headers = of_generation(caller, caller.generation, tag)
     if is_known(request, caller, tag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
     marts = service.reader.marts(token, caller)
-    metrics = service.measures.of(marts)
+    metrics = said.measures.of(marts)
     return JSONResponse(catalog_of(caller, marts, metrics), headers=headers), 0
 
 
 def _openapi(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+    said = service.said
     marts = service.reader.marts(token, caller)
-    metrics = service.measures.of(marts)
-    tag = etag(caller, caller.generation, "openapi")
+    metrics = said.measures.of(marts)
+    tag = etag(caller, caller.generation, f"openapi {said.fingerprint}")
     return JSONResponse(
         openapi_of(marts, metrics, service.settings), headers=of_generation(caller, caller.generation, tag)
     ), 0
@@ -238,12 +242,14 @@ def _paged(request: Request, caller: Caller, question: Question, page: Page, num
 def _metrics(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
     marts = service.reader.marts(token, caller)
     parameters = request.query_params.multi_items()
-    tag = etag(caller, caller.generation, f"metrics {sorted(parameters)}")
+    said = service.said
+    asked = f"metrics {said.fingerprint} {sorted(parameters)}"
+    tag = etag(caller, caller.generation, asked)
     if is_known(request, caller, tag):
         headers = of_generation(caller, caller.generation, tag)
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
-    kinds, page = service.measures.answer(service.reader, token, marts, parameters)
-    headers = of_generation(caller, page.generation, etag(caller, page.generation, f"metrics {sorted(parameters)}"))
+    kinds, page = said.measures.answer(service.reader, token, marts, parameters)
+    headers = of_generation(caller, page.generation, etag(caller, page.generation, asked))
     return page_response(request, form_of("json"), kinds, page, headers), sum(len(each) for each in page.batches)
 
 

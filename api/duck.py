@@ -24,6 +24,7 @@ from api.catalogue import Catalogue, Mart, marts_of
 from api.errors import NO_KEY, bad_request, unauthorized, unavailable
 from api.kinds import Kind, kind_of
 from api.overdue import Overdue
+from api.project import Project
 from api.questions import Question, sql_of
 from api.reading import Answer, Caller, digest
 from api.settings import Settings
@@ -84,8 +85,8 @@ class _Open:
 class DuckReader:
     """Reads DuckDB's published file for whoever sends a key."""
 
-    def __init__(self, target: Target, catalogue: Catalogue, settings: Settings, extracts: Path):
-        self.target, self.catalogue, self.settings = target, catalogue, settings
+    def __init__(self, target: Target, project: Project, settings: Settings, extracts: Path):
+        self.target, self.project, self.settings = target, project, settings
         self.overdue = Overdue(settings.seconds)
         self._lock, self._extracting = threading.Lock(), threading.Lock()
         self._open: list[tuple[Path, _Open]] = []
@@ -103,7 +104,7 @@ class DuckReader:
     def marts(self, token: str, caller: Caller) -> dict[tuple[str, str], Mart]:
         """The marts that are in the caller's file."""
         with self._file(token) as opened:
-            return opened.marts_of(self.catalogue)
+            return opened.marts_of(self.project.said.catalogue)
 
     @contextmanager
     def ask(self, token: str, question: Question, most: int, texts: bool) -> Iterator[Answer]:
@@ -205,7 +206,8 @@ class DuckReader:
 
     def _extract(self, published: _Open, tenants: tuple[str, ...]) -> Path:
         """The extract of some tenants from an open published file, which is made where it isn't there yet."""
-        folder = self.extracts / f"{published.generation}_{published.stamp[0]}"
+        said = self.project.said
+        folder = self.extracts / f"{published.generation}_{published.stamp[0]}_{said.fingerprint[:16]}"
         path = folder / f"{hashlib.sha256(','.join(tenants).encode()).hexdigest()[:16]}.duckdb"
         with self._extracting:
             if path.exists():
@@ -215,10 +217,11 @@ class DuckReader:
             partial.unlink(missing_ok=True)
             # In the connection that has the file open: a second one, when closed, would let go of the first one's lock.
             connection = published.connection.cursor()
+            # What the project has and nobody has published yet is nobody's to read.
+            there = {(schema, name) for schema, name, _, _ in published.columns}
+            declared = [each for each in said.catalogue.declared if (each.schema, each.name) in there]
             try:
-                write_extract(
-                    connection, self.target, list(tenants), self.catalogue.declared, partial, lambda line: None
-                )
+                write_extract(connection, self.target, list(tenants), declared, partial, lambda line: None)
             except (BuildError, duckdb.Error) as error:
                 raise unavailable("this tenant's rows can't be read now: the log of `make api` says why") from error
             finally:

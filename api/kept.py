@@ -59,6 +59,12 @@ class KeptAnswers:
             for asked in [asked for asked, each in self._answers.items() if each.until < now]:
                 self._drop(asked)
 
+    def clear(self) -> None:
+        """Drop all: another project says other things of the same generation."""
+        with self._lock:
+            self._answers.clear()
+            self._size = 0
+
     def _drop(self, asked: tuple[str, ...]) -> None:
         if kept := self._answers.pop(asked, None):
             self._size -= len(kept.response.body)

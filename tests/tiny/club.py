@@ -161,6 +161,16 @@ class Club:
         """A command of the warehouse as a process of its own; what it says goes to `said` in the folder."""
         return command(words, self.warehouse, self.environment, self.folder / "said")
 
+    def take_project(self, root: Path) -> None:
+        """Take a copy of the project for its own, for a test to change."""
+        shutil.copytree(self.project, root, ignore=shutil.ignore_patterns("target", "logs"), symlinks=True)
+        # What is the product's stays the product's.
+        for link in [path for path in root.rglob("*") if path.is_symlink()]:
+            original = (self.project / link.relative_to(root)).resolve()
+            link.unlink()
+            link.symlink_to(original)
+        self.project = root
+
     def copy(self, folder: Path) -> Club:
         """The same club with a copy of its files and of the warehouse's folder; its database is copied by others."""
         shutil.copytree(self.folder, folder)
