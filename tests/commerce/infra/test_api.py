@@ -19,13 +19,11 @@ from infra.migrate import migrate
 from ingestion.destination.target import current_target
 from tests.api.served import Served, ask_keys_for_secrets, served
 from tests.api.test_rows import rows_of
+from tests.commerce.companies import give_rights
 from tests.commerce.warehouse.test_metrics import BY_HAND, ENGINES
 from tests.tiny.test_rights import ask
 from tests.warehouses import connected
-from warehouse import dbt
-from warehouse.database import open_database
 from warehouse.people.extract import extract_tenant
-from warehouse.publish.access import declared_access, grant_access, schema_access
 from warehouse.reading.metrics import Metrics
 from warehouse.reading.query import ask as ask_published
 from warehouse.reading.query import open_published
@@ -64,21 +62,6 @@ def company_api(
     with closing(connected(admin)) as connection:
         names = [str(name) for (name,) in ask(connection, "select key_name from access.api_keys")]
         ask(connection, f"drop role {', '.join([*LOGINS, *names])}")
-
-
-def give_rights() -> None:
-    """Give readers what a publish gives: rights and policies of schemas that are about to be published."""
-    target = current_target()
-    declared = declared_access(dbt.parse(target), target)
-    schemas = sorted({each.schema for each in declared})
-    with open_database(target) as database:
-        for schema in schemas:
-            database.run(f"alter schema {schema} rename to {schema}__next")
-        grant_access(database, declared)
-        for schema in schemas:
-            database.run(f"alter schema {schema}__next rename to {schema}")
-        for statement in schema_access(database, schemas):
-            database.run(statement)
 
 
 def test_every_mart_is_there_whole(company_api: Served, built: Path) -> None:
