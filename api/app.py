@@ -26,6 +26,7 @@ from api.catalogue import Mart
 from api.errors import LostConnectionError, RefusedError, bad_request, not_found, unauthorized
 from api.formats import form_of
 from api.openapi import catalog_of, openapi_of
+from api.proxies import prefix_of
 from api.questions import Question, understood
 from api.reading import Caller
 from api.refusals import failure, http_refusal, refusal
@@ -171,7 +172,8 @@ def _openapi(service: Service, request: Request, token: str, caller: Caller) -> 
     metrics = said.measures.of(marts)
     tag = etag(caller, caller.generation, f"openapi {said.fingerprint}")
     return JSONResponse(
-        openapi_of(marts, metrics, service.settings), headers=of_generation(caller, caller.generation, tag)
+        openapi_of(marts, metrics, service.settings, prefix_of(request, service.settings.proxies)),
+        headers=of_generation(caller, caller.generation, tag),
     ), 0
 
 
@@ -198,7 +200,7 @@ def _mart(service: Service, request: Request, token: str, caller: Caller) -> tup
         return Response(media_type=form.media, headers=headers_of(caller.generation)), 0
     if question.page_size is not None:
         _, page = service.spools.first(caller, question, ask)
-        return _paged(request, caller, question, page, "0")
+        return _paged(request, caller, question, page, "0", prefix_of(request, service.settings.proxies))
     most = service.settings.rows
     generations: list[int] = []
 
@@ -227,16 +229,19 @@ def _later(service: Service, request: Request, caller: Caller) -> tuple[Response
     question, page = service.spools.later(caller, cursor)
     if (question.mart.schema, question.mart.name) != tuple(request.path_params.values()):
         raise bad_request(f"this cursor is of {question.mart.full_name}: take the address that `next` gives as it is")
-    return _paged(request, caller, question, page, cursor)
+    return _paged(request, caller, question, page, cursor, prefix_of(request, service.settings.proxies))
 
 
-def _paged(request: Request, caller: Caller, question: Question, page: Page, number: str) -> tuple[Response, int]:
+def _paged(
+    request: Request, caller: Caller, question: Question, page: Page, number: str, prefix: str
+) -> tuple[Response, int]:
     asked = question.fingerprint if number == "0" else f"{question.fingerprint} {number}"
     headers = of_generation(caller, page.generation, etag(caller, page.generation, asked))
     if is_known(request, caller, headers["ETag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
     form = form_of(question.format, question.as_is)
-    return page_response(request, form, question.kinds, page, headers), sum(len(each) for each in page.batches)
+    rows = sum(len(each) for each in page.batches)
+    return page_response(request, form, question.kinds, page, headers, prefix), rows
 
 
 def _metrics(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:

@@ -77,4 +77,5 @@ def _asked(request: Request, caller: Caller) -> tuple[str, ...]:
         caller.key, caller.rights, str(caller.generation), request.method, request.scope["path"],
         request.scope["query_string"].decode("latin-1"),
         headers.get("accept", ""), headers.get("accept-encoding", ""),
+        headers.get("x-forwarded-prefix", ""),
     )  # fmt: skip

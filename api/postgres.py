@@ -5,6 +5,7 @@ Rows come by COPY, in Arrow, over ADBC.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from api.project import Project
 from api.questions import Question, sql_of
 from api.reading import Answer, Caller, digest
 from api.settings import Settings
-from ingestion.destination.target import Target
+from ingestion.destination.target import Target, libpq
 from ingestion.sql import literal, quoted
 
 GENERATION = "_generation"
@@ -100,6 +101,8 @@ class PostgresReader:
     def ask_sql(self, token: str, sql: str, most: int) -> tuple[pa.Table, int]:
         """Run a statement of ours between two looks at the generation; again where that changes meanwhile."""
         generation = f"select max(generation_number) from {self.target.schema('ops')}.generation"
+        # A pooler has names of its own for the server's database, which relations are named by.
+        sql = re.sub(rf'"{re.escape(libpq()["dbname"])}"\.(?="[^"]+"\.")', "", sql)
         for _ in range(20):
             with self.connections.of(token) as opened, opened.connection.cursor() as cursor:
                 before = _rows(opened.connection, generation)[0][0]

@@ -65,7 +65,7 @@ def serve(target: Target, settings: Settings, host: str, port: int) -> None:
     print(f"the API is at http://{host}:{port}/catalog; make api-key LOGIN=… makes keys. Ctrl-C ends it", flush=True)
     uvicorn.run(
         application(service), host=host, port=port, log_config=LOG, access_log=False, server_header=False,
-        timeout_keep_alive=30, limit_concurrency=1000, timeout_graceful_shutdown=10,
+        proxy_headers=False, timeout_keep_alive=30, limit_concurrency=1000, timeout_graceful_shutdown=10,
     )  # fmt: skip
 
 
