@@ -5,30 +5,24 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import adbc_driver_postgresql.dbapi as adbc
-import duckdb
-import psycopg2
 import pyarrow as pa
 
 from bench.batches import club, following, look_at
 from bench.clients import by_connections, over_http, paging
 from bench.measuring import Measurement, Settings, Took, begin_peak, median_of, peak, percentile, say
-from bench.server import LOGINS, PASSWORD, Server
-from ingestion.project import PROJECT_ROOT
+from bench.server import PASSWORD, Server
+from bench.serving import DATABASE, REPORTER, Api, built, connecting, deliver, served
 
-DATABASE = "bench_api"
 VISITS = 1_000_000
 CLIENTS = 50
 SECONDS = 8.0  # of fifty clients asking one thing
@@ -37,9 +31,7 @@ PUBLISHES = 20
 # One client: at most 1.5 times as long as a connection, and 15 ms.
 P95_TIMES, P95_PLUS = 1.5, 0.015
 THROUGHPUT_AT_LEAST, ARROW_AT_LEAST, MEMORY_AT_MOST = 0.4, 0.5, 1.1
-READY_SECONDS = 60
 MART = "/marts/tiny/fct_visits"
-REPORTER = next(login for login, (role, _) in LOGINS.items() if role == "reporter")
 
 
 @dataclass(frozen=True)
@@ -76,19 +68,6 @@ QUESTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Api:
-    """A running API. `connect`: opens a plain connection as the login that the key is for; `seconds`: for clients."""
-
-    engine: str
-    port: int
-    process: int
-    key: str
-    rows: int
-    connect: Callable[[], Any]
-    seconds: float
-
-
 def measure(settings: Settings, server: Server | None) -> list[Measurement]:
     """Serve a club of a million visits on each engine, and ask it with and without the API.
 
@@ -115,90 +94,17 @@ def measure(settings: Settings, server: Server | None) -> list[Measurement]:
         else:
             environment["TARGET"] = "dev"
         rows = settings.size(VISITS)
-        _deliver(folder / "delivered" / "0.visits.csv", rows)
-        key = _built(environment, engine)
+        deliver(folder / "delivered" / "0.visits.csv", rows)
+        key = built(environment, engine)
         if server and engine == "postgres":
             server.run(DATABASE, "vacuum analyze")
-        with _served(environment, folder / "api.log") as (port, process):
-            api = Api(engine, port, process, key, rows, _connecting(engine, folder, server),
+        with served(environment, folder / "api.log") as (port, process):
+            api = Api(engine, port, process, key, rows, connecting(engine, folder, server),
                       max(1.0, SECONDS * min(1.0, settings.scale)))  # fmt: skip
             found += [*_one_client(api), *_fifty(api), *_arrow(api, settings.runs), _memory(api)]
             with following(followed, environment, []) as publisher:
                 found.append(_publishes(api, followed.change, look_at(engine, folder, server, DATABASE), publisher))
     return found
-
-
-def _deliver(file: Path, rows: int) -> None:
-    """Two years of visits, in the form that the club's source has."""
-    duckdb.sql(f"""
-        copy (
-            select
-                'U' as op, 0 as revision, moments.visited_at as "at", moments.id,
-                1 + moments.id % 5000 as member_id, moments.visited_at,
-                hash(moments.id) % 1000000 / 100 as amount
-            from (
-                select id, timestamp '2024-01-01' + to_seconds(id * (730 * 86400 // {rows})) as visited_at
-                from range(1, {rows} + 1) as numbers(id)
-            ) as moments
-        ) to '{file}' (header)""")
-
-
-def _built(environment: Mapping[str, str], engine: str) -> str:
-    """Build it, as production does, and make a key. Returns the key."""
-    if engine == "postgres":
-        _run(environment, "infra", "migrate")
-        _run({**environment, "LOGIN_PASSWORD": PASSWORD}, "infra", "login", REPORTER, "--role", "reporter")
-    _run(environment, "warehouse", "build")
-    return _run(environment, "api", "key", "--login", REPORTER).splitlines()[-1]
-
-
-def _run(environment: Mapping[str, str], *command: str) -> str:
-    """What a command of Granary prints. Raises RuntimeError where it fails."""
-    ended = subprocess.run(
-        [sys.executable, "-m", *command], env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False
-    )  # fmt: skip
-    if ended.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed: {ended.stdout[-500:]} {ended.stderr[-500:]}")
-    return ended.stdout
-
-
-@contextmanager
-def _served(environment: Mapping[str, str], log: Path) -> Iterator[tuple[int, int]]:
-    """The API as `make api` starts it. Gives its port and its process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "api", "serve", "--port", str(port)],
-            env={**environment, "API__REQUESTS": "100000000"}, cwd=PROJECT_ROOT, stdout=said, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-    try:
-        for _ in range(READY_SECONDS * 10):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
-                break
-            except OSError:
-                if process.poll() is not None:
-                    raise RuntimeError(f"the API didn't start: {log.read_text(encoding='utf-8')[-500:]}") from None
-                time.sleep(0.1)
-        yield port, process.pid
-    finally:
-        process.terminate()
-        process.wait(timeout=READY_SECONDS)
-
-
-def _connecting(engine: str, folder: Path, server: Server | None) -> Callable[[], Any]:
-    if engine == "duckdb" or server is None:
-        opened = duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True)
-        return opened.cursor
-
-    def connect() -> Any:
-        connection = psycopg2.connect(host=server.host, dbname=DATABASE, user=REPORTER, password=PASSWORD)
-        connection.autocommit = True
-        return connection
-
-    return connect
 
 
 def _one_client(api: Api) -> Iterator[Measurement]:
