@@ -36,7 +36,7 @@ from ingestion.environment import ConfigurationError
 from ingestion.sql import quoted
 from warehouse.errors import BuildError
 from warehouse.people.extract import write_extract
-from warehouse.publish.access import TENANT
+from warehouse.publish.access import READERS, REPORTER, TENANT
 
 IDLE_SECONDS = 3.0
 BATCH_ROWS = 16_384
@@ -105,9 +105,14 @@ class DuckReader:
         return Caller(digest(token), key.name, key.login, published.generation, published.published_at, rights)
 
     def marts(self, token: str, caller: Caller) -> dict[tuple[str, str], Mart]:
-        """The marts that are in the caller's file."""
+        """The marts that are in the caller's file: of the published one what reporters read."""
+        catalogue = self.project.said.catalogue
         with self._file(token) as opened:
-            return opened.marts_of(self.project.said.catalogue)
+            there = opened.marts_of(catalogue)
+        hidden = {(each.schema, each.name) for each in catalogue.declared if REPORTER not in READERS[each.access]}
+        if self._key(token).tenants or hidden.isdisjoint(there):
+            return there
+        return {key: mart for key, mart in there.items() if key not in hidden}
 
     @contextmanager
     def ask(self, token: str, question: Question, most: int, texts: bool) -> Iterator[Answer]:
