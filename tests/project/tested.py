@@ -26,10 +26,17 @@ KEYS_WITHOUT_TARGET: dict[str, str] = {
     "fct_medication_requests.encounter_key": _NAMED,
     "fct_medication_requests.reason_condition_key": _NAMED,
     "fct_immunizations.encounter_key": _NAMED,
+    "fct_encounters.part_of_encounter_key": _NAMED,
+    "fct_observations.encounter_key": _NAMED,
+    "fct_observations.device_key": _NAMED,
+    "fct_observations.observation_key": "an observation, the parts of which are the fact's rows",
+    "fct_consents.consent_key": "a consent, the intervals of which are the fact's rows",
 }
 
 # Intervals on which history_is_sound is not asked, by model, and why.
 INTERVALS_TESTED_OTHERWISE: dict[str, str] = {
+    "fct_consents": "it begins with a person's first decision: before that, nobody has said anything",
+    "int_consents__intervals": "a view whose every row fct_consents shows: it is tested there",
     "int_shop_customers__versions": "a view whose every row dim_customers shows: it is tested there",
     "int_shop_products__versions": "a view whose every row dim_products shows: it is tested there",
     "fct_lab_results": "a result begins with its first message, and may end: a singular test says how they follow",

@@ -5,7 +5,7 @@ with as_of as (
 ),
 
 releases as (
-    select * from {{ latest_versions(ref('stg_releases__keys'), ['release_number', 'source_id', 'person_id']) }} as latest
+    select * from {{ latest_versions(ref('stg_release_keys__keys'), ['release_number', 'source_id', 'person_id']) }} as latest
 ),
 
 present as (
@@ -14,7 +14,7 @@ present as (
 
 consented as (
     select consents.patient_key
-    from {{ ref('fct_consents') }} as consents
+    from {{ ref('int_consents__intervals') }} as consents
     cross join as_of
     where
         consents.is_research_allowed
@@ -37,5 +37,8 @@ inner join releases
         records.source_id = releases.source_id
         and records.patient_id = releases.person_id
         and present.release_number = releases.release_number
-inner join {{ ref('dim_patients') }} as patients
-    on consented.patient_key = patients.patient_key and patients.is_current and not patients.is_deleted
+inner join {{ ref('int_patients__versions') }} as patients
+    on
+        consented.patient_key = patients.patient_key
+        and patients.valid_to = {{ end_of_time() }}
+        and not patients.is_deleted

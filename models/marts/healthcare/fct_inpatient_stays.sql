@@ -49,7 +49,7 @@ select
     coalesce(
         has_previous
         and started_at >= previous_ended_at
-        and {{ seconds_between('previous_ended_at', 'started_at') }} <= 30 * 86400,
+        and {{ seconds_between('previous_ended_at', 'started_at') }} <= 2592000,
         false
     ) as is_readmission_within_30_days,
     coalesce(has_previous and started_at < previous_ended_at, false) as is_overlapping,
