@@ -17,12 +17,12 @@ KEYS_WITHOUT_TARGET: dict[str, str] = {
     "agg_sales__documents.sales_document_key": "as in fct_sales, from which it comes",
     "fct_lab_results.lab_order_key": "a laboratory's order, which is in fct_lab_results alone",
     "fct_lab_results.lab_result_key": "a result, the versions of which are the fact's rows",
-    "fct_conditions.encounter_key": "what a record names, known or not: a singular test says which isn't",
-    "fct_procedures.encounter_key": "what a record names, known or not: a singular test says which isn't",
-    "fct_procedures.reason_condition_key": "what a record names, known or not: a singular test says which isn't",
-    "fct_medication_requests.encounter_key": "what a record names, known or not: a singular test says which isn't",
-    "fct_medication_requests.reason_condition_key": "what a record names, known or not: a singular test says which isn't",
-    "fct_immunizations.encounter_key": "what a record names, known or not: a singular test says which isn't",
+    "fct_conditions.encounter_key": "what a record names, known or not: a singular test asks",
+    "fct_procedures.encounter_key": "what a record names, known or not: a singular test asks",
+    "fct_procedures.reason_condition_key": "what a record names, known or not: a singular test asks",
+    "fct_medication_requests.encounter_key": "what a record names, known or not: a singular test asks",
+    "fct_medication_requests.reason_condition_key": "what a record names, known or not: a singular test asks",
+    "fct_immunizations.encounter_key": "what a record names, known or not: a singular test asks",
 }
 
 # Intervals on which history_is_sound is not asked, by model, and why.

@@ -58,9 +58,7 @@ def test_conditions(clinic: Path, built: Path) -> None:
     """Of each what it is, whether it is over, and whether the record says otherwise."""
     marked = {
         row[0]
-        for row in truth(
-            clinic, "select resource_id from truth_inconsistencies where rule = 'active with abatement'"
-        )
+        for row in truth(clinic, "select resource_id from truth_inconsistencies where rule = 'active with abatement'")
     }
     expected = {
         row[0]: (row[1], row[2] is None, row[0] in marked)
