@@ -19,10 +19,12 @@
     ({{ text }} ~ {{ fhir_moment_pattern() }} and {{ text }} not like '0000%')
 {%- endmacro %}
 
-{# A moment without the digits of a second beyond the sixth: cut, which casts do on one engine and round on the other. #}
+{#  A moment without the digits of a second beyond the sixth: cut, which casts do on one engine and round on the other.
+    Whether there may be so many is told by the place where the seventh stands. #}
 {% macro fhir_cut(text) -%}
     case
-        when substring({{ text }}, 21, 7) ~ '^[0-9]{7}$' then regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\1')
+        when substring({{ text }}, 27, 1) between '0' and '9'
+            then regexp_replace({{ text }}, '([.][0-9]{6})[0-9]+', '\1')
         else {{ text }}
     end
 {%- endmacro %}

@@ -18,12 +18,13 @@
     list_transform(
         [{{ reference }}],
         lambda reference: case
-            when contains(reference, '?') then null
             {%- if type %}
-            when reference like '{{ type }}/%' and reference not like '{{ type }}/%/%'
+            when reference like '{{ type }}/%' and reference not like '{{ type }}/%/%' and not contains(reference, '?')
                 then nullif(substring(reference, {{ type | length + 2 }}), '')
             {%- endif %}
-            when reference like 'urn:uuid:%' and reference not like '%/%' then nullif(substring(reference, 10), '')
+            when reference like 'urn:uuid:%' and reference not like '%/%' and not contains(reference, '?')
+                then nullif(substring(reference, 10), '')
+            when contains(reference, '?') then null
             else nullif(regexp_extract(reference, {{ fhir_reference_pattern(type) }}, 1), '')
         end
     )[1]
@@ -58,7 +59,7 @@
     writes JSON's numbers anew, so that nobody can tell 2.50 from 2.5. #}
 {% macro fhir_number_text(text) -%}
     case
-        when {{ text }} ~ '^-?[0-9]+[.][0-9]+$' then rtrim(rtrim({{ text }}, '0'), '.')
+        when {{ text }} ~ '^-?[0-9]+[.][0-9]*0$' then rtrim(rtrim({{ text }}, '0'), '.')
         when {{ text }} ~ '^-?[0-9]([.][0-9]+)?[eE]([+]?1?[0-9]|-[0-9]{1,2})$'
             then rtrim(rtrim(cast(cast({{ text }} as numeric(28, 8)) as text), '0'), '.')
         else {{ text }}
