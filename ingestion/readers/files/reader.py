@@ -165,9 +165,9 @@ def file_versions(reader: Reader, every: Sequence[Files], notes: Sequence[str]) 
     reader.connection.execute(f"create or replace temp table file_versions ({_COLUMNS})")
     if rows:
         # By `executemany` each value would take as long as a look for modules that may define its type.
-        columns = [pa.array(values) for values in zip(*rows, strict=True)]
+        arrays = [pa.array(values) for values in zip(*rows, strict=True)]
         names = [part.split()[0] for part in _COLUMNS.split(", ")]
-        reader.connection.register("file_rows", pa.Table.from_arrays(columns, names=names))
+        reader.connection.register("file_rows", pa.Table.from_arrays(arrays, names=names))
         reader.connection.execute("insert into file_versions by name from file_rows")
         reader.connection.unregister("file_rows")
     # By the names that the tables give the date; null where none does.
