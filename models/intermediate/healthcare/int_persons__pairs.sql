@@ -11,7 +11,7 @@ with versions as (
             partition by left_source_id, left_patient_id, right_source_id, right_patient_id, verdict
             order by valid_at, source_revision, observed_at
         ) as valid_to
-    from {{ ref('stg_persons__pairs') }}
+    from {{ ref('stg_patient_matches__pairs') }}
 )
 
 select

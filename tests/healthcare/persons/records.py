@@ -79,7 +79,8 @@ class Identities:
             "{{ config(materialized='table', pre_hook=\"{{ link_persons('records', 'pairs') }}\") }}"
             "{{ person_identities('records') }}"
         )
-        found = [(row[0], row[1], str(row[2]), *row[3:]) for row in rows]
+        assert all(row[6] == (row[5] == END) for row in rows), "the last interval is the current one, and no other"
+        found = [(row[0], row[1], str(row[2]), *row[3:6]) for row in rows]
         return sorted(found, key=lambda row: (row[0], row[1], row[4]))
 
 

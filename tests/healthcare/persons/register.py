@@ -38,7 +38,7 @@ def lay_out(root: Path) -> None:
         link.unlink()
         link.symlink_to(original)
     shutil.copytree(OWN / "models", root / "models", dirs_exist_ok=True)
-    shutil.copytree(PROJECT_ROOT / "models/staging/persons", root / "models/staging/persons")
+    shutil.copytree(PROJECT_ROOT / "models/staging/patient_matches", root / "models/staging/patient_matches")
     shutil.copyfile(PROJECT_ROOT / "models/_columns.md", root / "models/_columns.md")
     intermediate = root / "models/intermediate/healthcare"
     intermediate.mkdir(parents=True)
@@ -60,7 +60,7 @@ def lay_out(root: Path) -> None:
             "label": "Healthcare", "owner": "the tests", "example": "select * from healthcare.dim_persons",
             "sources": {"fhir": {"name": "Patients", "kind": "files", "description": "Patients"},
                         "lab": {"name": "Laboratory", "kind": "files", "description": "Messages"},
-                        "persons": {"name": "Persons", "kind": "files", "description": "Who is who"}},
+                        "patient_matches": {"name": "Persons", "kind": "files", "description": "Who is who"}},
         }
     }  # fmt: skip
     (root / "dbt_project.yml").write_text(yaml.safe_dump(project), encoding="utf-8")

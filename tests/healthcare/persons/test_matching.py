@@ -24,7 +24,7 @@ from warehouse.people.forgetting import forget
 from warehouse.people.linkage import linked, prepare, read_model, trained
 from warehouse.people.matching import list_decisions, match, unmatch
 
-MODEL = PROJECT_ROOT / "models" / "staging" / "persons" / "match_model.json"
+MODEL = PROJECT_ROOT / "models" / "staging" / "patient_matches" / "match_model.json"
 NOW = datetime(2026, 6, 1)  # noqa: DTZ001 (UTC without a zone, as in raw)
 VALUES = ("ssn", "family_name", "given_name", "birth_date", "street", "postal_code")
 
@@ -134,7 +134,7 @@ def test_what_was_merged_wrongly_is_undone_for_good(register: Register) -> None:
 
     # Nor is it lost where the warehouse is: it is no part of the database.
     rows = register.rows()
-    kept = register.warehouse / "matches" / "persons.jsonl"
+    kept = register.warehouse / "matches" / "patient_matches.jsonl"
     assert kept.stat().st_mode & 0o777 == 0o600
     if not register.engine:
         text = kept.read_text(encoding="utf-8")
@@ -171,9 +171,9 @@ def test_who_is_forgotten_leaves_the_matches(register: Register) -> None:
         f"not forgotten: lab:{number} is the same person, and no contract of lab says `person:` (docs/privacy.md)",
     ]
     said(register, "forget", "fhir:b3")
-    log = (register.warehouse / "matches" / "persons.jsonl").read_text(encoding="utf-8")
+    log = (register.warehouse / "matches" / "patient_matches.jsonl").read_text(encoding="utf-8")
     assert '"b' not in log and '"a2"' in log, "what is said of others stays"
-    left = register.ask(lambda d: f"select left_record_id, right_record_id from {d.raw('persons', 'pairs')}")
+    left = register.ask(lambda d: f"select left_record_id, right_record_id from {d.raw('patient_matches', 'pairs')}")
     assert left == [("a1", "a2")]
     assert "Ann Ash is not Bob Beech" not in identifiers().values()
     for generation in ("published", "next"):

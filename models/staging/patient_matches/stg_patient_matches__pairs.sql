@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('persons', 'pairs') }}
+    select * from {{ source('patient_matches', 'pairs') }}
     where {{ from_completed_load() }}
 ),
 
