@@ -52,8 +52,9 @@ def test_patients(care: Warehouse) -> None:
 
 def test_conditions(care: Warehouse) -> None:
     assert ask(care, f"""
-        select count(*), count(*) filter (has_abatement), count(*) filter (is_active), count(*) filter (is_contradicted),
-            count(distinct condition_code), count(distinct (patient_key, condition_code)),
+        select count(*), count(*) filter (has_abatement), count(*) filter (is_active),
+            count(*) filter (is_contradicted), count(distinct condition_code),
+            count(distinct (patient_key, condition_code)),
             count(*) filter (condition_code = '160903007'),
             count(distinct case when condition_code = '160903007' then patient_key end)
         from healthcare.fct_conditions {_OF_EXPORT}""") == [(555, 448, 107, 0, 92, 212, 212, 10)]  # fmt: skip
@@ -70,7 +71,8 @@ def test_medications(care: Warehouse) -> None:
 
 def test_immunizations(care: Warehouse) -> None:
     assert ask(care, f"""
-        select count(*), count(*) filter (is_given), count(distinct vaccine_code), count(*) filter (vaccine_code = '140')
+        select count(*), count(*) filter (is_given), count(distinct vaccine_code),
+            count(*) filter (vaccine_code = '140')
         from healthcare.fct_immunizations {_OF_EXPORT}""") == [(161, 161, 17, 110)]  # fmt: skip
     assert ask(care, "select count(*) from healthcare.fct_immunizations") == [(161 + 139 + 191,)]
 
