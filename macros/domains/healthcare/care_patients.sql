@@ -1,7 +1,9 @@
 {# The relations that hold keys of versions of patients: the touched patients are found for all of them together. #}
 {% macro facts_of_patients() -%}
-    {{ return(['fct_conditions', 'fct_procedures', 'fct_medication_requests', 'fct_immunizations', 'fct_encounters',
-        'fct_observations']) }}
+    {{ return([
+        'fct_conditions', 'fct_procedures', 'fct_medication_requests', 'fct_immunizations', 'fct_lab_results',
+        'fct_encounters', 'fct_observations',
+    ]) }}
 {%- endmacro %}
 
 {# Keys that several models make. A record of a source is a person by itself, as long as nothing joins it with another. #}

@@ -1,5 +1,6 @@
 {{ config(materialized='table', post_hook=list_of_keys()) }}
--- Orders of laboratories whose results in the fact may no longer hold: a message about them is new, or a part of one.
+-- Orders of laboratories whose results in the fact may no longer hold: a message about them is new, or a part of one, or
+-- the patient may be another person now.
 with new_loads as (
     {{ loads_new_to(['fct_lab_results']) }}
 ),
@@ -16,6 +17,12 @@ new_messages as (
     union
     select message_id from {{ ref('stg_lab__specimens') }}
     where load_id in (select new_loads.load_id from new_loads)
+    union
+    select message_id from {{ ref('stg_lab__patients') }}
+    where patient_source_id in (
+        select patients.patient_id from {{ ref('int_patients__touched') }} as patients
+        where patients.source_id = 'lab'
+    )
 ),
 
 all_changes as (

@@ -64,7 +64,7 @@ edges as (
     select
         {{ surrogate_key(["'record'", 'left_source_id', 'left_patient_id']) }},
         {{ surrogate_key(["'record'", 'right_source_id', 'right_patient_id']) }}
-    from {{ ref('stg_persons__pairs') }}
+    from {{ ref('stg_patient_matches__pairs') }}
 ),
 
 both_ways as (
@@ -77,7 +77,7 @@ seeds as (
     select {{ surrogate_key(["'record'", 'source_id', 'patient_id']) }} as node from changed
     union
     select {{ surrogate_key(["'record'", 'left_source_id', 'left_patient_id']) }}
-    from {{ ref('stg_persons__pairs') }}
+    from {{ ref('stg_patient_matches__pairs') }}
     where load_id in (select new_loads.load_id from new_loads)
 ),
 

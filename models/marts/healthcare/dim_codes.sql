@@ -21,8 +21,13 @@ with carried as (
         {{ stem }}_code as code,
         {{ stem }}_display as code_display,
         count(*) as record_count,
-        {% if is_of_patients %}min(cast(patient_key as {{ dbt.type_string() }})){% else %}'a'{% endif %} as least_patient,
-        {% if is_of_patients %}max(cast(patient_key as {{ dbt.type_string() }})){% else %}'b'{% endif %} as greatest_patient
+        {%- if is_of_patients %}
+        min(cast(patient_key as {{ dbt.type_string() }})) as least_patient,
+        max(cast(patient_key as {{ dbt.type_string() }})) as greatest_patient
+        {%- else %}
+        'one' as least_patient,
+        'other' as greatest_patient
+        {%- endif %}
     from {{ ref(relation) }}
     where {{ stem }}_code is not null
     group by {{ stem }}_system, {{ stem }}_code, {{ stem }}_display
@@ -73,7 +78,8 @@ judged as (
         codes.code,
         codes.code_display,
         codes.code_system = {{ loinc() }} as is_loinc,
-        codes.code_system = {{ loinc() }} and coalesce({{ loinc_digit_is_right('codes.code') }}, false) as is_valid_loinc,
+        codes.code_system = {{ loinc() }}
+            and coalesce({{ loinc_digit_is_right('codes.code') }}, false) as is_valid_loinc,
         codes.code_system = {{ ucum() }} as is_ucum,
         codes.code_system = {{ ucum() }} and units.unit_code is not null as is_known_ucum,
         codes.record_count

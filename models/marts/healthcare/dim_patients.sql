@@ -4,9 +4,10 @@
 ) }}
 {%- set columns = [
     'ssn_token', 'medical_record_number_token', 'family_name_token', 'given_name_token', 'birth_text',
-    'birth_date', 'birth_precision', 'gender', 'birth_sex', 'race_code', 'ethnicity_code', 'marital_status_code', 'city', 'state',
-    'postal_code', 'country', 'deceased_text', 'deceased_at', 'deceased_date', 'deceased_precision', 'is_deceased', 'is_inactive',
-    'record_count', 'valid_from', 'valid_to', 'is_deleted',
+    'birth_date', 'birth_precision', 'gender', 'birth_sex', 'race_code', 'ethnicity_code',
+    'marital_status_code', 'city', 'state', 'postal_code', 'country', 'deceased_text', 'deceased_at',
+    'deceased_date', 'deceased_precision', 'is_deceased', 'is_inactive', 'record_count', 'valid_from',
+    'valid_to', 'is_deleted',
 ] %}
 
 with representatives as (

@@ -8,7 +8,9 @@
 -- depends_on: {{ ref('int_conditions__touched') }}
 
 with conditions as (
-    select * from {{ latest_versions(ref('stg_fhir__conditions'), 'condition_id', among_touched('condition_id')) }} as latest
+    select * from {{ latest_versions(
+        ref('stg_fhir__conditions'), 'condition_id', among_touched('condition_id')
+    ) }} as latest
 ),
 
 timed as (
@@ -35,14 +37,14 @@ select
         as practitioner_version_key,
     {{ encounter_key('timed.encounter_id') }} as encounter_key,
     {{ code_key('timed.condition_system', 'timed.condition_code') }} as code_key,
-    timed.condition_id,
-    timed.condition_code,
-    timed.condition_system,
-    timed.condition_display,
-    timed.category_code,
-    timed.severity_code,
-    timed.clinical_status,
-    timed.verification_status,
+    cast(timed.condition_id as {{ dbt.type_string() }}) as condition_id,
+    cast(timed.condition_code as {{ dbt.type_string() }}) as condition_code,
+    cast(timed.condition_system as {{ dbt.type_string() }}) as condition_system,
+    cast(timed.condition_display as {{ dbt.type_string() }}) as condition_display,
+    cast(timed.category_code as {{ dbt.type_string() }}) as category_code,
+    cast(timed.severity_code as {{ dbt.type_string() }}) as severity_code,
+    cast(timed.clinical_status as {{ dbt.type_string() }}) as clinical_status,
+    cast(timed.verification_status as {{ dbt.type_string() }}) as verification_status,
     not (timed.has_abatement or timed.is_entered_in_error or timed.is_refuted) as is_active,
     timed.has_abatement,
     (timed.says_active and timed.has_abatement) or (timed.says_over and not timed.has_abatement) as is_contradicted,
@@ -50,19 +52,24 @@ select
     timed.is_entered_in_error,
     timed.event_date,
     timed.event_at,
-    coalesce(timed.onset_text, timed.onset_started_text) as onset_text,
+    cast(coalesce(timed.onset_text, timed.onset_started_text) as {{ dbt.type_string() }}) as onset_text,
     coalesce(timed.onset_date, timed.onset_started_date) as onset_date,
     coalesce(timed.onset_at, timed.onset_started_at) as onset_at,
-    coalesce(timed.onset_precision, timed.onset_started_precision) as onset_precision,
-    coalesce(timed.abatement_text, timed.abatement_ended_text, timed.abatement_started_text) as abatement_text,
+    cast(coalesce(timed.onset_precision, timed.onset_started_precision) as {{ dbt.type_string() }}) as onset_precision,
+    cast(
+        coalesce(timed.abatement_text, timed.abatement_ended_text, timed.abatement_started_text)
+        as {{ dbt.type_string() }}
+    ) as abatement_text,
     coalesce(timed.abatement_date, timed.abatement_ended_date, timed.abatement_started_date) as abatement_date,
     coalesce(timed.abatement_at, timed.abatement_ended_at, timed.abatement_started_at) as abatement_at,
-    coalesce(timed.abatement_precision, timed.abatement_ended_precision, timed.abatement_started_precision)
-        as abatement_precision,
-    timed.recorded_text,
+    cast(
+        coalesce(timed.abatement_precision, timed.abatement_ended_precision, timed.abatement_started_precision)
+        as {{ dbt.type_string() }}
+    ) as abatement_precision,
+    cast(timed.recorded_text as {{ dbt.type_string() }}) as recorded_text,
     timed.recorded_date,
     timed.recorded_at,
-    timed.recorded_precision
+    cast(timed.recorded_precision as {{ dbt.type_string() }}) as recorded_precision
 from timed
 {{ patient_that_held('timed') }}
 {{ practitioner_that_held('timed') }}

@@ -35,12 +35,12 @@ select
     {{ named_key('facilities.facility_version_key', 'timed.location_reference_key') }} as facility_version_key,
     {{ encounter_key('timed.encounter_id') }} as encounter_key,
     {{ code_key('timed.vaccine_system', 'timed.vaccine_code') }} as code_key,
-    timed.immunization_id,
-    timed.vaccine_code,
-    timed.vaccine_system,
-    timed.vaccine_display,
-    timed.target_disease_code,
-    timed.status as immunization_status,
+    cast(timed.immunization_id as {{ dbt.type_string() }}) as immunization_id,
+    cast(timed.vaccine_code as {{ dbt.type_string() }}) as vaccine_code,
+    cast(timed.vaccine_system as {{ dbt.type_string() }}) as vaccine_system,
+    cast(timed.vaccine_display as {{ dbt.type_string() }}) as vaccine_display,
+    cast(timed.target_disease_code as {{ dbt.type_string() }}) as target_disease_code,
+    cast(timed.status as {{ dbt.type_string() }}) as immunization_status,
     coalesce(timed.status = 'completed', false) as is_given,
     coalesce(timed.is_primary_source, false) as is_primary_source,
     timed.is_entered_in_error,
@@ -48,10 +48,10 @@ select
     cast(timed.series_dose_count as bigint) as series_dose_count,
     timed.event_date,
     timed.event_at,
-    timed.occurred_text,
+    cast(timed.occurred_text as {{ dbt.type_string() }}) as occurred_text,
     timed.occurred_date,
     timed.occurred_at,
-    timed.occurred_precision
+    cast(timed.occurred_precision as {{ dbt.type_string() }}) as occurred_precision
 from timed
 {{ patient_that_held('timed') }}
 {{ location_that_held('timed') }}

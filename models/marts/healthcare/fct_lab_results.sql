@@ -7,6 +7,7 @@
         {'columns': ['lab_result_state_key'], 'unique': true},
         {'columns': ['lab_order_key']},
         {'columns': ['patient_source_id']},
+        {'columns': ['patient_key']},
         {'columns': ['observed_date']},
     ],
 ) }}
@@ -37,6 +38,8 @@ select
     versions.lab_result_key,
     versions.lab_order_key,
     {{ surrogate_key(["'source'", "'lab'"]) }} as source_key,
+    coalesce(patients.patient_key, {{ unknown_key() }}) as patient_key,
+    coalesce(patients.patient_version_key, {{ unknown_key() }}) as patient_version_key,
     cast(versions.patient_source_id as {{ dbt.type_string() }}) as patient_source_id,
     cast(versions.filler_order_id as {{ dbt.type_string() }}) as filler_order_id,
     cast(versions.placer_order_id as {{ dbt.type_string() }}) as placer_order_id,
@@ -89,3 +92,10 @@ left join specimens
         versions.message_id = specimens.message_id
         and versions.order_number = specimens.order_number
         and specimens.place = 1
+left join {{ ref('int_patients__records') }} as persons
+    on versions.patient_source_id = persons.patient_id and persons.source_id = 'lab'
+left join {{ ref('dim_patients') }} as patients
+    on
+        persons.patient_key = patients.patient_key
+        and coalesce(versions.observed_at, versions.valid_at) >= patients.valid_from
+        and coalesce(versions.observed_at, versions.valid_at) < patients.valid_to

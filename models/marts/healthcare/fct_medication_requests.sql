@@ -38,22 +38,22 @@ select
     {{ encounter_key('timed.encounter_id') }} as encounter_key,
     {{ condition_key('timed.reason_id') }} as reason_condition_key,
     {{ code_key('timed.medication_system', 'timed.medication_code') }} as code_key,
-    timed.medication_request_id,
-    timed.medication_code,
-    timed.medication_system,
-    timed.medication_display,
-    timed.category_code,
-    timed.intent,
-    timed.status as request_status,
+    cast(timed.medication_request_id as {{ dbt.type_string() }}) as medication_request_id,
+    cast(timed.medication_code as {{ dbt.type_string() }}) as medication_code,
+    cast(timed.medication_system as {{ dbt.type_string() }}) as medication_system,
+    cast(timed.medication_display as {{ dbt.type_string() }}) as medication_display,
+    cast(timed.category_code as {{ dbt.type_string() }}) as category_code,
+    cast(timed.intent as {{ dbt.type_string() }}) as intent,
+    cast(timed.status as {{ dbt.type_string() }}) as request_status,
     coalesce(timed.status = 'active' and not coalesce(timed.is_prohibition, false), false) as is_active,
     coalesce(timed.is_prohibition, false) as is_prohibition,
     timed.is_entered_in_error,
     timed.event_date,
     timed.event_at,
-    timed.authored_text,
+    cast(timed.authored_text as {{ dbt.type_string() }}) as authored_text,
     timed.authored_date,
     timed.authored_at,
-    timed.authored_precision
+    cast(timed.authored_precision as {{ dbt.type_string() }}) as authored_precision
 from timed
 {{ patient_that_held('timed') }}
 {{ practitioner_that_held('timed') }}

@@ -8,7 +8,9 @@
 -- depends_on: {{ ref('int_procedures__touched') }}
 
 with procedures as (
-    select * from {{ latest_versions(ref('stg_fhir__procedures'), 'procedure_id', among_touched('procedure_id')) }} as latest
+    select * from {{ latest_versions(
+        ref('stg_fhir__procedures'), 'procedure_id', among_touched('procedure_id')
+    ) }} as latest
 ),
 
 timed as (
@@ -32,13 +34,13 @@ select
     {{ encounter_key('timed.encounter_id') }} as encounter_key,
     {{ condition_key('timed.reason_id') }} as reason_condition_key,
     {{ code_key('timed.procedure_system', 'timed.procedure_code') }} as code_key,
-    timed.procedure_id,
-    timed.procedure_code,
-    timed.procedure_system,
-    timed.procedure_display,
-    timed.category_code,
-    timed.outcome_code,
-    timed.status as procedure_status,
+    cast(timed.procedure_id as {{ dbt.type_string() }}) as procedure_id,
+    cast(timed.procedure_code as {{ dbt.type_string() }}) as procedure_code,
+    cast(timed.procedure_system as {{ dbt.type_string() }}) as procedure_system,
+    cast(timed.procedure_display as {{ dbt.type_string() }}) as procedure_display,
+    cast(timed.category_code as {{ dbt.type_string() }}) as category_code,
+    cast(timed.outcome_code as {{ dbt.type_string() }}) as outcome_code,
+    cast(timed.status as {{ dbt.type_string() }}) as procedure_status,
     coalesce(timed.status = 'completed', false) as is_completed,
     timed.is_entered_in_error,
     cast(case
@@ -47,14 +49,16 @@ select
     end as bigint) as duration_seconds,
     timed.event_date,
     timed.event_at,
-    coalesce(timed.performed_text, timed.performed_started_text) as started_text,
+    cast(coalesce(timed.performed_text, timed.performed_started_text) as {{ dbt.type_string() }}) as started_text,
     coalesce(timed.performed_date, timed.performed_started_date) as started_date,
     coalesce(timed.performed_at, timed.performed_started_at) as started_at,
-    coalesce(timed.performed_precision, timed.performed_started_precision) as started_precision,
-    timed.performed_ended_text as ended_text,
+    cast(
+        coalesce(timed.performed_precision, timed.performed_started_precision) as {{ dbt.type_string() }}
+    ) as started_precision,
+    cast(timed.performed_ended_text as {{ dbt.type_string() }}) as ended_text,
     timed.performed_ended_date as ended_date,
     timed.performed_ended_at as ended_at,
-    timed.performed_ended_precision as ended_precision
+    cast(timed.performed_ended_precision as {{ dbt.type_string() }}) as ended_precision
 from timed
 {{ patient_that_held('timed') }}
 {{ location_that_held('timed') }}
