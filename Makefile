@@ -58,9 +58,12 @@ help: ## What can be asked for
 	@echo "  MODEL=<staging model>     which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
-# Seven sets of requirements, of which each holds the ones before it: one that holds more will do.
+# Eight sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring default)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring match default)
+
+setup-match: ## Install what `make match` needs on top
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring match)
 
 setup-monitoring: ## Install what `make metrics-endpoint` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring)
@@ -97,7 +100,7 @@ $(BIN)/uv:
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
-	@rm -f $(addprefix $(VENV)/.,default monitoring api site report serve dev) && touch $@
+	@rm -f $(addprefix $(VENV)/.,default match monitoring api site report serve dev) && touch $@
 
 # What runs beside Granary, in environments of their own: Superset pins what Granary needs newer.
 .venv-%/.synced: requirements/%.txt | $(BIN)/uv
@@ -324,6 +327,7 @@ lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra api pyproject.toml -o requirements/api.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra monitoring pyproject.toml -o requirements/monitoring.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra match pyproject.toml -o requirements/match.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bi.in -o requirements/bi.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/mongodb.in -o requirements/mongodb.txt

@@ -10,14 +10,14 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import batches, builds, drills, growth, loads, queries, report, snapshots
+from bench import batches, builds, drills, growth, loads, queries, report, snapshots, views
 from bench.company import Company
 from bench.measuring import RUNS, Measurement, Settings, machine, say
 from bench.server import SETTINGS, Server, environment, postgres_server
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
-PARTS = ("loads", "snapshots", "build", "day", "batches", "queries")
+PARTS = ("loads", "views", "snapshots", "build", "day", "batches", "queries")
 # Alone: on a cluster of Debian's packages, where the parts have a Postgres of their own; and at ten times their sizes.
 DRILLS, GROWTH = "drills", "growth"
 ENGINES = ("duckdb", "postgres")
@@ -102,6 +102,8 @@ def _measure(
     if "loads" in parts:
         found += loads.measure(settings, server)
         shutil.rmtree(settings.folder / "data", ignore_errors=True)
+    if "views" in parts:
+        found += views.measure(settings)
     if "snapshots" in parts:
         found += snapshots.measure(settings, server)
     if "batches" in parts:

@@ -158,7 +158,7 @@ def violations(column: Column, source_type: str) -> dict[str, str]:
             f"case when {as_written} then false else not list_contains({accepted}, {code}) end"
         )
     if column.format:
-        broken[f"format:{column.name}"] = f"(not {FORMATS[column.format](code)})"
+        broken[f"format:{column.name}"] = f"(not {FORMATS[column.format](value)})"
     if column.minimum is not None or column.largest is not None:
         lowest = max(each for each in (column.minimum, column.largest and -column.largest) if each is not None)
         above = f" or {typed} > {column.largest}" if column.largest is not None else ""

@@ -109,12 +109,12 @@ def _function(node: Function, scope: Scope) -> Value:
 def _where(node: Function, scope: Scope) -> Value:
     of = items(_value(node.of, scope))
     name = f"item_{scope.depth}"
-    within = Place(sql(name), (), of.type, False, is_value=True)
+    within = Place(sql(name), (), of.type, False, True, of.keeps)
     condition = boolean(
         _value(node.arguments[0], replace(scope, focus=within, depth=scope.depth + 1)),
         f"{node.name}() of {scope.expression}",
     )
-    return Items(call("json_where", of.sql, name, condition), of.type)
+    return Items(call("json_where", of.sql, name, condition), of.type, keeps=of.keeps)
 
 
 def _exists(node: Function, scope: Scope) -> Value:
@@ -134,7 +134,13 @@ def _count(node: Function, scope: Scope) -> Value:
 
 
 def _first(node: Function, scope: Scope) -> Value:
-    return values.item(_value(node.of, scope), 0)
+    found = values.item(_value(node.of, scope), 0)
+    if isinstance(node.of, Function) and node.of.name == "combine" and isinstance(found, Items):
+        # The first of two collections is the first of either, which need not be put together for it.
+        first, second = (items(_value(each, scope)).sql for each in (node.of.of, node.of.arguments[0]))
+        either = "coalesce(" + call("json_only", first) + ", " + call("json_only", second) + ")"
+        return replace(found, only=either)
+    return found
 
 
 def _last(node: Function, scope: Scope) -> Value:
@@ -253,6 +259,12 @@ def _arithmetic(operator: str, left: Sql, right: Sql) -> Scalar:
 def _compared(operator: str, left: Value, right: Value, what: str) -> Sql:
     """Two values by an operator, by the type of the one of which it is known."""
     kinds = {type_of(left), type_of(right)}
+    if operator == "=" and kinds != {None} and not kinds & {"boolean", *TIMES}:
+        # Collections of unequal length aren't equal, which is no error.
+        kind, taken = ("numeric(28, 8)", number) if "number" in kinds else ("text", text)
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, Items) or (isinstance(one, Place) and one.many is not False):
+                return call("json_equals", items(one).sql, taken(other, what), kind)
     if "number" in kinds:
         return "(" + number(left, what) + f" {operator} " + number(right, what) + ")"
     if "boolean" in kinds:
@@ -264,9 +276,5 @@ def _compared(operator: str, left: Value, right: Value, what: str) -> Sql:
     if kinds == {None}:
         return call("json_compared", items(left).sql, operator, items(right).sql, what.replace("'", ""))
     if operator == "=":
-        # Collections of unequal length aren't equal, which is no error.
-        for one, other in ((left, right), (right, left)):
-            if isinstance(one, Items) or (isinstance(one, Place) and one.many is not False):
-                return call("json_is_text", items(one).sql, text(other, what))
         return "(" + text(left, what) + " = " + text(right, what) + ")"
     return "(" + call("fhir_bytes", text(left, what)) + f" {operator} " + call("fhir_bytes", text(right, what)) + ")"

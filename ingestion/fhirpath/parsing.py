@@ -158,8 +158,9 @@ class _Parser:
         self.at += 1
         arguments: list[Node] = []
         while not self.is_at(")"):
-            if arguments:
-                self.take(",")
+            if arguments and not self.is_at(","):
+                raise self.expected("',' or ')'")
+            self.at += 1 if arguments else 0
             arguments.append(self.operation())
         self.at += 1
         return Function(node, name, tuple(arguments))

@@ -17,7 +17,8 @@ from ingestion.fhirpath.nodes import FhirPathError
 class Place:
     """What a path leads to in `root`, a JSON text or, where `is_value`, a JSON value of the engine's.
 
-    `many` is whether it is a list; None where that isn't known.
+    `many` is whether it is a list; None where that isn't known. `keeps` are the paths below it that are loaded; all
+    where it is empty.
     """
 
     root: Sql
@@ -25,15 +26,17 @@ class Place:
     type: str | None = None
     many: bool | None = False
     is_value: bool = False
+    keeps: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class Items:
-    """A collection; the type is that of each item. `is_one` is whether there is one at most."""
+    """A collection; the type is that of each item. `only` is the value of its item, where there is one at most."""
 
     sql: Sql
     type: str | None = None
-    is_one: bool = False
+    only: Sql | None = None
+    keeps: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,40 @@ def member(value: Value, name: str, type_: str | None = None) -> Value:
         return found
     if value.type and is_primitive(value.type):
         raise FhirPathError(f"{name!r} is asked of a {value.type}, which has no elements")
+    keeps = _kept(value, name)
     known = element(value.type, name)
     type_ = known.type if known else type_
     if isinstance(value, Place) and value.many is False:
         # An element with a choice of types, which `type_` names, is never a list.
         many = known.is_list if known else (False if type_ else None)
-        return replace(value, path=(*value.path, name), type=type_, many=many)
-    return Items(call("json_children", items(value).sql, name), type_)
+        return replace(value, path=(*value.path, name), type=type_, many=many, keeps=keeps)
+    return Items(call("json_children", items(value).sql, name), type_, keeps=keeps)
+
+
+def _kept(value: Place | Items, name: str) -> tuple[tuple[str, ...], ...]:
+    """What is loaded below an element of a value: of what it keeps, the paths through the element without it.
+
+    Raises:
+        FhirPathError: where the element isn't loaded.
+    """
+    below = [path[1:] for path in value.keeps if path[0] == name]
+    if value.keeps and not below:
+        loaded = ", ".join(dict.fromkeys(path[0] for path in value.keeps))
+        raise FhirPathError(f"{name!r} isn't loaded of this element: {loaded}")
+    return () if () in below else tuple(below)
 
 
 def item(value: Value, position: int) -> Value:
     """The item at a position, counted from 0 or, where negative, from the end."""
     if isinstance(value, Place) and value.many and position >= 0:
         return replace(value, path=(*value.path, position), many=False)
-    if isinstance(value, Place | Scalar | Columns) and (isinstance(value, Scalar | Columns) or value.many is False):
-        return value if position in {0, -1} else Items(call("json_item", items(value).sql, position), None, is_one=True)
-    return Items(call("json_item", items(value).sql, position), value.type, is_one=True)
+    is_single = isinstance(value, Scalar | Columns) or (isinstance(value, Place) and value.many is False)
+    if is_single and position in {0, -1}:
+        return value
+    found = items(value)
+    made = call("json_item", found.sql, position)
+    only = call("json_only", found.sql) if position == 0 else call("json_only", made)
+    return Items(made, found.type, only, found.keeps)
 
 
 def items(value: Value) -> Items:
@@ -99,8 +120,9 @@ def items(value: Value) -> Items:
     if isinstance(value, Items):
         return value
     if isinstance(value, Place):
-        macro = "json_value_items" if value.is_value else "json_place_items"
-        return Items(call(macro, value.root, value.path), value.type)
+        is_objects = value.many is True and value.type is not None and not is_primitive(value.type)
+        macro = ("json_value_" if value.is_value else "json_place_") + ("list" if is_objects else "items")
+        return Items(call(macro, value.root, value.path), value.type, keeps=value.keeps)
     if isinstance(value, Columns):
         raise FhirPathError(f"a {value.type} of columns can't be taken as a whole: name an element")
     raise FhirPathError(f"a {value.type} that is computed can't be taken as a collection")

@@ -117,10 +117,10 @@ class _Compiler:
             return self.kept(state, found, exists(found), select)
         self.number += 1
         name = f"each_{self.number}"
-        if isinstance(found, Items) and found.is_one:
-            item = "select *, " + call("json_only", found.sql) + f" as {name}\n    from {state.relation}"
+        if isinstance(found, Items) and found.only:
+            item = "select *, " + found.only + f" as {name}\n    from {state.relation}"
             self.stages.append(Stage(name, item))
-            focus = Place(sql(name), (), found.type, False, is_value=True)
+            focus = Place(sql(name), (), found.type, False, True, found.keeps)
             return self.kept(replace(state, relation=name), focus, sql(f"{name} is not null"), select)
         # In a join, columns say whose they are.
         qualified = replace(state, focus=_qualified(state.focus, state.relation))
@@ -133,7 +133,7 @@ class _Compiler:
             " on true" if select.or_null else "",
         ))))  # fmt: skip
         position = f"coalesce({name}_position, 1)" if select.or_null else f"{name}_position"
-        return self.moved(state, name, found.type, position)
+        return self.moved(state, Place(sql(name), (), found.type, False, True, found.keeps), name, position)
 
     def kept(self, state: _State, focus: Value, there: Sql, select: Select) -> _State:
         """A branch at an item of which there is one at most; where rows without one aren't asked for, without these."""
@@ -144,11 +144,10 @@ class _Compiler:
             state = replace(state, relation=name)
         return replace(state, focus=focus, row_index=sql("0"))
 
-    def moved(self, state: _State, name: str, kind: str | None, position: str) -> _State:
+    def moved(self, state: _State, focus: Place, name: str, position: str) -> _State:
         return replace(
-            state, relation=name, focus=Place(sql(name), (), kind, False, is_value=True),
-            row_index=sql(f"({position} - 1)"), positions=(*state.positions, name),
-        )  # fmt: skip
+            state, relation=name, focus=focus, row_index=sql(f"({position} - 1)"), positions=(*state.positions, name)
+        )
 
     def repeated(self, select: Select, state: _State) -> _State:
         """CTEs that walk a tree from above to below: the rows numbered, the items and the ways to them, both."""
@@ -179,7 +178,7 @@ class _Compiler:
             f"            partition by {walk}.{name}_row order by {walk}.{name}_way\n        ) as {name}_position\n"
             f"    from {rows}\n    inner join {walk} on {rows}.{name}_row = {walk}.{name}_row",
         )))  # fmt: skip
-        return self.moved(state, name, kind, f"{name}_position")
+        return self.moved(state, Place(sql(name), (), kind, False, is_value=True), name, f"{name}_position")
 
     def children(self, select: Select, state: _State, focus: Value) -> tuple[Sql, str | None]:
         """What the paths of a repeat find at an item, one path after the other, and its type where all have one."""

@@ -72,6 +72,7 @@ class Extract:
         has a version that holds from now, or from when that version does, where it is later.
     deletes: a DuckDB select of versions with operation 'D' that are concluded, not read, with the columns of raw in
         raw's types. It may read `good`: the rows of `relation` that keep the contract, typed.
+    beyond: what records have that the contract doesn't know, and how many have it.
     notes: what a person should know of it (a new column at the source, a file that can't be read).
     more: there is more to read, which has to be compared with what this extract loads: the next load's business.
     """
@@ -87,6 +88,7 @@ class Extract:
     rejects: str | None = None
     compared: bool = False
     deletes: str | None = None
+    beyond: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
     more: bool = False
 

@@ -24,6 +24,7 @@ from ingestion.load.extracts import (
     first_line,
 )
 from ingestion.load.handover import write_files
+from ingestion.load.profiling import profile
 from ingestion.load.straight import goes_straight, insert
 from ingestion.privacy.crosswalk import exchange
 from ingestion.privacy.identifiers import (
@@ -143,7 +144,7 @@ class ContractPass:
             ordered = ", ".join(quoted(c) for c in self.reader.in_order(table.name, named))
             files, written = self._copy(f"select {ordered} from (select *, {self._stamp()} from ({versions}))", where)
         if written:
-            self._profile(table, versions)
+            profile(self.reader, extract, versions, self._stamp())
         if bad or extract.rejects:
             new_rejects, same = self._reject(table, types, extract.rejects, tokens)
             known += same
@@ -202,23 +203,6 @@ class ContractPass:
             found.append(f"select {literal(RECORD)}, {normal_form('record', RECORD)} from ({extract.rejects})")
         values = f"select kind, value from ({' union all '.join(found)}) where value is not null"
         return exchange(self.reader.target, self.reader.connection, values, self.reader.workspace)
-
-    def _profile(self, table: Table, versions: str) -> None:
-        """Count the values that each column lacks among the versions of this load, and note the latest time."""
-        columns = table.column_names
-        counts = [f"count({quoted(c)}) filter (where _operation <> 'D')" for c in columns]
-        self.reader.connection.execute(f"""
-            insert into profiles by name
-            with counted as (
-                select count(*) filter (where _operation <> 'D') as row_count, max(_effective_at) as newest,
-                    [{", ".join([*counts, "count(*) filter (where _operation <> 'D')"])}] as value_counts
-                from ({versions})
-            )
-            select {literal(table.name)} as resource,
-                unnest([{", ".join(literal(c) for c in [*columns, "_effective_at"])}]) as column_name,
-                row_count, row_count - unnest(value_counts) as null_count,
-                case when column_name = '_effective_at' then newest end as newest_at, {self._stamp()}
-            from counted""")
 
     def _reject(
         self, table: Table, types: dict[str, str], unreadable: str | None, tokens: str | None

@@ -10,7 +10,7 @@ all values of a kind; what else tells of a person is null, unless the contract r
 from __future__ import annotations
 
 from ingestion.contract.contracts import Column, Table
-from ingestion.privacy.fields import kept_fields, other_fields
+from ingestion.privacy.fields import Filled, kept_fields, other_fields
 from ingestion.sql import collapsed, literal, quoted
 
 # The kind of a record that can't be told into columns: all of it is one identifier.
@@ -42,7 +42,7 @@ def kept_and_rest(column: Column, expression: str) -> tuple[str, str]:
     A field at its top that it lacks is null in what is kept.
     """
     is_object = f"(json_valid({expression}) and json_type({expression}) = 'OBJECT')"
-    absent = {name: lambda _: "'null'" for name in column.keeps if "." not in name}
+    absent: Filled = {name: ("", lambda _: "'null'") for name in column.keeps if "." not in name}
     return (
         f"case when {is_object} then {kept_fields(column.keeps, expression, absent)} else '{{}}' end",
         f"case when {is_object} then {other_fields(column.keeps, expression)} else {expression} end",

@@ -86,7 +86,7 @@ hashed as (
         told.*,
         patients.patient_source_id,
         {{ row_hash(value) }} as value_hash,
-        {{ row_hash(value + about + ['status_code', 'told.observed_at', 'patients.patient_source_id']) }} as content_hash
+        {{ row_hash(value + about + ['result_status', 'told.observed_at', 'patients.patient_source_id']) }} as content_hash
     from told
     left join {{ ref('stg_lab__patients') }} as patients
         on told.message_id = patients.message_id and told.patient_number = patients.patient_number

@@ -15,15 +15,23 @@
     cast(array[{% for step in path %}{{ ", " if not loop.first }}'{{ step }}'{% endfor %}] as text [])
 {%- endmacro %}
 
-{# A JSON text without NUL characters, which Postgres can't keep, as a document of the engine's. #}
-{% macro json_document(text) -%}
-    {{ return(adapter.dispatch('json_document', 'granary')(text)) }}
+{#  A JSON text without NUL characters, which Postgres can't keep. The escape is taken out only where its backslash isn't
+    itself escaped. #}
+{% macro json_plain(text) -%}
+    {{ return(adapter.dispatch('json_plain', 'granary')(text)) }}
 {%- endmacro %}
 
-{% macro duckdb__json_document(text) -%}cast({{ text }} as json){%- endmacro %}
+{#- Hardly any text has the escape, and looking for it costs next to nothing. -#}
+{% macro duckdb__json_plain(text) -%}
+    case
+        when contains({{ text }}, '\u0000')
+            then regexp_replace({{ text }}, '(^|[^\\])((?:\\\\)*)(?:\\u0000)+', '\1\2', 'g')
+        else {{ text }}
+    end
+{%- endmacro %}
 
-{% macro postgres__json_document(text) -%}
-    cast(regexp_replace({{ text }}, '(?<!\\)((?:\\\\)*)\\u0000', '\1', 'g') as jsonb)
+{% macro postgres__json_plain(text) -%}
+    regexp_replace({{ text }}, '(?<!\\)((?:\\\\)*)\\u0000', '\1', 'g')
 {%- endmacro %}
 
 {# The text at a place of a JSON text; null where the path leads nowhere. An object is its JSON. #}
@@ -32,11 +40,11 @@
 {%- endmacro %}
 
 {% macro duckdb__json_place_text(text, path) -%}
-    replace(json_extract_string({{ text }}, '{{ json_path(path) }}'), chr(0), '')
+    json_extract_string({{ duckdb__json_plain(text) }}, '{{ json_path(path) }}')
 {%- endmacro %}
 
 {% macro postgres__json_place_text(text, path) -%}
-    cast(regexp_replace({{ text }}, '(?<!\\)((?:\\\\)*)\\u0000', '\1', 'g') as json) #>> {{ json_steps(path) }}
+    cast({{ postgres__json_plain(text) }} as json) #>> {{ json_steps(path) }}
 {%- endmacro %}
 
 {#  The text at one of several places of a JSON text, counted from 1.
@@ -48,7 +56,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_places_text(text, paths, number) -%}
-    {{ duckdb__json_values_text(text, paths, number) }}
+    {{ duckdb__json_values_text(duckdb__json_plain(text), paths, number) }}
 {%- endmacro %}
 
 {% macro postgres__json_places_text(text, paths, number) -%}
@@ -61,9 +69,9 @@
 {%- endmacro %}
 
 {% macro duckdb__json_values_text(value, paths, number) -%}
-    replace(json_extract_string(
+    json_extract_string(
         {{ value }}, [{% for path in paths %}{{ ", " if not loop.first }}'{{ json_path(path) }}'{% endfor %}]
-    )[{{ number }}], chr(0), '')
+    )[{{ number }}]
 {%- endmacro %}
 
 {% macro postgres__json_values_text(value, paths, number) -%}
@@ -76,7 +84,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_value_text(value, path) -%}
-    replace(json_extract_string({{ value }}, '{{ json_path(path) }}'), chr(0), '')
+    json_extract_string({{ value }}, '{{ json_path(path) }}')
 {%- endmacro %}
 
 {% macro postgres__json_value_text(value, path) -%}({{ value }} #>> {{ json_steps(path) }}){%- endmacro %}
@@ -86,10 +94,12 @@
     {{ return(adapter.dispatch('json_place_items', 'granary')(text, path)) }}
 {%- endmacro %}
 
-{% macro duckdb__json_place_items(text, path) -%}{{ duckdb__json_value_items(text, path) }}{%- endmacro %}
+{% macro duckdb__json_place_items(text, path) -%}
+    {{ duckdb__json_value_items(duckdb__json_plain(text), path) }}
+{%- endmacro %}
 
 {% macro postgres__json_place_items(text, path) -%}
-    {{ postgres__json_value_items(postgres__json_document(text), path) }}
+    {{ postgres__json_value_items('cast(' ~ postgres__json_plain(text) ~ ' as jsonb)', path) }}
 {%- endmacro %}
 
 {# The same within a value that is JSON already. #}
@@ -111,6 +121,36 @@
     coalesce(
         jsonb_path_query_array({{ value }} #> {{ json_steps(path) }}, 'lax $[*] ? (@ != null)'), cast('[]' as jsonb)
     )
+{%- endmacro %}
+
+{#  The same of what is known to be a list of objects: nothing where it is none, and nothing is left out of it. An item
+    that is null has no elements. #}
+{% macro json_place_list(text, path) -%}
+    {{ return(adapter.dispatch('json_place_list', 'granary')(text, path)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_place_list(text, path) -%}
+    {{ duckdb__json_value_list(duckdb__json_plain(text), path) }}
+{%- endmacro %}
+
+{% macro postgres__json_place_list(text, path) -%}
+    {{ postgres__json_value_list('cast(' ~ postgres__json_plain(text) ~ ' as jsonb)', path) }}
+{%- endmacro %}
+
+{# The same within a value that is JSON already. #}
+{% macro json_value_list(value, path) -%}
+    {{ return(adapter.dispatch('json_value_list', 'granary')(value, path)) }}
+{%- endmacro %}
+
+{% macro duckdb__json_value_list(value, path) -%}
+    coalesce(json_extract({{ value }}, '{{ json_path(path) }}[*]'), cast([] as json []))
+{%- endmacro %}
+
+{% macro postgres__json_value_list(value, path) -%}
+    case
+        when jsonb_typeof({{ value }} #> {{ json_steps(path) }}) = 'array' then {{ value }} #> {{ json_steps(path) }}
+        else cast('[]' as jsonb)
+    end
 {%- endmacro %}
 
 {# What the items of a collection have under a key, one after the other. #}
@@ -184,7 +224,7 @@
 
 {% macro duckdb__json_joined(items, separator) -%}
     array_to_string(
-        list_transform({{ items }}, lambda element: replace(element ->> '$', chr(0), '')), {{ separator }}
+        list_transform({{ items }}, lambda element: element ->> '$'), {{ separator }}
     )
 {%- endmacro %}
 
@@ -205,7 +245,7 @@
 {%- endmacro %}
 
 {% macro duckdb__json_list(items, type) -%}
-    cast(to_json(list_transform({{ items }}, lambda element: cast(replace(element ->> '$', chr(0), '') as {{ type }}))) as text)
+    cast(to_json(list_transform({{ items }}, lambda element: cast(element ->> '$' as {{ type }}))) as text)
 {%- endmacro %}
 
 {% macro postgres__json_list(items, type) -%}
@@ -226,7 +266,7 @@
     case
         when len({{ items }}) > 1
             then error('{{ what }} has ' || len({{ items }}) || ' values where one is expected: add first() or where()')
-        else replace({{ items }}[1] ->> '$', chr(0), '')
+        else {{ items }}[1] ->> '$'
     end
 {%- endmacro %}
 
@@ -265,17 +305,17 @@
     end
 {%- endmacro %}
 
-{# Whether a collection is the one text: null where either is empty, false where there are several items. #}
-{% macro json_is_text(items, text) -%}
-    {{ return(adapter.dispatch('json_is_text', 'granary')(items, text)) }}
+{# Whether a collection is the one value of a type of SQL's: null where either is empty, false where there are several. #}
+{% macro json_equals(items, value, type) -%}
+    {{ return(adapter.dispatch('json_equals', 'granary')(items, value, type)) }}
 {%- endmacro %}
 
-{% macro duckdb__json_is_text(items, text) -%}
-    case when len({{ items }}) > 1 then false else replace({{ items }}[1] ->> '$', chr(0), '') = {{ text }} end
+{% macro duckdb__json_equals(items, value, type) -%}
+    case when len({{ items }}) > 1 then false else cast({{ items }}[1] ->> '$' as {{ type }}) = {{ value }} end
 {%- endmacro %}
 
-{% macro postgres__json_is_text(items, text) -%}
-    case when jsonb_array_length({{ items }}) > 1 then false else ({{ items }} ->> 0) = {{ text }} end
+{% macro postgres__json_equals(items, value, type) -%}
+    case when jsonb_array_length({{ items }}) > 1 then false else cast({{ items }} ->> 0 as {{ type }}) = {{ value }} end
 {%- endmacro %}
 
 {#  Two collections of which neither type is known, by `=`, `<`, `<=`, `>` or `>=`: as numbers where both are, else as

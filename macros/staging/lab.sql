@@ -33,14 +33,15 @@
 {#  The columns of a value by its type (OBX-2): a number of NM and SN, with what SN says of it; a code of coded elements; a
     text of all. A repeated number is none, and stays in the list. #}
 {% macro lab_value() -%}
-    {%- set coded = "value_type in ('CE', 'CWE', 'CNE', 'CF')" -%}
+    {%- set type = in_case_of_ascii('value_type', 'upper') -%}
+    {%- set coded = type ~ " in ('CE', 'CWE', 'CNE', 'CF')" -%}
     case
-        when value_type = 'NM' and value_count = 1 then {{ lab_number('value_text') }}
-        when value_type = 'SN' then {{ lab_number('value_component_2') }}
+        when {{ type }} = 'NM' and value_count = 1 then {{ lab_number('value_text') }}
+        when {{ type }} = 'SN' then {{ lab_number('value_component_2') }}
     end as value_number,
-    case when value_type = 'SN' then value_component_1 end as value_comparator,
-    case when value_type = 'SN' then value_component_3 end as value_separator,
-    case when value_type = 'SN' then {{ lab_number('value_component_4') }} end as value_second_number,
+    case when {{ type }} = 'SN' then value_component_1 end as value_comparator,
+    case when {{ type }} = 'SN' then value_component_3 end as value_separator,
+    case when {{ type }} = 'SN' then {{ lab_number('value_component_4') }} end as value_second_number,
     case when {{ coded }} then coalesce(value_component_2, value_component_5, value_component_1) else value_text end as value_text,
     case when {{ coded }} then coalesce(value_component_1, value_component_4) end as value_code,
     case

@@ -41,11 +41,16 @@ def test_a_file_of_several_types_and_what_is_no_resource(delivery: Delivery) -> 
 
 
 def test_elements_that_the_contract_does_not_know_are_counted(delivery: Delivery) -> None:
-    delivery.put("a.ndjson", lines(patient("p", foo=1, telecom=[]), patient("q", foo=2, bar=1), patient("r", **{"Jo Poe": 1})))
-    assert delivery.load()["patients"].notes == (
-        "fhir: not in the contract: Patient.foo: 2 records, Patient.bar: 1 records, "
-        "Patient: members that are no elements: 1 records",
+    delivery.put(
+        "a.ndjson", lines(patient("p", foo=1, telecom=[]), patient("q", foo=2, bar=1), patient("r", **{"Jo Poe": 1}))
     )
+    assert delivery.load()["patients"].notes == (
+        "fhir: not in the contract: Patient.foo: 2 records, Patient.(no name of an element): 1 records, "
+        "Patient.bar: 1 records",
+    )
+    # As operators see of a column: of three records, how many have none.
+    profile = ask(delivery.target, "select row_count, null_count from raw_fhir.profiles where column_name = 'foo'")
+    assert profile == [(3, 1)]
 
 
 ONE, OTHER = patient("p"), patient("p", "male")
@@ -110,7 +115,8 @@ def test_bundles_say_what_their_resources_are_called(delivery: Delivery) -> None
     delivery.put("a.json", bundle(
         {"fullUrl": "urn:uuid:1", "resource": patient("p")},
         {"fullUrl": "urn:uuid:2", "resource": observation("", subject={"reference": "urn:uuid:1"})},
-        {"fullUrl": "http://here/fhir/Observation/3", "resource": {**observation(""), "encounter": {"reference": "urn:uuid:9"}}},
+        {"fullUrl": "http://here/fhir/Observation/3",
+         "resource": observation("", encounter={"reference": "urn:uuid:9"})},
         {"resource": observation("")},
         {"request": {"method": "GET", "url": "Patient/p"}},
         {"search": {"mode": "outcome"}, "resource": {"resourceType": "OperationOutcome"}},
@@ -167,7 +173,9 @@ def test_numbers_stay_as_they_were_written(delivery: Delivery) -> None:
     texts = "in a text: 2.50, and [1e3]"
     odd = observation("text", note=[{"text": texts}], valueString=texts)
     written = [json.dumps(observation(str(place), "N")).replace('"N"', each) for place, each in enumerate(numbers)]
-    delivery.put("a.ndjson", lines(*written, odd, json.dumps(odd).replace('"text"', '"both"', 1).replace("1}", "1.50}")))
+    delivery.put(
+        "a.ndjson", lines(*written, odd, json.dumps(odd).replace('"text"', '"both"', 1).replace("1}", "1.50}"))
+    )
     inside = bundle(*(observation(f"b{place}", "N" + each + "N") for place, each in enumerate(numbers)))
     delivery.put("b.json", inside.replace('"N', "").replace('N"', ""))
     delivery.load()
@@ -237,9 +245,8 @@ def test_a_reject_is_mended_by_a_later_version(delivery: Delivery) -> None:
 
 
 def test_a_manifest_counts_what_its_files_have(delivery: Delivery) -> None:
-    manifest = {"transactionTime": "2024-06-01T00:00:00Z", "output": [
-        {"type": "Patient", "url": f"https://here/export/{name}", "count": 2} for name in ("Patient.1.ndjson", "Patient.2.ndjson")
-    ]}  # fmt: skip
+    output = [{"type": "Patient", "url": f"https://here/export/Patient.{each}.ndjson", "count": 2} for each in (1, 2)]
+    manifest = {"transactionTime": "2024-06-01T00:00:00Z", "output": output}
     delivery.put("manifest.json", json.dumps(manifest), 1)
     delivery.put("Patient.1.ndjson", lines(patient("p"), patient("q")), 2)
     assert loaded(delivery.load()) == {"files": (2, 0, 0), "patients": (2, 0, 0)}

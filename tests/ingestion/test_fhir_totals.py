@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
 from ingestion.contract.reading import read_contract
@@ -55,7 +54,9 @@ def put(delivery: Delivery, *folders: str) -> list[Path]:
 def distinct(target: Target) -> dict[str, int]:
     """How many resources raw has of each type, by their ids."""
     known = " union all ".join(
-        f"select '{kind}' as kind, id from raw_fhir.{name}" for kind, name in TABLES.items() if kind not in ("*", "None")
+        f"select '{kind}' as kind, id from raw_fhir.{name}"
+        for kind, name in TABLES.items()
+        if kind not in ("*", "None")
     )
     return dict(ask(target, f"""
         select kind, count(distinct id) from ({known} union all select resource_type, id from raw_fhir.resources)

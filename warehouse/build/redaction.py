@@ -18,6 +18,7 @@ from ingestion.privacy.identifiers import as_known, is_redacted, person_column, 
 from ingestion.privacy.tombstones import forgotten_of, read_tombstones
 from ingestion.sql import literal
 from warehouse import ledger
+from warehouse.build.removal import unsay
 from warehouse.database import Database, open_database
 from warehouse.publish.access import audited
 from warehouse.publish.publish import prepare_next
@@ -45,10 +46,13 @@ def apply_tombstones(target: Target, say: Say) -> int | None:
         ledger.ensure_tables(database)
         was_cut_short = bool(database.run(f"select 1 from {database.granary('redacting')}"))
         database.run(f"insert into {database.granary('redacting')} values (current_timestamp)")
+    persons = [(each.source, each.person, each.replacement) for each in tombstones]
+    with open_database(target) as database:
+        _fill(database, "forgotten", persons)
+        unsaid, tokens = unsay(database, [(source, person) for source, person, _ in persons])
     with acting_as_loader(), open_database(target) as database:
-        _fill(database, "forgotten", [(each.source, each.person, each.replacement) for each in tombstones])
+        _fill(database, "forgotten", persons)
         known: set[Person] = set()
-        tokens: set[str] = set()
         for table in tables_of_persons(target):
             if database.exists(database.raw(table.source, table.name)):
                 for redact in (_redact, _redact_rejects, _redact_archive):
@@ -57,7 +61,7 @@ def apply_tombstones(target: Target, say: Say) -> int | None:
                     tokens |= found
         gone = tokens - _still_used(database, tokens)
         drop_identifiers(target, gone)
-    is_changed = bool(known) or was_cut_short
+    is_changed = bool(known or unsaid) or was_cut_short
     if is_changed:
         shred(target.folder)
     with open_database(target) as database:

@@ -12,8 +12,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
-
-
 from typing import Any
 
 import duckdb
@@ -28,14 +26,14 @@ from ingestion.load.run import observation_time
 from ingestion.privacy.crosswalk import attached_identifiers
 from ingestion.readers.matches.log import APART, MATCH, Record, Said, everything_said, holding, said_of, say_more
 from ingestion.sql import literal, quoted
+from warehouse.build.removal import MATCHES
 from warehouse.errors import BuildError
 from warehouse.people.linkage import Linked, linked, prepare, read_model, trained
 
 Say = Callable[[str], None]
-READER = "matches"
 # How many pairs that contradict are named; the others are counted.
 _NAMED = 10
-_TOKEN = "_token"  # noqa: S105 (the end of columns' names)
+_TOKEN = "_token"
 
 
 def match(target: Target, name: str, say: Say, *, train: bool = False) -> None:
@@ -61,9 +59,7 @@ def match(target: Target, name: str, say: Say, *, train: bool = False) -> None:
         records = number(connection, "select count(*) from prepared")
         if train:
             file.write_text(trained(connection, model), encoding="utf-8")
-            say(
-                f"{file.relative_to(target.project)} has the weights that {records:,} records gave: `git diff` shows them"
-            )
+            say(f"{file.relative_to(target.project)} has the weights of {records:,} records: `git diff` shows them")
             return
         found = linked(connection, model)
         say(f"compared {records:,} records of {_said(source, 'records')} by model {model.checksum}")
@@ -114,11 +110,9 @@ def unmatch(target: Target, name: str, asked: Sequence[str], reason: str, say: S
         say_more(source.name, target, said, observation_time())
     for each in said:
         one, other = each.records
-        were = "were one person" if persons[one] == persons[other] else "were not one person"
-        say(
-            f"{_named(one)} and {_named(other)} {were}; "
-            + ("that they stay apart is taken back" if back else "they stay apart")
-        )
+        were = "one person" if persons[one] == persons[other] else "not one person"
+        then = "that they stay apart is taken back" if back else "they stay apart"
+        say(f"{_named(one)} and {_named(other)} were {were}; {then}")
     say("`make build` publishes it; the build after that has it in the other generation, too")
 
 
@@ -140,7 +134,7 @@ def source_of_matches(target: Target, name: str = "") -> Source:
     Raises:
         BuildError: there is none, or there are several.
     """
-    sources = [each for each in read_contracts(target.project) if each.reader == READER and name in ("", each.name)]
+    sources = [each for each in read_contracts(target.project) if each.reader == MATCHES and name in ("", each.name)]
     if len(sources) != 1:
         there = ", ".join(each.name for each in sources) or "none that is on"
         raise BuildError(f"which source of matches? SOURCE=<source>; there is {there}")
@@ -150,9 +144,9 @@ def source_of_matches(target: Target, name: str = "") -> Source:
 def _said(source: Source, name: str) -> Any:
     """What the contract's `config.meta.matches` says."""
     try:
-        return source.meta[READER][name]
+        return source.meta[MATCHES][name]
     except KeyError as error:
-        raise ContractError(f"{contract_file(source.name)}: config.meta.{READER} says no {error}") from error
+        raise ContractError(f"{contract_file(source.name)}: config.meta.{MATCHES} says no {error}") from error
 
 
 def _named(record: Record) -> str:
@@ -183,7 +177,7 @@ def _relation(connection: duckdb.DuckDBPyConnection, target: Target, model: str)
 
 
 def _key(source: Source, alias: str) -> str:
-    """A record's name, as an expression: its source and its id, which may have anything in it but for this character."""
+    """A record's name, as an expression: its source and its id, with what neither has in it between."""
     return " || chr(31) || ".join(f"cast({alias}.{quoted(column)} as varchar)" for column in _said(source, "key"))
 
 

@@ -178,6 +178,8 @@ def register_lookalike(clinic: Clinic, t: int, kind: str) -> None:
     same: Row = {"birth_date": other["birth_date"], "home": other["home"], "ssn": True}
     if kind == "twin" and other["ssn"]:
         same |= {"family": other["family"], "sex": other["sex"], "not_named": other["given"]}
+    else:
+        same["family"] = clinic.rng.choice([name for name in FAMILY_NAMES if name != other["family"]])
     register(clinic, t, **same)
 
 

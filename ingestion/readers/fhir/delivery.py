@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,7 +14,7 @@ from ingestion.readers.fhir.contents import ENDINGS, Delivery, delivered
 from ingestion.readers.fhir.elements import Resources, resources_of
 from ingestion.readers.fhir.names import known_names
 from ingestion.readers.fhir.resources import Lines, counts_by_file, extracts_of, read
-from ingestion.readers.files.folder import Delivered, Folder, copies_folder, list_files, open_folder
+from ingestion.readers.files.folder import Delivered, copies_folder, list_files, open_folder
 from ingestion.readers.files.layout import SERIES, Layout, file_table
 from ingestion.readers.files.verification import BadFileError, Content
 from ingestion.readers.files.versions import Known, Version, find, known_of, taken, unseen
@@ -153,7 +153,7 @@ def _checked(reader: Reader, version: Version, counts: dict[str, tuple[int, int]
     was_read, _ = counts.get(str(version.path), (0, 0))
     if not version.content or was_read == version.record_count:
         return version
-    reader.connection.execute(f"delete from fhir_lines where path = {literal(str(version.path))}")
+    reader.connection.execute(f"delete from resource_lines where path = {literal(str(version.path))}")
     return version.faulty(f"{version.record_count:,} records were counted, but {was_read:,} could be parsed")
 
 
@@ -179,7 +179,8 @@ def _versions(
     bad = [version for version in versions if version.fault]
     notes = [
         f"{source}: {version.file.name} ({version.file.size_bytes:,} bytes, of "
-        f"{version.file.modified_at:%Y-%m-%d %H:%M:%S}) was not loaded: {version.fault}; a mended file is loaded by itself"
+        f"{version.file.modified_at:%Y-%m-%d %H:%M:%S}) was not loaded: {version.fault}; "
+        "a mended file is loaded by itself"
         for version in bad[:_NOTES_AT_MOST]
     ]
     if len(bad) > _NOTES_AT_MOST:

@@ -22,7 +22,8 @@ from ingestion.readers.fhir.contents import delivered
 from ingestion.readers.fhir.resources import Lines
 from ingestion.readers.files.folder import microseconds
 from ingestion.readers.files.verification import BadFileError
-from ingestion.readers.rest.client import LONGEST_WAIT, Client, ReplyError, retry_after
+from ingestion.readers.rest.client import Client, ReplyError
+from ingestion.readers.rest.waiting import LONGEST_WAIT, retry_after
 from ingestion.readers.settings import setting, variable
 
 LONGEST_AGE = 24 * 3600.0  # seconds for which a server is believed to keep an export that was begun
@@ -60,7 +61,11 @@ def exported(
     """
     folder = reader.target.folder / "pending" / client.source / "export"
     path = str(setting(client.source, "export_path", "/$export"))
-    query = {"_type": ",".join(types), "_outputFormat": "application/fhir+ndjson", **({"_since": since} if since else {})}
+    query = {
+        "_type": ",".join(types),
+        "_outputFormat": "application/fhir+ndjson",
+        **({"_since": since} if since else {}),
+    }
     request = {"url": client.base_url + path, **query}
     state = _State.of(folder, request)
     try:
@@ -73,7 +78,9 @@ def exported(
             manifest = _manifest(client, session, state, query)
             fetched = _files(client, session, state, manifest)
     except _GoneError as error:
-        raise SourceError(f"{client.source}: the server has no longer what it exported ({error}); load again") from error
+        raise SourceError(
+            f"{client.source}: the server has no longer what it exported ({error}); load again"
+        ) from error
     reader.on_complete.append(lambda: shutil.rmtree(folder, ignore_errors=True))
     moment = _moment(client, manifest)
     return Export(
@@ -162,7 +169,8 @@ def _awaited(client: Client, session: requests.Session, status: str) -> dict[str
         wait = min(2 * wait, _LONGEST_WAIT)
     try:
         manifest = response.json()
-        assert isinstance(manifest["output"], list) and manifest["transactionTime"]
+        assert isinstance(manifest["output"], list)
+        assert manifest["transactionTime"]
         return dict(manifest)
     except (ValueError, KeyError, TypeError, AssertionError):
         raise ReplyError(f"{client.source}: the export's manifest lacks transactionTime or output") from None
@@ -202,23 +210,23 @@ def _fetch(client: Client, session: requests.Session, url: str, to: Path, name: 
     part.replace(to)
 
 
-def _lines(
-    reader: Reader, client: Client, path: Path, count: int | None, name: str, moment: datetime
-) -> Lines | None:
+def _lines(reader: Reader, client: Client, path: Path, count: int | None, name: str, moment: datetime) -> Lines | None:
     """A fetched file as lines; None where it has none."""
     if not path.stat().st_size:
         return None
     try:
         lines, content = delivered(path, path.name, reader.workspace / f"{path.name}.lines")
     except BadFileError as error:
-        path.unlink()
-        raise SourceError(f"{client.source}: {name} is not sound: {error}; load again, and it is fetched anew") from error
+        shutil.rmtree(path.parent)
+        raise SourceError(
+            f"{client.source}: {name} is not sound: {error}; nothing was loaded: load again, and it is exported anew"
+        ) from error
     # A deletion's bundle is a line, and has many.
     if count is not None and content.kind == "resources" and count != content.record_count:
-        path.unlink()
+        shutil.rmtree(path.parent)
         raise SourceError(
             f"{client.source}: the manifest counts {count:,} resources in {name}, and it has {content.record_count:,}; "
-            "load again, and it is fetched anew"
+            "nothing was loaded: load again, and it is exported anew"
         )
     return Lines(lines, name, moment, microseconds(moment), content.kind == "bundle") if content.record_count else None
 

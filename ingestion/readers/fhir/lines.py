@@ -31,36 +31,26 @@ _PATHS = ("resourceType", "id", "meta.lastUpdated", "meta.versionId", '"#".op', 
 def read_lines(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], marked: Sequence[Path]) -> None:
     """Read files of lines, in their order, into `resource_lines`.
 
-    Its columns: `place`, `path`, `line`, `fault` (null where the line is a resource), `type`, `id`, `is_deleted`,
-    `updated_at` and `told_at` (since when the version holds, as the resource and as its bundle says, UTC), `version`
-    (its number, where it has one).
+    Its columns: `path`, `line`, `fault` (null where the line is a resource), `type`, `id`, `is_deleted`, `updated_at`
+    and `told_at` (since when the version holds, as the resource and as its bundle says, UTC), `version` (its number,
+    where it has one), `needs_care`.
 
     Args:
         connection: where to make the table.
         files: the files.
         marked: those of them whose lines have what their bundle says of a resource.
     """
-    columns = "path varchar, line varchar, values varchar[], fault varchar, needs_care boolean"
-    connection.execute(f"create or replace temp table fhir_lines ({columns})")
+    connection.execute("""
+        create or replace temp table resource_lines (
+            path varchar, line varchar, fault varchar, needs_care boolean, type varchar, id varchar,
+            is_deleted boolean, updated_at timestamp, told_at timestamp, version bigint
+        )""")
     if files:
-        _read(connection, files)
-        _take_care(connection)
-    listed = ", ".join(literal(str(path)) for path in marked)
-    is_marked = f"path in ({listed})" if marked else "false"
-    connection.execute(f"""
-        create or replace temp view resource_lines as
-        select rowid as place, path, line, fault,
-            case when regexp_full_match(values[1], '[A-Z][A-Za-z]{{1,63}}') then values[1] end as type, values[2] as id,
-            case when {is_marked} then values[5] = 'D' end is true as is_deleted,
-            {utc_time("values[3]")} as updated_at,
-            case when {is_marked} then {utc_time("values[6]")} end as told_at,
-            try_cast(regexp_extract(
-                coalesce(values[4], case when {is_marked} then values[7] end), '^[0-9]{{1,18}}$'
-            ) as bigint) as version
-        from fhir_lines""")
+        _read(connection, files, marked)
+        _take_care(connection, marked)
 
 
-def _read(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+def _read(connection: duckdb.DuckDBPyConnection, files: Sequence[Path], marked: Sequence[Path]) -> None:
     listed = ", ".join(literal(str(path)) for path in files)
     odd = literal(_ODD)
     # Twice, since of two numbers that follow each other the first takes the comma between them.
@@ -72,44 +62,69 @@ def _read(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
     is_sound = f"(mended is null or (json_valid(mended) and not regexp_matches(mended, {odd})))"
     brackets = "length(line) - length(replace(replace(line, '{', ''), '[', ''))"
     connection.execute(f"""
-        insert into fhir_lines
+        insert into resource_lines
         select path, case when mended is not null and {is_sound} then mended else line end,
-            json_extract_string(case when is_record then line end, {_paths()}),
             case when not is_record then {literal(NO_OBJECT)} end,
             case
                 when not is_record or not {is_sound} then true
                 when strlen(line) > {_SHORT} and {brackets} > {_DEEPEST} then true
                 else contains(line, '\\u0000')
-            end
+            end,
+            {_told(marked)}
         from (
-            select path, line, is_record, case when is_record then case when {is_odd} then {mended} end end as mended
-            from (
-                select filename as path, line, starts_with(line, '{{') and json_valid(line) as is_record
-                from read_csv(
-                    [{listed}], columns = {{'line': 'VARCHAR'}}, delim = chr(1), quote = '', escape = '',
-                    header = false, auto_detect = false, filename = true, max_line_size = {_LONGEST_LINE}
+            select *, json_extract_string(case when is_record then line end, {_paths()}) as told from (
+                select *, case when is_record then case when {is_odd} then {mended} end end as mended
+                from (
+                    select filename as path, line, starts_with(line, '{{') and json_valid(line) as is_record
+                    from read_csv(
+                        [{listed}], columns = {{'line': 'VARCHAR'}}, delim = chr(1), quote = '', escape = '',
+                        header = false, auto_detect = false, filename = true, max_line_size = {_LONGEST_LINE}
+                    )
                 )
             )
         )""")
+
+
+def _told(marked: Sequence[Path]) -> str:
+    """What is asked of each line, from the values of _PATHS: the last columns of `resource_lines`."""
+    listed = ", ".join(literal(str(path)) for path in marked)
+    is_marked = f"path in ({listed})" if marked else "false"
+    return f"""
+            case when regexp_full_match(told[1], '[A-Z][A-Za-z]{{1,63}}') then told[1] end, told[2],
+            case when {is_marked} then told[5] = 'D' end is true, {utc_time("told[3]")},
+            case when {is_marked} then {utc_time("told[6]")} end,
+            try_cast(regexp_extract(
+                coalesce(told[4], case when {is_marked} then told[7] end), '^[0-9]{{1,18}}$'
+            ) as bigint)"""
 
 
 def _paths() -> str:
     return f"[{', '.join(literal(f'$.{path}') for path in _PATHS)}]"
 
 
-def _take_care(connection: duckdb.DuckDBPyConnection) -> None:
+def _take_care(connection: duckdb.DuckDBPyConnection, marked: Sequence[Path]) -> None:
     """Read by Python what DuckDB can't, or would change, or what no engine should get to see."""
     connection.execute("create or replace temp table cared (place bigint, line varchar, fault varchar)")
     last = -1
     while rows := connection.execute(f"""
-            select rowid, line from fhir_lines where needs_care and rowid > {last} order by rowid limit {_AT_ONCE}
+            select rowid, line from resource_lines where needs_care and rowid > {last} order by rowid limit {_AT_ONCE}
             """).fetchall():
         connection.executemany("insert into cared values (?, ?, ?)", [(place, *_cared(line)) for place, line in rows])
         last = rows[-1][0]
+    if last < 0:
+        return
+    columns = ("type", "id", "is_deleted", "updated_at", "told_at", "version")
     connection.execute(f"""
-        update fhir_lines set line = cared.line, fault = cared.fault,
-            values = json_extract_string(case when cared.fault is null then cared.line end, {_paths()})
-        from cared where cared.place = fhir_lines.rowid""")
+        update resource_lines set line = now.line, fault = now.fault, {", ".join(f"{c} = now.{c}" for c in columns)}
+        from (
+            select place, line, fault, {_told(marked)}
+            from (
+                select cared.*, path,
+                    json_extract_string(case when cared.fault is null then cared.line end, {_paths()}) as told
+                from cared inner join resource_lines on resource_lines.rowid = place
+            )
+        ) as now(place, line, fault, {", ".join(columns)})
+        where now.place = resource_lines.rowid""")
 
 
 def _cared(line: str) -> tuple[str, str | None]:

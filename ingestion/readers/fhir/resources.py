@@ -13,12 +13,14 @@ import duckdb
 from ingestion.contract.contracts import Table
 from ingestion.duck import number
 from ingestion.load.extracts import Extract, Reader
+from ingestion.readers.fhir.contents import MARK
 from ingestion.readers.fhir.elements import Resources
 from ingestion.readers.fhir.lines import read_lines
 from ingestion.sql import literal, quoted
 
 _NAME = re.compile(r"_?[a-z][A-Za-z0-9]{0,63}")
 _SHOWN = 20
+_NO_ELEMENT = "(no name of an element)"
 _GIVEN = "_operation, _revision, _effective_at"
 
 
@@ -55,16 +57,16 @@ def read(connection: duckdb.DuckDBPyConnection, files: Sequence[Lines]) -> None:
         )
     connection.execute("""
         create or replace temp table first_places as
-        select path, min(rowid) as first_place from fhir_lines group by path""")
+        select path, min(rowid) as first_place from resource_lines group by path""")
     connection.execute("""
         create or replace temp view told as
-        select lines.*, read_files.name, place - first_place + 1 as number,
+        select lines.*, read_files.name, lines.rowid - first_place + 1 as number,
             case when is_deleted then 'D' else 'U' end as _operation,
             coalesce(updated_at, told_at, file_at) as _effective_at,
             case
-                when updated_at is null and told_at is null then read_files.revision + place - first_place + 1
+                when updated_at is null and told_at is null then read_files.revision + lines.rowid - first_place + 1
                 when version is not null then version
-                when updated_at is null then epoch_us(told_at) + place - first_place + 1
+                when updated_at is null then epoch_us(told_at) + lines.rowid - first_place + 1
                 else epoch_us(updated_at)
             end as _revision
         from resource_lines as lines
@@ -94,13 +96,15 @@ def extracts_of(
     connection = reader.connection
     counts = dict(connection.execute("select type, count(*) from told where fault is null group by type").fetchall())
     for each in typed:
+        unknown = _unknown_elements(reader, each)
         yield Extract(
             each.table,
             f"({each.selected(_GIVEN)})",
             source_count=counts.get(each.type, 0),
             cursor=(cursors or {}).get(each.table.name),
             repeats=_may_repeat(reader, each.table, f"type = {literal(each.type)}"),
-            notes=_unknown_elements(reader, each),
+            beyond=tuple(unknown.items()),
+            notes=_notes(reader.contract.name, each, unknown),
         )
     yield _others(reader, typed, others)
 
@@ -156,21 +160,25 @@ def _may_repeat(reader: Reader, table: Table, mine: str) -> bool:
     )
 
 
-def _unknown_elements(reader: Reader, resources: Resources) -> tuple[str, ...]:
-    """Notes of the elements that the contract neither loads nor leaves."""
+def _unknown_elements(reader: Reader, resources: Resources) -> dict[str, int]:
+    """The elements that the contract neither loads nor leaves, and how many resources have each, the most first."""
     rows = reader.connection.execute(f"""
         select element, sum(records) as records from (
             select unnest(elements) as element, count(*) as records from (
-                select json_keys(line) as elements from told
+                select json_keys(line) as elements from resource_lines
                 where type = {literal(resources.type)} and fault is null and not is_deleted
             ) group by elements
         ) group by element order by records desc, element""").fetchall()
-    unknown = [(str(name), int(count)) for name, count in rows if name not in resources.known | {"#"}]
-    # What is no name of an element may be anything.
-    named = [(name, count) for name, count in unknown if _NAME.fullmatch(name)]
-    odd = sum(count for name, count in unknown if not _NAME.fullmatch(name))
-    shown = [f"{resources.type}.{name}: {count:,} records" for name, count in named[:_SHOWN]]
-    shown += [f"{len(named) - _SHOWN:,} more"] if len(named) > _SHOWN else []
-    shown += [f"{resources.type}: members that are no elements: {odd:,} records"] if odd else []
-    source = reader.contract.name
-    return (f"{source}: not in the contract: {', '.join(shown)}",) if shown else ()
+    found = dict[str, int]()
+    for name, count in rows:
+        if name not in resources.known | {MARK}:
+            # What is no name of an element may be anything.
+            shown = str(name) if _NAME.fullmatch(str(name)) else _NO_ELEMENT
+            found[shown] = found.get(shown, 0) + int(count)
+    return found
+
+
+def _notes(source: str, resources: Resources, unknown: dict[str, int]) -> tuple[str, ...]:
+    shown = [f"{resources.type}.{name}: {count:,} records" for name, count in unknown.items()]
+    more = [f"{len(shown) - _SHOWN:,} more"] if len(shown) > _SHOWN else []
+    return (f"{source}: not in the contract: {', '.join(shown[:_SHOWN] + more)}",) if shown else ()

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+
 from ingestion.contract.contracts import Source, Table
 from ingestion.contract.rules import cast
 from ingestion.domains import variables
@@ -162,7 +164,12 @@ def file_versions(reader: Reader, every: Sequence[Files], notes: Sequence[str]) 
     table = file_table(reader.contract)
     reader.connection.execute(f"create or replace temp table file_versions ({_COLUMNS})")
     if rows:
-        reader.connection.executemany(f"insert into file_versions values ({', '.join('?' * len(rows[0]))})", rows)
+        # By `executemany` each value would take as long as a look for modules that may define its type.
+        columns = [pa.array(values) for values in zip(*rows, strict=True)]
+        names = [part.split()[0] for part in _COLUMNS.split(", ")]
+        reader.connection.register("file_rows", pa.Table.from_arrays(columns, names=names))
+        reader.connection.execute("insert into file_versions by name from file_rows")
+        reader.connection.unregister("file_rows")
     # By the names that the tables give the date; null where none does.
     own = {part.split()[0] for part in _COLUMNS.split(", ")}
     named = ""

@@ -47,12 +47,16 @@ class Place:
         field = f"nullif(nullif({fields}[{self.field if self.segment == 'MSH' else self.field + 1}], ''), '{_NULL}')"
         if (self.segment, self.field) == ("OBX", 5):
             # Encapsulated data, such as a scanned letter, stays where it is.
-            field = f"case when {fields}[3] is distinct from 'ED' or {self.function != ''} then {field} end"
+            field = field if self._is_measure else f"case when {fields}[3] is distinct from 'ED' then {field} end"
         return f"nullif(nullif({self._within(field)}, ''), '{_NULL}')" if self._is_text else self._within(field)
 
     @property
+    def _is_measure(self) -> bool:
+        return self.function in ("count", "length")
+
+    @property
     def _is_text(self) -> bool:
-        return not self.all and self.function not in ("count", "length")
+        return not self.all and not self._is_measure
 
     def _within(self, field: str) -> str:
         repetitions = f"string_split({field}, {_character(REPETITION)})"
@@ -72,8 +76,8 @@ class Place:
         if self.component:
             text = f"split_part({text}, {_character(COMPONENT)}, {self.component})"
         if self.sub:
-            text = f"split_part({text}, {_character(SUBCOMPONENT)}, {self.sub})"
-        return text if self.sub else _as_written(text)
+            return f"split_part({text}, {_character(SUBCOMPONENT)}, {self.sub})"
+        return _as_written(text, within_component=bool(self.component))
 
 
 def places(where: str, column: Column) -> list[Place]:
@@ -101,9 +105,10 @@ def places(where: str, column: Column) -> list[Place]:
     return found
 
 
-def _as_written(text: str) -> str:
+def _as_written(text: str, *, within_component: bool = False) -> str:
     """A text with the separators within it as the standard recommends them."""
-    return f"replace(replace({text}, {_character(COMPONENT)}, '^'), {_character(SUBCOMPONENT)}, '&')"
+    whole = text if within_component else f"replace({text}, {_character(COMPONENT)}, '^')"
+    return f"replace({whole}, {_character(SUBCOMPONENT)}, '&')"
 
 
 def _character(character: str) -> str:

@@ -22,8 +22,10 @@ SEGMENT, FIELD, REPETITION, COMPONENT, SUBCOMPONENT = "\r", "\x1c", "\x1d", "\x1
 # Segments around messages: headers and trailers of files and batches, which are no records.
 ENVELOPE = (b"FHS", b"BHS", b"BTS", b"FTS")
 
-# Where something begins: a message, an envelope's segment, the start or the end of a frame.
-_MARK = re.compile(rb"(?:\A|(?<=[\r\n\x0b\x1c]))(?:MSH|FHS|BHS|BTS|FTS)(?=[^A-Za-z0-9\s])|[\x0b\x1c]")
+# What may begin here: a message, an envelope's segment, the start or the end of a frame. Segments begin lines, which is
+# looked at afterwards: a pattern that begins with a letter is found ten times as fast.
+_MARK = re.compile(rb"MSH(?=[^A-Za-z0-9\s])|[FB][HT]S(?=[^A-Za-z0-9\s])|\x0b|\x1c")
+_FRAME, _BEFORE_SEGMENTS = b"\x0b\x1c", b"\r\n\x0b\x1c"
 _BLANKS = b" \t\r\n"
 # What table 0211 calls otherwise than Python does.
 _ENCODINGS = {
@@ -135,7 +137,11 @@ def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
     held = b""
     for block in blocks:
         held += block
-        starts = [match.start() for match in _MARK.finditer(held)]
+        starts = [
+            start
+            for start in (match.start() for match in _MARK.finditer(held))
+            if not start or held[start] in _FRAME or held[start - 1] in _BEFORE_SEGMENTS
+        ]
         # What begins last may go on in the next block.
         for begin, end in pairwise([0, *(start for start in starts if start)]):
             yield held[begin:end]
@@ -156,7 +162,7 @@ def _message(number: int, content: bytes, told: str, notes: Notes, fault: str | 
     separator = content[3:4]
     header = re.split(rb"[\r\n]", content, maxsplit=1)[0].split(separator)
     marks = header[1].decode("latin-1") if len(header) > 1 else ""
-    component, repetition, escape, subcomponent = (marks[:4] + "\0\0\0\0")[:4]
+    component, repetition, escape, subcomponent = list((marks[:4] + "\0\0\0\0")[:4])
     segments = _segments(content, separator)
     named = header[17].decode("latin-1").split(repetition)[0].strip().upper() if len(header) > 17 else ""
     encoding = told or _ENCODINGS.get(named, "") if named else told
@@ -202,6 +208,8 @@ def _in_one_form(text: str, field_separator: str, others: str, escape: str) -> s
         text = text.translate(_CONTROLS)
     if "\n" in text:
         text = _in_lines(text, escape)
+    while "\r\r" in text:
+        text = text.replace("\r\r", "\r")
     text = text.replace(field_separator, FIELD)
     for old, new in zip(others, (REPETITION, COMPONENT, SUBCOMPONENT), strict=False):
         if old != "\0":
@@ -221,17 +229,17 @@ def _in_lines(text: str, escape: str) -> str:
     return text.replace("\r\n", "\r").replace("\n", "\r")
 
 
-_WITHIN = re.compile(r"(?<!\r)\n(?![A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9\s]|[\r\n]|\Z)|\r|\n|\Z)")
+_WITHIN = re.compile(r"(?<!\r)\n(?!\n*(?:[A-Z][A-Z0-9]{2}(?:[^A-Za-z0-9\s]|[\r\n]|\Z)|\r|\Z))")
 
 
 @cache
 def _kinds(separator: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"(?:\A|[\r\n])([A-Z][A-Z0-9]{2})(?=" + re.escape(separator) + rb"|[\r\n]|\Z)")
+    return re.compile(rb"[\r\n]([A-Z][A-Z0-9]{2})(?=" + re.escape(separator) + rb"|[\r\n]|\Z)")
 
 
 def _segments(content: bytes, separator: bytes) -> Counter[bytes]:
     """How many segments of each kind there are: by the beginnings of lines alone."""
-    return Counter(_kinds(separator).findall(content))
+    return Counter(_kinds(separator).findall(b"\r" + content))
 
 
 @cache

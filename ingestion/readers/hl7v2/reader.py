@@ -11,7 +11,7 @@ from pathlib import Path
 from ingestion.contract.contracts import Column, ContractError, Source, Table, contract_file
 from ingestion.domains import variables
 from ingestion.duck import number
-from ingestion.load.extracts import Extract, Reader
+from ingestion.load.extracts import Extract, Reader, all_columns, no_rows
 from ingestion.privacy.crosswalk import exchange
 from ingestion.readers.files.folder import Delivered
 from ingestion.readers.files.layout import Layout, file_table
@@ -66,8 +66,10 @@ class _Reading:
         if not counts[b"MSH"]:
             raise BadFileError("no HL7 message: no line begins with MSH" if copy.stat().st_size else "empty")
         self.counts[copy] = Counter({kind.decode(): count for kind, count in counts.items()})
-        said = [f"{notes.latin:,} messages name no encoding (MSH-18) and are not UTF-8: read as Latin-1"]
-        self.notes += [(copy, each) for each in (said if notes.latin else []) + notes.batches]
+        if notes.latin:
+            latin = f"{notes.latin:,} messages name no encoding (MSH-18) and are not UTF-8: read as Latin-1"
+            self.notes.append((copy, latin))
+        self.notes += [(copy, each) for each in notes.batches]
         return copy, Content((), counts.total())
 
     def notes_by_name(self, files: Files) -> list[str]:
@@ -112,11 +114,16 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
     notes, [found] = found_files(reader, [layout], reading.prepared)
     reading.handover.flush()
     yield file_versions(reader, [found], [*notes, *found.found.notes, *reading.notes_by_name(found)])
-    zone = str(variables(reader.target.project).get("business_timezone", "UTC"))
-    make_messages(connection, f"(select message_id from {reader.complete(headers.name)})", _salt(reader), zone)
-    make_segments(connection)
+    if is_new := any(version.content for version in found.found.fresh):
+        zone = str(variables(reader.target.project).get("business_timezone", "UTC"))
+        make_messages(connection, f"(select message_id from {reader.complete(headers.name)})", _salt(reader), zone)
+        make_segments(connection)
     own = sorted(tables.values())
     for table, kind in tables.items():
+        if not is_new:  # to find nothing in nothing takes DuckDB as long to plan as anything
+            known = reading.counted(found, kind, own)[1]
+            yield Extract(table, f"({no_rows(all_columns(contract)[table.name])})", known, known=known)
+            continue
         of_kind = f"not in ({', '.join(map(literal, own))})" if kind == _OTHERS else f"= {literal(kind)}"
         yield _segments(reader, table, of_kind, reading.counted(found, kind, own))
 

@@ -1,15 +1,14 @@
 """The log of matches and decisions: a file of JSON lines, each a version of what is said of two records.
 
-It lies in `matches/<source>.jsonl` of the warehouse's folder, or where the source's setting `log` says. As the ledger of
-tombstones it is no part of the database, so that a restore or a rebuild loses nothing of it.
+It lies in `matches/<source>.jsonl` of the warehouse's folder, or where the source's setting `log` says. As the ledger
+of tombstones it is no part of the database, so that a restore or a rebuild loses nothing of it.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ingestion.destination.target import Target
@@ -84,7 +83,7 @@ def say_more(source: str, target: Target, said: Iterable[Said], now: datetime) -
     """Append versions that hold from now on, each with the next revision."""
     known = everything_said(source, target)
     first = max((each.revision for each in known), default=0) + 1
-    at = now.replace(tzinfo=None).isoformat(timespec="microseconds")
+    at = now.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     numbered = (replace(each, said_at=at, revision=first + place) for place, each in enumerate(said))
     append_lines(log_file(source, target.folder), map(asdict, numbered))
 
@@ -98,5 +97,5 @@ def unsay_of(source: str, target: Target, forgotten: Collection[Record]) -> int:
         partial = file.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         append_lines(partial, map(asdict, kept))
-        os.replace(partial, file)
+        partial.replace(file)
     return len(said) - len(kept)

@@ -46,7 +46,7 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
         select {", ".join(quoted(name) for name in columns)}, operation as _operation,
             cast(revision as bigint) as _revision, cast(said_at as timestamp) as _effective_at
         from read_json({literal(str(file))}, format = 'newline_delimited', columns = {{{types}}}))"""
-    first = reader.connection.execute(f"select min(_effective_at) from {relation}").fetchone()
+    (first,) = reader.connection.execute(f"select min(_effective_at) from {relation}").fetchone() or (None,)
     with file.open("rb") as lines:
         count = sum(1 for line in lines if line.strip())
-    yield Extract(table=contract.tables[0], relation=relation, source_count=count, compare_since=first and first[0])
+    yield Extract(table=contract.tables[0], relation=relation, source_count=count, compare_since=first)

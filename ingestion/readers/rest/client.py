@@ -10,8 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -23,9 +21,9 @@ from ingestion.load.extracts import SourceError, first_line
 from ingestion.readers.documents import field, parsed
 from ingestion.readers.rest.authorization import SECRETS, Authorize
 from ingestion.readers.rest.endpoint import Endpoint
+from ingestion.readers.rest.waiting import LONGEST_WAIT, retry_after
 from ingestion.readers.settings import variable
 
-LONGEST_WAIT = 300.0  # seconds; an API that asks for more is asked again by the next load
 _FIRST_WAIT, _LONGEST_BACKOFF = 0.5, 60.0
 _START_SHOWN = 80
 _PATIENCE = 10  # how many times as long as one wait a whole reply may take
@@ -222,17 +220,6 @@ class Client:
 
 def _kind(error: Exception) -> str:
     return "time-out" if isinstance(error, requests.Timeout) else "the connection fails or breaks off"
-
-
-def retry_after(response: requests.Response) -> float | None:
-    """Seconds that the reply asks to wait, from either form of the header (RFC 9110, 10.2.3)."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 def read_page(

@@ -10,3 +10,8 @@
 {% macro encounter_key(column) -%}{{ surrogate_key(["'encounter'", "'fhir'", column]) }}{%- endmacro %}
 
 {% macro condition_key(column) -%}{{ surrogate_key(["'condition'", "'fhir'", column]) }}{%- endmacro %}
+
+{# A date as text, as precisely as it is known. #}
+{% macro day_as_told(date, precision) -%}
+    substr(cast({{ date }} as {{ dbt.type_string() }}), 1, case {{ precision }} when 'year' then 4 when 'month' then 7 else 10 end)
+{%- endmacro %}

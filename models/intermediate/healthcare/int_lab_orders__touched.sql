@@ -1,3 +1,4 @@
+{{ config(materialized='table', post_hook=list_of_keys()) }}
 -- Orders of laboratories whose results in the fact may no longer hold: a message about them is new, or a part of one.
 with new_loads as (
     {{ loads_new_to(['fct_lab_results']) }}

@@ -9,6 +9,13 @@ with records as (
     where is_current
     union all
     select
+        'lab',
+        patient_source_id,
+        false
+    from {{ ref('snap_lab__patients') }}
+    where is_current
+    union all
+    select
         source_id,
         patient_id,
         true

@@ -4,22 +4,27 @@ with recursive new_loads as (
     {{ loads_new_to(facts_of_patients()) }}
 ),
 
--- Every version counts: what a record was joined by before may be what it is joined by no more.
-versions as (
+new_records as (
     select
-        'fhir' as source_id,
-        patient_id,
-        ssn_token,
-        given_name_token,
-        family_name_token,
-        birth_text as birth_date,
-        street_token,
-        postal_code,
-        valid_at,
-        load_id in (select new_loads.load_id from new_loads) as is_new
-    from {{ ref('stg_fhir__patients') }}
+        source_id,
+        patient_id
+    from {{ ref('int_patients__told') }}
+    where load_id in (select new_loads.load_id from new_loads)
+    group by source_id, patient_id
 ),
 
+versions as (
+    select
+        told.source_id,
+        told.patient_id,
+        told.content_hash,
+        told.valid_at,
+        told.load_id in (select new_loads.load_id from new_loads) as is_new
+    from {{ ref('int_patients__told') }} as told
+    inner join new_records on told.source_id = new_records.source_id and told.patient_id = new_records.patient_id
+),
+
+-- A record that is told again as it always was, such as by each message of a laboratory, is the same.
 changed as (
     select
         source_id,
@@ -27,15 +32,18 @@ changed as (
         {{ changed_from() }} as changed_from
     from versions
     group by source_id, patient_id
-    having max(case when is_new then 1 else 0 end) = 1
+    having
+        min(content_hash) < max(content_hash)
+        or {{ changed_from() }} = {{ beginning_of_time() }}
 ),
 
+-- Every version counts: what a record was joined by before may be what it is joined by no more.
 keyed as (
     select
         source_id,
         patient_id,
         shared_key
-    from ({{ person_keys('versions') }}) as every_key
+    from ({{ person_keys(ref('int_patients__told')) }}) as every_key
     group by source_id, patient_id, shared_key
 ),
 

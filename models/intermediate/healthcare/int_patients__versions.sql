@@ -4,33 +4,78 @@
 ] -%}
 {%- set fields_of = {
     'name': ['family_name_token', 'given_name_token'],
-    'birth': ['birth_date', 'birth_precision'],
+    'birth': ['birth_text', 'birth_date', 'birth_precision'],
     'address': ['city', 'state', 'postal_code', 'country'],
-    'death': ['deceased_at', 'deceased_date', 'deceased_precision'],
+    'death': ['deceased_text', 'deceased_at', 'deceased_date', 'deceased_precision'],
 } -%}
 {%- set tracked = fields + fields_of.values() | sum(start=[])
     + ['is_deceased', 'record_count', 'is_inactive', 'is_deleted'] -%}
 
 with first_versions as (
     select
+        source_id,
         patient_id,
         min(valid_at) as known_from
-    from {{ ref('stg_fhir__patients') }}
-    group by patient_id
+    from {{ ref('int_patients__told') }}
+    group by source_id, patient_id
+),
+
+versions as (
+    select
+        'fhir' as source_id,
+        patient_id,
+        {{ (fields + fields_of.values() | sum(start=[])) | join(', ') }},
+        is_deceased,
+        is_inactive,
+        is_deleted,
+        valid_from,
+        valid_to
+    from {{ ref('snap_fhir__patients') }}
+    union all
+    select
+        'lab',
+        patients.patient_source_id,
+        patients.ssn_token,
+        patients.patient_source_id,
+        null,
+        patients.race_code,
+        patients.ethnicity_code,
+        null,
+        sexes.gender,
+        patients.family_name_token,
+        patients.given_name_token,
+        {{ day_as_told('patients.birth_date', 'patients.birth_precision') }},
+        case when patients.birth_precision not in ('year', 'month') then patients.birth_date end,
+        patients.birth_precision,
+        patients.city,
+        patients.state,
+        patients.postal_code,
+        patients.country,
+        {{ day_as_told('patients.deceased_date', 'patients.deceased_precision') }},
+        case when patients.deceased_precision not in ('year', 'month') then patients.deceased_at end,
+        case when patients.deceased_precision not in ('year', 'month') then patients.deceased_date end,
+        patients.deceased_precision,
+        patients.is_deceased,
+        false,
+        patients.is_deleted,
+        patients.valid_from,
+        patients.valid_to
+    from {{ ref('snap_lab__patients') }} as patients
+    left join {{ ref('lab_sexes') }} as sexes on patients.sex_code = sexes.sex_code
 ),
 
 records as (
     select
         persons.patient_key,
         persons.is_representative,
-        persons.source_id,
         first_versions.known_from,
         min(first_versions.known_from) over (partition by persons.patient_key) as person_known_from,
         versions.*
-    from {{ ref('snap_fhir__patients') }} as versions
+    from versions
     inner join {{ ref('int_patients__records') }} as persons
-        on versions.patient_id = persons.patient_id and persons.source_id = 'fhir'
-    inner join first_versions on versions.patient_id = first_versions.patient_id
+        on versions.source_id = persons.source_id and versions.patient_id = persons.patient_id
+    inner join first_versions
+        on versions.source_id = first_versions.source_id and versions.patient_id = first_versions.patient_id
 ),
 
 -- What comes later says nothing about the time before it was written down; a person's first record reaches back.

@@ -3,9 +3,9 @@
     indexes=[{'columns': ['patient_key']}, {'columns': ['patient_version_key']}],
 ) }}
 {%- set columns = [
-    'ssn_token', 'medical_record_number_token', 'family_name_token', 'given_name_token', 'birth_date',
-    'birth_precision', 'gender', 'birth_sex', 'race_code', 'ethnicity_code', 'marital_status_code', 'city', 'state',
-    'postal_code', 'country', 'deceased_at', 'deceased_date', 'deceased_precision', 'is_deceased', 'is_inactive',
+    'ssn_token', 'medical_record_number_token', 'family_name_token', 'given_name_token', 'birth_text',
+    'birth_date', 'birth_precision', 'gender', 'birth_sex', 'race_code', 'ethnicity_code', 'marital_status_code', 'city', 'state',
+    'postal_code', 'country', 'deceased_text', 'deceased_at', 'deceased_date', 'deceased_precision', 'is_deceased', 'is_inactive',
     'record_count', 'valid_from', 'valid_to', 'is_deleted',
 ] %}
 
@@ -71,6 +71,7 @@ select
     medical_record_number_token,
     family_name_token,
     given_name_token,
+    birth_text,
     birth_date,
     birth_precision,
     gender,
@@ -82,6 +83,7 @@ select
     state,
     postal_code,
     country,
+    deceased_text,
     deceased_at,
     deceased_date,
     deceased_precision,

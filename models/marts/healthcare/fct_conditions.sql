@@ -50,13 +50,16 @@ select
     timed.is_entered_in_error,
     timed.event_date,
     timed.event_at,
+    coalesce(timed.onset_text, timed.onset_started_text) as onset_text,
     coalesce(timed.onset_date, timed.onset_started_date) as onset_date,
     coalesce(timed.onset_at, timed.onset_started_at) as onset_at,
     coalesce(timed.onset_precision, timed.onset_started_precision) as onset_precision,
+    coalesce(timed.abatement_text, timed.abatement_ended_text, timed.abatement_started_text) as abatement_text,
     coalesce(timed.abatement_date, timed.abatement_ended_date, timed.abatement_started_date) as abatement_date,
     coalesce(timed.abatement_at, timed.abatement_ended_at, timed.abatement_started_at) as abatement_at,
     coalesce(timed.abatement_precision, timed.abatement_ended_precision, timed.abatement_started_precision)
         as abatement_precision,
+    timed.recorded_text,
     timed.recorded_date,
     timed.recorded_at,
     timed.recorded_precision

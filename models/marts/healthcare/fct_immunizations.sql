@@ -48,6 +48,7 @@ select
     cast(timed.series_dose_count as bigint) as series_dose_count,
     timed.event_date,
     timed.event_at,
+    timed.occurred_text,
     timed.occurred_date,
     timed.occurred_at,
     timed.occurred_precision

@@ -50,6 +50,7 @@ select
     timed.is_entered_in_error,
     timed.event_date,
     timed.event_at,
+    timed.authored_text,
     timed.authored_date,
     timed.authored_at,
     timed.authored_precision

@@ -47,9 +47,11 @@ select
     end as bigint) as duration_seconds,
     timed.event_date,
     timed.event_at,
+    coalesce(timed.performed_text, timed.performed_started_text) as started_text,
     coalesce(timed.performed_date, timed.performed_started_date) as started_date,
     coalesce(timed.performed_at, timed.performed_started_at) as started_at,
     coalesce(timed.performed_precision, timed.performed_started_precision) as started_precision,
+    timed.performed_ended_text as ended_text,
     timed.performed_ended_date as ended_date,
     timed.performed_ended_at as ended_at,
     timed.performed_ended_precision as ended_precision

@@ -10,7 +10,7 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.reaction', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_list('source.reaction', []), 'each_1') }}
 ),
 
 renamed as (
@@ -34,6 +34,13 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('onset_text') }} as onset_precision
+    from renamed
+),
+
 cleansed as (
     select
         allergy_intolerance_id,
@@ -46,16 +53,16 @@ cleansed as (
         manifestation_system,
         manifestation_display,
         onset_text,
-        {{ fhir_at('onset_text') }} as onset_at,
-        {{ fhir_date('onset_text') }} as onset_date,
-        {{ fhir_precision('onset_text') }} as onset_precision,
+        {{ fhir_at('onset_text', 'onset_precision') }} as onset_at,
+        {{ fhir_date('onset_text', 'onset_precision') }} as onset_date,
+        onset_precision,
         severity,
         is_deleted,
         valid_at,
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

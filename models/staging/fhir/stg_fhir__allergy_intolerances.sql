@@ -6,9 +6,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
-        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')"),
-        json_place_items('code', ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('code', ['coding']), 'item_1', '(' ~
+        json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')")) }}, {{
+        json_only(json_place_list('code', ['coding'])) }}) as each_1
     from source
 ),
 
@@ -37,6 +37,14 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('onset_text') }} as onset_precision,
+        {{ fhir_precision('recorded_text') }} as recorded_precision
+    from renamed
+),
+
 cleansed as (
     select
         allergy_intolerance_id,
@@ -53,19 +61,19 @@ cleansed as (
         allergy_system,
         allergy_display,
         onset_text,
-        {{ fhir_at('onset_text') }} as onset_at,
-        {{ fhir_date('onset_text') }} as onset_date,
-        {{ fhir_precision('onset_text') }} as onset_precision,
+        {{ fhir_at('onset_text', 'onset_precision') }} as onset_at,
+        {{ fhir_date('onset_text', 'onset_precision') }} as onset_date,
+        onset_precision,
         recorded_text,
-        {{ fhir_at('recorded_text') }} as recorded_at,
-        {{ fhir_date('recorded_text') }} as recorded_date,
-        {{ fhir_precision('recorded_text') }} as recorded_precision,
+        {{ fhir_at('recorded_text', 'recorded_precision') }} as recorded_at,
+        {{ fhir_date('recorded_text', 'recorded_precision') }} as recorded_date,
+        recorded_precision,
         is_deleted,
         valid_at,
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -9,9 +9,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
-        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')"),
-        json_place_items('code', ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('code', ['coding']), 'item_1', '(' ~
+        json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')")) }}, {{
+        json_only(json_place_list('code', ['coding'])) }}) as each_1
     from source
 ),
 
@@ -53,6 +53,19 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('onset_text') }} as onset_precision,
+        {{ fhir_precision('onset_started_text') }} as onset_started_precision,
+        {{ fhir_precision('onset_ended_text') }} as onset_ended_precision,
+        {{ fhir_precision('abatement_text') }} as abatement_precision,
+        {{ fhir_precision('abatement_started_text') }} as abatement_started_precision,
+        {{ fhir_precision('abatement_ended_text') }} as abatement_ended_precision,
+        {{ fhir_precision('recorded_text') }} as recorded_precision
+    from renamed
+),
+
 cleansed as (
     select
         condition_id,
@@ -72,33 +85,33 @@ cleansed as (
         severity_system,
         severity_display,
         onset_text,
-        {{ fhir_at('onset_text') }} as onset_at,
-        {{ fhir_date('onset_text') }} as onset_date,
-        {{ fhir_precision('onset_text') }} as onset_precision,
+        {{ fhir_at('onset_text', 'onset_precision') }} as onset_at,
+        {{ fhir_date('onset_text', 'onset_precision') }} as onset_date,
+        onset_precision,
         onset_started_text,
-        {{ fhir_at('onset_started_text') }} as onset_started_at,
-        {{ fhir_date('onset_started_text') }} as onset_started_date,
-        {{ fhir_precision('onset_started_text') }} as onset_started_precision,
+        {{ fhir_at('onset_started_text', 'onset_started_precision') }} as onset_started_at,
+        {{ fhir_date('onset_started_text', 'onset_started_precision') }} as onset_started_date,
+        onset_started_precision,
         onset_ended_text,
-        {{ fhir_at('onset_ended_text') }} as onset_ended_at,
-        {{ fhir_date('onset_ended_text') }} as onset_ended_date,
-        {{ fhir_precision('onset_ended_text') }} as onset_ended_precision,
+        {{ fhir_at('onset_ended_text', 'onset_ended_precision') }} as onset_ended_at,
+        {{ fhir_date('onset_ended_text', 'onset_ended_precision') }} as onset_ended_date,
+        onset_ended_precision,
         abatement_text,
-        {{ fhir_at('abatement_text') }} as abatement_at,
-        {{ fhir_date('abatement_text') }} as abatement_date,
-        {{ fhir_precision('abatement_text') }} as abatement_precision,
+        {{ fhir_at('abatement_text', 'abatement_precision') }} as abatement_at,
+        {{ fhir_date('abatement_text', 'abatement_precision') }} as abatement_date,
+        abatement_precision,
         abatement_started_text,
-        {{ fhir_at('abatement_started_text') }} as abatement_started_at,
-        {{ fhir_date('abatement_started_text') }} as abatement_started_date,
-        {{ fhir_precision('abatement_started_text') }} as abatement_started_precision,
+        {{ fhir_at('abatement_started_text', 'abatement_started_precision') }} as abatement_started_at,
+        {{ fhir_date('abatement_started_text', 'abatement_started_precision') }} as abatement_started_date,
+        abatement_started_precision,
         abatement_ended_text,
-        {{ fhir_at('abatement_ended_text') }} as abatement_ended_at,
-        {{ fhir_date('abatement_ended_text') }} as abatement_ended_date,
-        {{ fhir_precision('abatement_ended_text') }} as abatement_ended_precision,
+        {{ fhir_at('abatement_ended_text', 'abatement_ended_precision') }} as abatement_ended_at,
+        {{ fhir_date('abatement_ended_text', 'abatement_ended_precision') }} as abatement_ended_date,
+        abatement_ended_precision,
         recorded_text,
-        {{ fhir_at('recorded_text') }} as recorded_at,
-        {{ fhir_date('recorded_text') }} as recorded_date,
-        {{ fhir_precision('recorded_text') }} as recorded_precision,
+        {{ fhir_at('recorded_text', 'recorded_precision') }} as recorded_at,
+        {{ fhir_date('recorded_text', 'recorded_precision') }} as recorded_date,
+        recorded_precision,
         recorder_id,
         recorder_reference,
         has_abatement,
@@ -107,7 +120,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -40,6 +40,15 @@ renamed as (
     from source
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('consented_text') }} as consented_precision,
+        {{ fhir_precision('provision_started_text') }} as provision_started_precision,
+        {{ fhir_precision('provision_ended_text') }} as provision_ended_precision
+    from renamed
+),
+
 cleansed as (
     select
         consent_id,
@@ -54,9 +63,9 @@ cleansed as (
         category_system,
         category_display,
         consented_text,
-        {{ fhir_at('consented_text') }} as consented_at,
-        {{ fhir_date('consented_text') }} as consented_date,
-        {{ fhir_precision('consented_text') }} as consented_precision,
+        {{ fhir_at('consented_text', 'consented_precision') }} as consented_at,
+        {{ fhir_date('consented_text', 'consented_precision') }} as consented_date,
+        consented_precision,
         organization_id,
         organization_reference,
         policy_rule_code,
@@ -64,20 +73,20 @@ cleansed as (
         policy_rule_display,
         provision_type,
         provision_started_text,
-        {{ fhir_at('provision_started_text') }} as provision_started_at,
-        {{ fhir_date('provision_started_text') }} as provision_started_date,
-        {{ fhir_precision('provision_started_text') }} as provision_started_precision,
+        {{ fhir_at('provision_started_text', 'provision_started_precision') }} as provision_started_at,
+        {{ fhir_date('provision_started_text', 'provision_started_precision') }} as provision_started_date,
+        provision_started_precision,
         provision_ended_text,
-        {{ fhir_at('provision_ended_text') }} as provision_ended_at,
-        {{ fhir_date('provision_ended_text') }} as provision_ended_date,
-        {{ fhir_precision('provision_ended_text') }} as provision_ended_precision,
+        {{ fhir_at('provision_ended_text', 'provision_ended_precision') }} as provision_ended_at,
+        {{ fhir_date('provision_ended_text', 'provision_ended_precision') }} as provision_ended_date,
+        provision_ended_precision,
         has_deeper_provisions,
         is_deleted,
         valid_at,
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -34,6 +34,14 @@ renamed as (
     from source
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('manufactured_text') }} as manufactured_precision,
+        {{ fhir_precision('expires_text') }} as expires_precision
+    from renamed
+),
+
 cleansed as (
     select
         device_id,
@@ -50,13 +58,13 @@ cleansed as (
         type_system,
         type_display,
         manufactured_text,
-        {{ fhir_at('manufactured_text') }} as manufactured_at,
-        {{ fhir_date('manufactured_text') }} as manufactured_date,
-        {{ fhir_precision('manufactured_text') }} as manufactured_precision,
+        {{ fhir_at('manufactured_text', 'manufactured_precision') }} as manufactured_at,
+        {{ fhir_date('manufactured_text', 'manufactured_precision') }} as manufactured_date,
+        manufactured_precision,
         expires_text,
-        {{ fhir_at('expires_text') }} as expires_at,
-        {{ fhir_date('expires_text') }} as expires_date,
-        {{ fhir_precision('expires_text') }} as expires_precision,
+        {{ fhir_at('expires_text', 'expires_precision') }} as expires_at,
+        {{ fhir_date('expires_text', 'expires_precision') }} as expires_date,
+        expires_precision,
         owner_id,
         owner_reference,
         location_id,
@@ -66,7 +74,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -9,9 +9,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
-        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://loinc.org')"), json_place_items('code',
-        ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('code', ['coding']), 'item_1', '(' ~
+        json_value_text('item_1', ['system']) ~ " = 'http://loinc.org')")) }}, {{ json_only(json_place_list('code',
+        ['coding'])) }}) as each_1
     from source
 ),
 
@@ -46,6 +46,16 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('effective_text') }} as effective_precision,
+        {{ fhir_precision('effective_started_text') }} as effective_started_precision,
+        {{ fhir_precision('effective_ended_text') }} as effective_ended_precision,
+        {{ fhir_precision('issued_text') }} as issued_precision
+    from renamed
+),
+
 cleansed as (
     select
         diagnostic_report_id,
@@ -61,21 +71,21 @@ cleansed as (
         report_system,
         report_display,
         effective_text,
-        {{ fhir_at('effective_text') }} as effective_at,
-        {{ fhir_date('effective_text') }} as effective_date,
-        {{ fhir_precision('effective_text') }} as effective_precision,
+        {{ fhir_at('effective_text', 'effective_precision') }} as effective_at,
+        {{ fhir_date('effective_text', 'effective_precision') }} as effective_date,
+        effective_precision,
         effective_started_text,
-        {{ fhir_at('effective_started_text') }} as effective_started_at,
-        {{ fhir_date('effective_started_text') }} as effective_started_date,
-        {{ fhir_precision('effective_started_text') }} as effective_started_precision,
+        {{ fhir_at('effective_started_text', 'effective_started_precision') }} as effective_started_at,
+        {{ fhir_date('effective_started_text', 'effective_started_precision') }} as effective_started_date,
+        effective_started_precision,
         effective_ended_text,
-        {{ fhir_at('effective_ended_text') }} as effective_ended_at,
-        {{ fhir_date('effective_ended_text') }} as effective_ended_date,
-        {{ fhir_precision('effective_ended_text') }} as effective_ended_precision,
+        {{ fhir_at('effective_ended_text', 'effective_ended_precision') }} as effective_ended_at,
+        {{ fhir_date('effective_ended_text', 'effective_ended_precision') }} as effective_ended_date,
+        effective_ended_precision,
         issued_text,
-        {{ fhir_at('issued_text') }} as issued_at,
-        {{ fhir_date('issued_text') }} as issued_date,
-        {{ fhir_precision('issued_text') }} as issued_precision,
+        {{ fhir_at('issued_text', 'issued_precision') }} as issued_at,
+        {{ fhir_date('issued_text', 'issued_precision') }} as issued_date,
+        issued_precision,
         conclusion_code,
         conclusion_system,
         conclusion_display,
@@ -86,7 +96,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -52,6 +52,16 @@ renamed as (
     from source
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('written_text') }} as written_precision,
+        {{ fhir_precision('service_started_text') }} as service_started_precision,
+        {{ fhir_precision('service_ended_text') }} as service_ended_precision,
+        {{ fhir_precision('content_created_text') }} as content_created_precision
+    from renamed
+),
+
 cleansed as (
     select
         document_reference_id,
@@ -68,19 +78,19 @@ cleansed as (
         category_system,
         category_display,
         written_text,
-        {{ fhir_at('written_text') }} as written_at,
-        {{ fhir_date('written_text') }} as written_date,
-        {{ fhir_precision('written_text') }} as written_precision,
+        {{ fhir_at('written_text', 'written_precision') }} as written_at,
+        {{ fhir_date('written_text', 'written_precision') }} as written_date,
+        written_precision,
         custodian_id,
         custodian_reference,
         service_started_text,
-        {{ fhir_at('service_started_text') }} as service_started_at,
-        {{ fhir_date('service_started_text') }} as service_started_date,
-        {{ fhir_precision('service_started_text') }} as service_started_precision,
+        {{ fhir_at('service_started_text', 'service_started_precision') }} as service_started_at,
+        {{ fhir_date('service_started_text', 'service_started_precision') }} as service_started_date,
+        service_started_precision,
         service_ended_text,
-        {{ fhir_at('service_ended_text') }} as service_ended_at,
-        {{ fhir_date('service_ended_text') }} as service_ended_date,
-        {{ fhir_precision('service_ended_text') }} as service_ended_precision,
+        {{ fhir_at('service_ended_text', 'service_ended_precision') }} as service_ended_at,
+        {{ fhir_date('service_ended_text', 'service_ended_precision') }} as service_ended_date,
+        service_ended_precision,
         facility_type_code,
         facility_type_system,
         facility_type_display,
@@ -90,9 +100,9 @@ cleansed as (
         content_type,
         content_size,
         content_created_text,
-        {{ fhir_at('content_created_text') }} as content_created_at,
-        {{ fhir_date('content_created_text') }} as content_created_date,
-        {{ fhir_precision('content_created_text') }} as content_created_precision,
+        {{ fhir_at('content_created_text', 'content_created_precision') }} as content_created_at,
+        {{ fhir_date('content_created_text', 'content_created_precision') }} as content_created_date,
+        content_created_precision,
         format_code,
         format_system,
         format_display,
@@ -101,7 +111,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -8,7 +8,7 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.location', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_list('source.location', []), 'each_1') }}
 ),
 
 renamed as (
@@ -29,6 +29,14 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('started_text') }} as started_precision,
+        {{ fhir_precision('ended_text') }} as ended_precision
+    from renamed
+),
+
 cleansed as (
     select
         encounter_id,
@@ -38,19 +46,19 @@ cleansed as (
         location_reference,
         location_status,
         started_text,
-        {{ fhir_at('started_text') }} as started_at,
-        {{ fhir_date('started_text') }} as started_date,
-        {{ fhir_precision('started_text') }} as started_precision,
+        {{ fhir_at('started_text', 'started_precision') }} as started_at,
+        {{ fhir_date('started_text', 'started_precision') }} as started_date,
+        started_precision,
         ended_text,
-        {{ fhir_at('ended_text') }} as ended_at,
-        {{ fhir_date('ended_text') }} as ended_date,
-        {{ fhir_precision('ended_text') }} as ended_precision,
+        {{ fhir_at('ended_text', 'ended_precision') }} as ended_at,
+        {{ fhir_date('ended_text', 'ended_precision') }} as ended_date,
+        ended_precision,
         is_deleted,
         valid_at,
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -56,6 +56,14 @@ renamed as (
     from source
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('started_text') }} as started_precision,
+        {{ fhir_precision('ended_text') }} as ended_precision
+    from renamed
+),
+
 cleansed as (
     select
         encounter_id,
@@ -73,13 +81,13 @@ cleansed as (
         service_type_system,
         service_type_display,
         started_text,
-        {{ fhir_at('started_text') }} as started_at,
-        {{ fhir_date('started_text') }} as started_date,
-        {{ fhir_precision('started_text') }} as started_precision,
+        {{ fhir_at('started_text', 'started_precision') }} as started_at,
+        {{ fhir_date('started_text', 'started_precision') }} as started_date,
+        started_precision,
         ended_text,
-        {{ fhir_at('ended_text') }} as ended_at,
-        {{ fhir_date('ended_text') }} as ended_date,
-        {{ fhir_precision('ended_text') }} as ended_precision,
+        {{ fhir_at('ended_text', 'ended_precision') }} as ended_at,
+        {{ fhir_date('ended_text', 'ended_precision') }} as ended_date,
+        ended_precision,
         reason_code,
         reason_system,
         reason_display,
@@ -101,7 +109,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

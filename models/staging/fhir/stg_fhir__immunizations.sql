@@ -9,9 +9,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('vaccine_code', ['coding']),
-        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://hl7.org/fhir/sid/cvx')"),
-        json_place_items('vaccine_code', ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('vaccine_code', ['coding']), 'item_1', '(' ~
+        json_value_text('item_1', ['system']) ~ " = 'http://hl7.org/fhir/sid/cvx')")) }}, {{
+        json_only(json_place_list('vaccine_code', ['coding'])) }}) as each_1
     from source
 ),
 
@@ -44,6 +44,13 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('occurred_text') }} as occurred_precision
+    from renamed
+),
+
 cleansed as (
     select
         immunization_id,
@@ -56,9 +63,9 @@ cleansed as (
         vaccine_system,
         vaccine_display,
         occurred_text,
-        {{ fhir_at('occurred_text') }} as occurred_at,
-        {{ fhir_date('occurred_text') }} as occurred_date,
-        {{ fhir_precision('occurred_text') }} as occurred_precision,
+        {{ fhir_at('occurred_text', 'occurred_precision') }} as occurred_at,
+        {{ fhir_date('occurred_text', 'occurred_precision') }} as occurred_date,
+        occurred_precision,
         location_id,
         location_reference,
         lot_number,
@@ -73,7 +80,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -13,7 +13,7 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.dosage_instruction', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_list('source.dosage_instruction', []), 'each_1') }}
 ),
 
 renamed as (
@@ -54,13 +54,13 @@ cleansed as (
         route_system,
         route_display,
         frequency,
-        frequency_period_text,
+        {{ fhir_number_text('frequency_period_text') }} as frequency_period_text,
         {{ fhir_decimal('frequency_period_text') }} as frequency_period,
         frequency_period_unit,
         timing_code,
         timing_system,
         timing_display,
-        dose_text,
+        {{ fhir_number_text('dose_text') }} as dose_text,
         {{ fhir_decimal('dose_text') }} as dose,
         dose_unit,
         dose_unit_system,

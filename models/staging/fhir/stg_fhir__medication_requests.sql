@@ -7,11 +7,10 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{
-        json_only(json_item(json_concatenated(json_where(json_place_items('medication_codeable_concept',
-        ['coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~
-        " = 'http://www.nlm.nih.gov/research/umls/rxnorm')"), json_place_items('medication_codeable_concept',
-        ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('medication_codeable_concept', ['coding']),
+        'item_1', '(' ~ json_value_text('item_1', ['system']) ~
+        " = 'http://www.nlm.nih.gov/research/umls/rxnorm')")) }}, {{
+        json_only(json_place_list('medication_codeable_concept', ['coding'])) }}) as each_1
     from source
 ),
 
@@ -46,6 +45,13 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('authored_text') }} as authored_precision
+    from renamed
+),
+
 cleansed as (
     select
         medication_request_id,
@@ -63,9 +69,9 @@ cleansed as (
         medication_display,
         medication_reference,
         authored_text,
-        {{ fhir_at('authored_text') }} as authored_at,
-        {{ fhir_date('authored_text') }} as authored_date,
-        {{ fhir_precision('authored_text') }} as authored_precision,
+        {{ fhir_at('authored_text', 'authored_precision') }} as authored_at,
+        {{ fhir_date('authored_text', 'authored_precision') }} as authored_date,
+        authored_precision,
         requester_id,
         requester_reference,
         reason_id,
@@ -76,7 +82,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

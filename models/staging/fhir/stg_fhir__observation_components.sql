@@ -18,13 +18,13 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.component', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_list('source.component', []), 'each_1') }}
 ),
 
 each_2 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_value_items('each_1', ['code',
-        'coding']), 'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://loinc.org')"),
-        json_value_items('each_1', ['code', 'coding'])), 0)) }} as each_2
+    select *, coalesce({{ json_only(json_where(json_value_list('each_1', ['code', 'coding']), 'item_1', '(' ~
+        json_value_text('item_1', ['system']) ~ " = 'http://loinc.org')")) }}, {{
+        json_only(json_value_list('each_1', ['code', 'coding'])) }}) as each_2
     from each_1
 ),
 
@@ -72,6 +72,15 @@ renamed as (
     from each_2
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('value_moment_text') }} as value_moment_precision,
+        {{ fhir_precision('value_period_started_text') }} as value_period_started_precision,
+        {{ fhir_precision('value_period_ended_text') }} as value_period_ended_precision
+    from renamed
+),
+
 cleansed as (
     select
         observation_id,
@@ -80,7 +89,7 @@ cleansed as (
         component_code,
         component_system,
         component_display,
-        value_quantity_text,
+        {{ fhir_number_text('value_quantity_text') }} as value_quantity_text,
         {{ fhir_decimal('value_quantity_text') }} as value_quantity,
         value_comparator,
         value_unit,
@@ -92,44 +101,45 @@ cleansed as (
         value_string,
         value_boolean,
         value_integer,
-        value_range_low_text,
+        {{ fhir_number_text('value_range_low_text') }} as value_range_low_text,
         {{ fhir_decimal('value_range_low_text') }} as value_range_low,
-        value_range_high_text,
+        {{ fhir_number_text('value_range_high_text') }} as value_range_high_text,
         {{ fhir_decimal('value_range_high_text') }} as value_range_high,
         value_range_unit_code,
-        value_numerator_text,
+        {{ fhir_number_text('value_numerator_text') }} as value_numerator_text,
         {{ fhir_decimal('value_numerator_text') }} as value_numerator,
-        value_denominator_text,
+        {{ fhir_number_text('value_denominator_text') }} as value_denominator_text,
         {{ fhir_decimal('value_denominator_text') }} as value_denominator,
         value_time,
         value_moment_text,
-        {{ fhir_at('value_moment_text') }} as value_moment_at,
-        {{ fhir_date('value_moment_text') }} as value_moment_date,
-        {{ fhir_precision('value_moment_text') }} as value_moment_precision,
+        {{ fhir_at('value_moment_text', 'value_moment_precision') }} as value_moment_at,
+        {{ fhir_date('value_moment_text', 'value_moment_precision') }} as value_moment_date,
+        value_moment_precision,
         value_period_started_text,
-        {{ fhir_at('value_period_started_text') }} as value_period_started_at,
-        {{ fhir_date('value_period_started_text') }} as value_period_started_date,
-        {{ fhir_precision('value_period_started_text') }} as value_period_started_precision,
+        {{ fhir_at('value_period_started_text', 'value_period_started_precision') }} as value_period_started_at,
+        {{ fhir_date('value_period_started_text',
+            'value_period_started_precision') }} as value_period_started_date,
+        value_period_started_precision,
         value_period_ended_text,
-        {{ fhir_at('value_period_ended_text') }} as value_period_ended_at,
-        {{ fhir_date('value_period_ended_text') }} as value_period_ended_date,
-        {{ fhir_precision('value_period_ended_text') }} as value_period_ended_precision,
+        {{ fhir_at('value_period_ended_text', 'value_period_ended_precision') }} as value_period_ended_at,
+        {{ fhir_date('value_period_ended_text', 'value_period_ended_precision') }} as value_period_ended_date,
+        value_period_ended_precision,
         absent_reason_code,
         absent_reason_system,
         absent_reason_display,
         interpretation_code,
         interpretation_system,
         interpretation_display,
-        reference_low_text,
+        {{ fhir_number_text('reference_low_text') }} as reference_low_text,
         {{ fhir_decimal('reference_low_text') }} as reference_low,
-        reference_high_text,
+        {{ fhir_number_text('reference_high_text') }} as reference_high_text,
         {{ fhir_decimal('reference_high_text') }} as reference_high,
         is_deleted,
         valid_at,
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

@@ -7,13 +7,13 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.has_member', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_list('source.has_member', []), 'each_1') }}
 ),
 
 each_2 as (
     select source.*, each_2_rows.each_2, each_2_rows.each_2_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.derived_from', []), 'each_2') }}
+    cross join lateral {{ json_rows(json_place_list('source.derived_from', []), 'each_2') }}
 ),
 
 renamed as (

@@ -42,6 +42,14 @@ renamed as (
     from source
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('birth_text') }} as birth_precision,
+        {{ fhir_precision('deceased_text') }} as deceased_precision
+    from renamed
+),
+
 cleansed as (
     select
         patient_id,
@@ -62,13 +70,13 @@ cleansed as (
         country,
         gender,
         birth_text,
-        {{ fhir_at('birth_text') }} as birth_at,
-        {{ fhir_date('birth_text') }} as birth_date,
-        {{ fhir_precision('birth_text') }} as birth_precision,
+        {{ fhir_at('birth_text', 'birth_precision') }} as birth_at,
+        {{ fhir_date('birth_text', 'birth_precision') }} as birth_date,
+        birth_precision,
         deceased_text,
-        {{ fhir_at('deceased_text') }} as deceased_at,
-        {{ fhir_date('deceased_text') }} as deceased_date,
-        {{ fhir_precision('deceased_text') }} as deceased_precision,
+        {{ fhir_at('deceased_text', 'deceased_precision') }} as deceased_at,
+        {{ fhir_date('deceased_text', 'deceased_precision') }} as deceased_date,
+        deceased_precision,
         marital_status_code,
         marital_status_system,
         marital_status_display,
@@ -82,7 +90,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

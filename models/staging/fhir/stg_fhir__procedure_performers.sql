@@ -9,7 +9,7 @@ with source as (
 each_1 as (
     select source.*, each_1_rows.each_1, each_1_rows.each_1_position
     from source
-    cross join lateral {{ json_rows(json_place_items('source.performer', []), 'each_1') }}
+    cross join lateral {{ json_rows(json_place_list('source.performer', []), 'each_1') }}
 ),
 
 renamed as (

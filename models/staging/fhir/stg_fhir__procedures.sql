@@ -8,9 +8,9 @@ with source as (
 ),
 
 each_1 as (
-    select *, {{ json_only(json_item(json_concatenated(json_where(json_place_items('code', ['coding']),
-        'item_1', '(' ~ json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')"),
-        json_place_items('code', ['coding'])), 0)) }} as each_1
+    select *, coalesce({{ json_only(json_where(json_place_list('code', ['coding']), 'item_1', '(' ~
+        json_value_text('item_1', ['system']) ~ " = 'http://snomed.info/sct')")) }}, {{
+        json_only(json_place_list('code', ['coding'])) }}) as each_1
     from source
 ),
 
@@ -47,6 +47,15 @@ renamed as (
     from each_1
 ),
 
+judged as (
+    select
+        *,
+        {{ fhir_precision('performed_text') }} as performed_precision,
+        {{ fhir_precision('performed_started_text') }} as performed_started_precision,
+        {{ fhir_precision('performed_ended_text') }} as performed_ended_precision
+    from renamed
+),
+
 cleansed as (
     select
         procedure_id,
@@ -62,17 +71,17 @@ cleansed as (
         category_system,
         category_display,
         performed_text,
-        {{ fhir_at('performed_text') }} as performed_at,
-        {{ fhir_date('performed_text') }} as performed_date,
-        {{ fhir_precision('performed_text') }} as performed_precision,
+        {{ fhir_at('performed_text', 'performed_precision') }} as performed_at,
+        {{ fhir_date('performed_text', 'performed_precision') }} as performed_date,
+        performed_precision,
         performed_started_text,
-        {{ fhir_at('performed_started_text') }} as performed_started_at,
-        {{ fhir_date('performed_started_text') }} as performed_started_date,
-        {{ fhir_precision('performed_started_text') }} as performed_started_precision,
+        {{ fhir_at('performed_started_text', 'performed_started_precision') }} as performed_started_at,
+        {{ fhir_date('performed_started_text', 'performed_started_precision') }} as performed_started_date,
+        performed_started_precision,
         performed_ended_text,
-        {{ fhir_at('performed_ended_text') }} as performed_ended_at,
-        {{ fhir_date('performed_ended_text') }} as performed_ended_date,
-        {{ fhir_precision('performed_ended_text') }} as performed_ended_precision,
+        {{ fhir_at('performed_ended_text', 'performed_ended_precision') }} as performed_ended_at,
+        {{ fhir_date('performed_ended_text', 'performed_ended_precision') }} as performed_ended_date,
+        performed_ended_precision,
         location_id,
         location_reference,
         reason_id,
@@ -85,7 +94,7 @@ cleansed as (
         source_revision,
         observed_at,
         load_id
-    from renamed
+    from judged
 )
 
 select * from cleansed

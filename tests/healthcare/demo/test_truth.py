@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections import Counter, defaultdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 
@@ -138,6 +140,15 @@ def test_encounters(clinic: Path, versions: dict[clinics.Key, list[clinics.Resou
     assert sum(row[6] != row[7] for row in found.values() if row[2] == "EMER" and row[7]) > 100
 
 
+def test_offsets(versions: dict[clinics.Key, list[clinics.Resource]]) -> None:
+    """Local times have the offset that Boston has at that moment, summer and winter."""
+    written = [each[-1]["period"]["start"] for (kind, _), each in versions.items() if kind == "Encounter"]
+    for text in written:
+        at = datetime.fromisoformat(text)
+        assert at.utcoffset() == at.astimezone(ZoneInfo("America/New_York")).utcoffset(), text
+    assert len({text[-6:] for text in written}) == 2
+
+
 def utc(text: str) -> str:
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
@@ -198,6 +209,24 @@ def test_persons(clinic: Path, versions: dict[clinics.Key, list[clinics.Resource
     query = "select patient_id from truth_merges where parted_at is null"
     assert {key for (key,) in truth(clinic, query)} == linked
     assert truth(clinic, "select count(*) from truth_merges where is_right = 0 and parted_at is not null")[0][0] > 4
+
+
+def test_records_say_who_is_who(clinic: Path) -> None:
+    """By number, or by names and birth date, or by family name, ZIP and birth date where no two numbers contradict."""
+    query = "select patient_id, person_id, ssn, family_name, given_name, birth_date, postal_code from truth_patients"
+    found, true = set(), set()
+    for one, other in itertools.combinations(truth(clinic, query), 2):
+        pair = (one[0], other[0])
+        if one[1] == other[1]:
+            true.add(pair)
+        if one[2] and other[2]:
+            is_match = one[2] == other[2]
+        else:
+            is_match = one[3:6] == other[3:6] or (one[3], *one[5:]) == (other[3], *other[5:])
+        if is_match:
+            found.add(pair)
+    assert found == true
+    assert len(true) > 25
 
 
 def test_what_is_hard_to_hide(clinic: Path, versions: dict[clinics.Key, list[clinics.Resource]]) -> None:

@@ -1,4 +1,4 @@
-"""Records of people on either engine, whose persons the product's own macro finds, and the febrl data as such records."""
+"""Records of people on either engine, whose persons the product's own macro finds; febrl's data as such records."""
 
 from __future__ import annotations
 
@@ -75,11 +75,10 @@ class Identities:
             *_inserts("records", ([getattr(each, name) for name in COLUMNS] for each in records)),
             *_inserts("pairs", told),
         )  # fmt: skip
-        schema = "{{ target.schema }}"
-        asked = f"person_identities('{schema}.records', '{schema}.pairs')".replace(
-            "'{{ target.schema }}.", "schema ~ '."
+        rows = self.made.model(
+            "{{ config(materialized='table', pre_hook=\"{{ link_persons('records', 'pairs') }}\") }}"
+            "{{ person_identities('records') }}"
         )
-        rows = self.made.model(f"{{% set schema = target.schema %}}{{{{ {asked} }}}}")
         found = [(row[0], row[1], str(row[2]), *row[3:]) for row in rows]
         return sorted(found, key=lambda row: (row[0], row[1], row[4]))
 

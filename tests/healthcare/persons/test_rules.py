@@ -6,7 +6,6 @@ import json
 import random
 from datetime import datetime, timedelta
 from hashlib import md5
-from pathlib import Path
 from uuid import UUID
 
 import pytest

@@ -1,9 +1,10 @@
-"""Which records are one person's, worked out record by record in plain Python: an oracle that shares nothing with SQL."""
+"""Which records are one person's, worked out in plain Python: an oracle that shares nothing with the SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import combinations
 
 from tests.healthcare.persons.records import Key, Pair, Record
@@ -41,9 +42,8 @@ def _same(records: Sequence[Record], *names: str) -> list[tuple[Key, Key]]:
 def expected_persons(records: Sequence[Record], pairs: Sequence[Pair], at: datetime) -> set[frozenset[Key]]:
     """The persons by the rules, with the matches and decisions that hold at a time."""
     by_key = {each.key: each for each in records}
-    holding = [
-        each for each in pairs if each.valid_from <= at < each.valid_to and {each.left, each.right} <= set(by_key)
-    ]
+    there = [each for each in pairs if {each.left, each.right} <= set(by_key)]
+    holding = [each for each in there if each.valid_from <= at < each.valid_to]
     name, born = ("given_name_token", "family_name_token"), "birth_date"
     tiers: list[tuple[list[tuple[Key, Key]], tuple[str, ...]]] = [
         (_same(records, "ssn_token"), ()),
@@ -58,7 +58,7 @@ def expected_persons(records: Sequence[Record], pairs: Sequence[Pair], at: datet
         groups = _Groups()
         for one, other in links:
             groups.join(one, other)
-        clusters = _joined(clusters, groups, lambda parts, c=columns: _sound(parts, by_key, apart, c))
+        clusters = _joined(clusters, groups, partial(_sound, by_key, apart, columns))
     return clusters
 
 
@@ -79,7 +79,7 @@ def _joined(
 
 
 def _sound(
-    parts: list[frozenset[Key]], records: dict[Key, Record], apart: list[set[Key]], columns: tuple[str, ...]
+    records: dict[Key, Record], apart: list[set[Key]], columns: tuple[str, ...], parts: list[frozenset[Key]]
 ) -> bool:
     if any(pair <= frozenset().union(*parts) for pair in apart):
         return len(parts) == 1

@@ -62,8 +62,14 @@ def staging_model(view: View, source: Source, name: str) -> Model:
     last = "renamed"
     if any(definition for _, definition, _ in columns):
         last = "cleansed"
+        moments = [output.column.name for output in outputs if _is_moment(output) and not _is_timestamp(output)]
+        texts = "renamed"
+        if moments:
+            texts = "judged"
+            judged = ["*", *(f"{{{{ fhir_precision('{name}_text') }}}} as {name}_precision" for name in moments)]
+            ctes.append("judged as (\n" + _select(judged, "renamed") + "\n)")
         listed = [f"{definition} as {alias}" if definition else alias for alias, definition, _ in columns]
-        ctes.append("cleansed as (\n" + _select([*listed, *(alias for _, alias in LOG)], "renamed") + "\n)")
+        ctes.append("cleansed as (\n" + _select([*listed, *(alias for _, alias in LOG)], texts) + "\n)")
     recursive = " recursive" if any(stage.is_recursive for stage in made.stages) else ""
     header = f"{{# Made from views/{name.partition('__')[2]}.json by `make fhir-view`: change that. #}}\n"
     text = f"{header}{paths.set_above()}with{recursive} " + ",\n\n".join(ctes) + f"\n\nselect * from {last}\n"
@@ -150,11 +156,12 @@ def _columns(output: Output) -> Iterator[tuple[str, str, str]]:
         yield f"{name}_at", "", f"{meaning} UTC."
     elif _is_moment(output):
         yield text, "", f"{meaning} As it is written."
-        yield f"{name}_at", f"{{{{ fhir_at('{text}') }}}}", f"{meaning} UTC."
-        yield f"{name}_date", f"{{{{ fhir_date('{text}') }}}}", f"{meaning} The local date, as written."
-        yield f"{name}_precision", f"{{{{ fhir_precision('{text}') }}}}", f"{meaning} How precisely it is known."
+        arguments = f"'{text}', '{name}_precision'"
+        yield f"{name}_at", f"{{{{ fhir_at({arguments}) }}}}", f"{meaning} UTC."
+        yield f"{name}_date", f"{{{{ fhir_date({arguments}) }}}}", f"{meaning} The local date, as written."
+        yield f"{name}_precision", "", f"{meaning} How precisely it is known."
     elif output.is_written:
-        yield text, "", f"{meaning} As it is written."
+        yield text, f"{{{{ fhir_number_text('{text}') }}}}", f"{meaning} Its digits, without zeros at the end."
         yield name, f"{{{{ fhir_decimal('{text}') }}}}", f"{meaning} Rounded to 8 decimal places."
     else:
         yield name, "", meaning

@@ -57,7 +57,10 @@ def _value(column: Column, resource_type: str, name: str) -> Place | Scalar:
     if column.privacy == "direct_identifier":
         return Scalar(sql(column.name), "string")
     if known is None or known.is_list or not is_primitive(known.type):
-        return Place(sql(column.name), (), known.type if known else None, known.is_list if known else None)
+        keeps = tuple(tuple(path.split(".")) for path in column.keeps)
+        return Place(
+            sql(column.name), (), known.type if known else None, known.is_list if known else None, False, keeps
+        )
     # The contract judges such values folded, and so they are folded here.
     folded = call("folded", column.name) if column.accepted_values else sql(column.name)
     return Scalar(folded, known.type)
