@@ -13,16 +13,28 @@ seen as (
     group by 1, 2
 ),
 
-cells as (
+grouped as (
     select
         seen.month_date,
+        cast(extract(year from seen.month_date) as integer) as year_number,
+        seen.patient_key,
         patients.age_group,
         patients.gender,
-        patients.zip3,
-        count(*) as person_count
+        patients.zip3
     from seen
     inner join {{ ref('dim_released_patients') }} as patients on seen.patient_key = patients.patient_key
-    group by seen.month_date, patients.age_group, patients.gender, patients.zip3
+),
+
+cells as (
+    select
+        month_date,
+        year_number,
+        age_group,
+        gender,
+        zip3,
+        count(*) as person_count
+    from grouped
+    group by month_date, year_number, age_group, gender, zip3
 ),
 
 -- From the smallest on: how many persons, and cells, are in all that are as small.
@@ -55,12 +67,48 @@ judged as (
     from running
 ),
 
-told as (
+suppressed as (
     select
         *,
         last_small > 0 and place <= greatest(last_small, coalesce(first_enough, place)) as is_suppressed
     from judged
     where month_count >= {{ least_cell() }}
+),
+
+-- Released events tell who was seen in the year. Were all of those whose groups are not told seen in this month, the
+-- groups would be known.
+in_years as (
+    select
+        year_number,
+        age_group,
+        gender,
+        zip3,
+        count(distinct patient_key) as year_count
+    from grouped
+    group by year_number, age_group, gender, zip3
+),
+
+years as (
+    select
+        in_years.*,
+        sum(year_count) over (partition by year_number) as all_count
+    from in_years
+),
+
+told as (
+    select
+        suppressed.*,
+        years.all_count
+        - sum(case when is_suppressed then person_count else years.year_count end) over (partition by month_date)
+            as unseen_count,
+        max(case when is_suppressed then 1 else 0 end) over (partition by month_date) as has_suppressed
+    from suppressed
+    inner join years
+        on
+            suppressed.year_number = years.year_number
+            and suppressed.age_group = years.age_group
+            and suppressed.gender = years.gender
+            and suppressed.zip3 = years.zip3
 )
 
 select
@@ -71,7 +119,7 @@ select
     zip3,
     cast(person_count as bigint) as person_count
 from told
-where not is_suppressed
+where not is_suppressed and (has_suppressed = 0 or unseen_count >= {{ least_cell() }})
 union all
 select
     {{ surrogate_key(["'population'", 'month_date', "'suppressed'", "'suppressed'", "'suppressed'"]) }},
@@ -81,5 +129,5 @@ select
     'suppressed',
     cast(sum(person_count) as bigint)
 from told
-where is_suppressed
+where is_suppressed and unseen_count >= {{ least_cell() }}
 group by month_date

@@ -16,7 +16,9 @@ patients as (
         -- Of whom the year alone is known, the age is the highest that it may be.
         {{ whole_years('patients.birth_date', 'released.reference_date') }} as age,
         case
-            when upper(coalesce(patients.country, 'US')) in ('US', 'USA', 'UNITED STATES')
+            when
+                upper(coalesce(patients.country, 'US')) in ('US', 'USA', 'UNITED STATES')
+                and patients.postal_code ~ '^[0-9]{5}(-?[0-9]{4})?$'
                 then substring(patients.postal_code, 1, 3)
         end as zip3
     from released
