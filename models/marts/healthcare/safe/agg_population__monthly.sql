@@ -1,4 +1,5 @@
--- Persons who were seen in a month. Cells of fewer than 11 are not told, nor what would tell them by subtraction.
+-- Persons who were seen in a month. Cells of fewer than 11 are not told, nor what would tell them by subtraction, here or
+-- with what else is released.
 with released as (
     select * from {{ ref('int_patients__released') }}
 ),
@@ -56,8 +57,8 @@ running as (
     from ranked
 ),
 
--- Where small cells are few, those next in size go with them: one alone, or fewer than 11 persons together, would be
--- what is missing from the month's total.
+-- The smallest cells of a month are told together: all that are small, two at least, and 11 persons at least. They are
+-- so where none is small, too, else that a month has no such row would tell of every other group that it has nobody.
 judged as (
     select
         *,
@@ -70,7 +71,7 @@ judged as (
 suppressed as (
     select
         *,
-        last_small > 0 and place <= greatest(last_small, coalesce(first_enough, place)) as is_suppressed
+        place <= greatest(last_small, coalesce(first_enough, place)) as is_suppressed
     from judged
     where month_count >= {{ least_cell() }}
 ),
@@ -100,8 +101,7 @@ told as (
         suppressed.*,
         years.all_count
         - sum(case when is_suppressed then person_count else years.year_count end) over (partition by month_date)
-            as unseen_count,
-        max(case when is_suppressed then 1 else 0 end) over (partition by month_date) as has_suppressed
+            as unseen_count
     from suppressed
     inner join years
         on
@@ -119,7 +119,7 @@ select
     zip3,
     cast(person_count as bigint) as person_count
 from told
-where not is_suppressed and (has_suppressed = 0 or unseen_count >= {{ least_cell() }})
+where not is_suppressed and unseen_count >= {{ least_cell() }}
 union all
 select
     {{ surrogate_key(["'population'", 'month_date', "'suppressed'", "'suppressed'", "'suppressed'"]) }},
