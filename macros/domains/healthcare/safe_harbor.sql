@@ -64,3 +64,29 @@
     {{ return('AK AL AR AS AZ CA CO CT DC DE FL GA GU HI IA ID IL IN KS KY LA MA MD ME MI MN MO MP MS MT NC ND NE NH NJ NM NV NY
         OH OK OR PA PR RI SC SD TN TX UT VA VI VT WA WI WV WY'.split()) }}
 {%- endmacro %}
+
+{#  A number that is released: none that may be an age over 89, a year, or a number that somebody has. Durations of 90 years
+    and more, numbers of a thousand and more without a unit, of a million and more in any unit, and ages as such are null. #}
+{% macro released_quantity(number, unit, code) -%}
+    case
+        when {{ code }} in ('30525-0', '21611-9', '21612-7', '29553-5', '35659-2', '39016-1') then null
+        when {{ unit }} = 's' and abs({{ number }}) >= 90 * 31557600 then null
+        when {{ unit }} = '1' and abs({{ number }}) >= 1000 then null
+        when {{ unit }} <> 's' and abs({{ number }}) >= 1000000 then null
+        else {{ number }}
+    end
+{%- endmacro %}
+
+{#  Whether a code is written as its system writes codes: a name, a date or a number of somebody's is not. SNOMED CT's are
+    those of concepts, by the partition before their last digit. #}
+{% macro is_written_as_code(code, system) -%}
+    case {{ system }}
+        when {{ loinc() }} then coalesce({{ loinc_digit_is_right(code) }}, {{ code }} ~ '^LA[0-9]{1,6}-[0-9]$')
+        when 'http://snomed.info/sct' then {{ code }} ~ '^[1-9][0-9]{2,14}(00|10)[0-9]$'
+        when 'http://www.nlm.nih.gov/research/umls/rxnorm' then {{ code }} ~ '^[1-9][0-9]{0,6}$'
+        when 'http://hl7.org/fhir/sid/cvx' then {{ code }} ~ '^[0-9]{1,3}$'
+        when 'http://hl7.org/fhir/sid/icd-10-cm' then {{ code }} ~ '^[A-Z][0-9][0-9A-Z]([.][0-9A-Z]{1,4})?$'
+        when 'http://hl7.org/fhir/sid/icd-10' then {{ code }} ~ '^[A-Z][0-9]{2}([.][0-9]{1,2})?$'
+        else false
+    end
+{%- endmacro %}

@@ -50,13 +50,15 @@ holding as (
         ruling.instant,
         rules.provision_index,
         rules.depth,
-        case when rules.is_denial then 0 else 1 end as permits
+        rules.is_partial,
+        case when rules.is_denial then 0 when not rules.is_partial then 1 end as permits
     from ruling
     inner join rules on ruling.consent_id = rules.consent_id
     where {{ holds_moment('rules', 'ruling.instant') }}
 ),
 
--- An exception says the opposite of its rule while its period lasts; of several that hold, a denial counts.
+-- An exception says the opposite of its rule while its period lasts; of several that hold, a denial counts. A permit of
+-- some data says nothing, and nor does one within a rule that is of some data; a denial does, wherever it stands.
 innermost as (
     select consent_id, instant, provision_index, min(permits) as permits
     from holding
@@ -68,7 +70,12 @@ exceptions as (
     select
         holding.consent_id,
         holding.instant,
-        min(coalesce(innermost.permits, holding.permits)) as permits
+        min(
+            case
+                when not holding.is_partial or coalesce(innermost.permits, 0) = 0
+                    then coalesce(innermost.permits, holding.permits)
+            end
+        ) as permits
     from holding
     left join innermost
         on
@@ -90,6 +97,7 @@ states as (
     from ruling
     left join holding as bases
         on ruling.consent_id = bases.consent_id and ruling.instant = bases.instant and bases.depth = 0
+            and not bases.is_partial
     left join exceptions on ruling.consent_id = exceptions.consent_id and ruling.instant = exceptions.instant
 )
 

@@ -50,9 +50,10 @@ select
     subprovision_index,
     depth,
     is_denial,
+    is_partial,
     started_text,
     started_at,
     ended_text,
     holds_until
 from judged
-where is_for_research and (is_denial or not is_partial)
+where is_for_research

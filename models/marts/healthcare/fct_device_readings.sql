@@ -19,7 +19,11 @@ select
     -- Who wore it then, by the device's own record; the observation may name somebody else.
     coalesce(devices.patient_key, {{ unknown_key() }}) as wearer_patient_key,
     readings.code_key,
-    coalesce(devices.patient_key <> readings.patient_key, false) as is_of_another,
+    coalesce(
+        devices.patient_key <> readings.patient_key
+        and {{ unknown_key() }} not in (devices.patient_key, readings.patient_key),
+        false
+    ) as is_of_another,
     readings.is_entered_in_error,
     readings.value_number,
     readings.unit_code,

@@ -8,53 +8,57 @@ with stays as (
         and started_date is not null
 ),
 
--- The stays of nobody known are nobody's before or after.
 ordered as (
     select
         stays.*,
-        lag(ended_at) over (
+        row_number() over (
             partition by patient_key order by started_at, ended_at, {{ binary_order('encounter_id') }}
-        ) as previous_ended_at,
-        lag(ended_date) over (
-            partition by patient_key order by started_at, ended_at, {{ binary_order('encounter_id') }}
-        ) as previous_ended_date,
-        lag(encounter_key) over (
-            partition by patient_key order by started_at, ended_at, {{ binary_order('encounter_id') }}
-        ) as previous_encounter_key
+        ) as place
     from stays
 ),
 
-followed as (
+-- The one before is the one that ended last of those that began before: another may lie within it. The stays of nobody
+-- known are nobody's before or after.
+earlier as (
     select
-        ordered.*,
-        patient_key <> {{ unknown_key() }} and previous_encounter_key is not null as has_previous
+        ordered.encounter_key,
+        others.encounter_key as previous_encounter_key,
+        others.ended_at as previous_ended_at,
+        others.ended_date as previous_ended_date,
+        row_number() over (
+            partition by ordered.encounter_key order by others.ended_at desc, others.place desc
+        ) as nearness
     from ordered
+    inner join ordered as others
+        on
+            ordered.patient_key = others.patient_key
+            and ordered.place > others.place
+            and ordered.patient_key <> {{ unknown_key() }}
+            and others.ended_at is not null
 )
 
 select
-    encounter_key,
-    source_key,
-    patient_key,
-    patient_version_key,
-    facility_key,
-    facility_version_key,
-    case when has_previous then previous_encounter_key end as previous_encounter_key,
-    encounter_class,
-    discharge_disposition_code,
-    ended_date is null as is_open,
-    cast({{ days_between('started_date', 'ended_date') }} as bigint) as night_count,
-    cast(
-        case when has_previous then {{ days_between('previous_ended_date', 'started_date') }} end as bigint
-    ) as days_since_previous,
+    ordered.encounter_key,
+    ordered.source_key,
+    ordered.patient_key,
+    ordered.patient_version_key,
+    ordered.facility_key,
+    ordered.facility_version_key,
+    earlier.previous_encounter_key,
+    ordered.encounter_class,
+    ordered.discharge_disposition_code,
+    ordered.ended_date is null as is_open,
+    cast({{ days_between('ordered.started_date', 'ordered.ended_date') }} as bigint) as night_count,
+    cast({{ days_between('earlier.previous_ended_date', 'ordered.started_date') }} as bigint) as days_since_previous,
     coalesce(
-        has_previous
-        and started_at >= previous_ended_at
-        and {{ seconds_between('previous_ended_at', 'started_at') }} <= 2592000,
+        ordered.started_at >= earlier.previous_ended_at
+        and {{ seconds_between('earlier.previous_ended_at', 'ordered.started_at') }} <= 2592000,
         false
     ) as is_readmission_within_30_days,
-    coalesce(has_previous and started_at < previous_ended_at, false) as is_overlapping,
-    started_date,
-    started_at,
-    ended_date,
-    ended_at
-from followed
+    coalesce(ordered.started_at < earlier.previous_ended_at, false) as is_overlapping,
+    ordered.started_date,
+    ordered.started_at,
+    ordered.ended_date,
+    ordered.ended_at
+from ordered
+left join earlier on ordered.encounter_key = earlier.encounter_key and earlier.nearness = 1

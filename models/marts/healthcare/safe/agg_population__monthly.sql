@@ -1,4 +1,5 @@
--- Persons who were seen in a month. Cells of fewer than 11 are not told, nor what would tell them by subtraction.
+-- Persons who were seen in a month. Cells of fewer than 11 are not told, nor what would tell them by subtraction, here or
+-- with what else is released.
 with released as (
     select * from {{ ref('int_patients__released') }}
 ),
@@ -13,16 +14,28 @@ seen as (
     group by 1, 2
 ),
 
-cells as (
+grouped as (
     select
         seen.month_date,
+        cast(extract(year from seen.month_date) as integer) as year_number,
+        seen.patient_key,
         patients.age_group,
         patients.gender,
-        patients.state,
-        count(*) as person_count
+        patients.state
     from seen
     inner join {{ ref('dim_released_patients') }} as patients on seen.patient_key = patients.patient_key
-    group by seen.month_date, patients.age_group, patients.gender, patients.state
+),
+
+cells as (
+    select
+        month_date,
+        year_number,
+        age_group,
+        gender,
+        state,
+        count(*) as person_count
+    from grouped
+    group by month_date, year_number, age_group, gender, state
 ),
 
 -- From the smallest on: how many persons, and cells, are in all that are as small.
@@ -44,8 +57,8 @@ running as (
     from ranked
 ),
 
--- Where small cells are few, those next in size go with them: one alone, or fewer than 11 persons together, would be
--- what is missing from the month's total.
+-- The smallest cells of a month are told together: all that are small, two at least, and 11 persons at least. They are
+-- so where none is small, too, else that a month has no such row would tell of every other group that it has nobody.
 judged as (
     select
         *,
@@ -55,12 +68,47 @@ judged as (
     from running
 ),
 
-told as (
+suppressed as (
     select
         *,
-        last_small > 0 and place <= greatest(last_small, coalesce(first_enough, place)) as is_suppressed
+        place <= greatest(last_small, coalesce(first_enough, place)) as is_suppressed
     from judged
     where month_count >= {{ least_cell() }}
+),
+
+-- Released events tell who was seen in the year. Were all of those whose groups are not told seen in this month, the
+-- groups would be known.
+in_years as (
+    select
+        year_number,
+        age_group,
+        gender,
+        state,
+        count(distinct patient_key) as year_count
+    from grouped
+    group by year_number, age_group, gender, state
+),
+
+years as (
+    select
+        in_years.*,
+        sum(year_count) over (partition by year_number) as all_count
+    from in_years
+),
+
+told as (
+    select
+        suppressed.*,
+        years.all_count
+        - sum(case when is_suppressed then person_count else years.year_count end) over (partition by month_date)
+            as unseen_count
+    from suppressed
+    inner join years
+        on
+            suppressed.year_number = years.year_number
+            and suppressed.age_group = years.age_group
+            and suppressed.gender = years.gender
+            and suppressed.state = years.state
 )
 
 select
@@ -71,7 +119,7 @@ select
     state,
     cast(person_count as bigint) as person_count
 from told
-where not is_suppressed
+where not is_suppressed and unseen_count >= {{ least_cell() }}
 union all
 select
     {{ surrogate_key(["'population'", 'month_date', "'suppressed'", "'suppressed'", "'suppressed'"]) }},
@@ -81,5 +129,5 @@ select
     'suppressed',
     cast(sum(person_count) as bigint)
 from told
-where is_suppressed
+where is_suppressed and unseen_count >= {{ least_cell() }}
 group by month_date

@@ -15,7 +15,10 @@ patients as (
         patients.birth_date,
         -- Of whom the year alone is known, the age is the highest that it may be.
         {{ whole_years('patients.birth_date', 'released.reference_date') }} as age,
-        case when {{ is_in_states('patients.country') }} then substring(patients.postal_code, 1, 3) end as zip3,
+        case
+            when {{ is_in_states('patients.country') }} and patients.postal_code ~ '^[0-9]{5}(-?[0-9]{4})?$'
+                then substring(patients.postal_code, 1, 3)
+        end as zip3,
         case when {{ is_in_states('patients.country') }} then upper(patients.state) end as state
     from released
     inner join {{ ref('dim_patients') }} as patients
