@@ -18,7 +18,8 @@ timed as (
         conditions.*,
         {{ event_at('conditions', 'conditions') }} as event_at,
         {{ event_date('conditions', 'conditions') }} as event_date,
-        {{ named_by_reference('conditions.recorder_id', 'conditions.recorder_reference') }} as practitioner_reference_key,
+        {{ named_by_reference('conditions.recorder_id', 'conditions.recorder_reference') }}
+            as practitioner_reference_key,
         coalesce(conditions.verification_status = 'entered-in-error', false) as is_entered_in_error,
         coalesce(conditions.verification_status = 'refuted', false) as is_refuted,
         coalesce(conditions.clinical_status in ('active', 'recurrence', 'relapse'), false) as says_active,
