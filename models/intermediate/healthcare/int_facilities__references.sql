@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {{ config(materialized='table', post_hook=list_of_keys()) }}
 -- Every identifier that a facility ever had: a record that is older than a new one names the old one.
 with named as (

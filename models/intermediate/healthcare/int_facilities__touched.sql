@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {{ config(materialized='table', post_hook=list_of_keys()) }}
 -- What names facilities whose versions may differ from those that the facts were joined to, and from when on.
 with new_loads as (

@@ -1,8 +1,13 @@
 {{ config(materialized='table', post_hook=list_of_keys()) }}
--- Orders of laboratories whose results in the fact may no longer hold: a message about them is new, or a part of one, or
--- the patient may be another person now.
+-- Orders of laboratories whose results in the fact may no longer hold: a message about them is new, or a part of one,
+-- or the patient may be another person now.
 with new_loads as (
     {{ loads_new_to(['fct_lab_results']) }}
+),
+
+touched_patients as (
+    select patient_id from {{ ref('int_patients__touched') }}
+    where source_id = 'lab'
 ),
 
 new_messages as (
@@ -19,10 +24,7 @@ new_messages as (
     where load_id in (select new_loads.load_id from new_loads)
     union
     select message_id from {{ ref('stg_lab__patients') }}
-    where patient_source_id in (
-        select patients.patient_id from {{ ref('int_patients__touched') }} as patients
-        where patients.source_id = 'lab'
-    )
+    where patient_source_id in (select touched_patients.patient_id from touched_patients)
 ),
 
 all_changes as (

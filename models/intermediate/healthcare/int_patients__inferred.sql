@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {{ config(materialized='table', post_hook=list_of_keys()) }}
 
 {%- set named_by = ['stg_fhir__encounters', 'stg_fhir__conditions', 'stg_fhir__procedures',

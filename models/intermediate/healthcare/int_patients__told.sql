@@ -1,5 +1,6 @@
 -- All versions of all records, in one form: what persons are told by, and a hash of all that is followed of a record.
 select
+    {{ surrogate_key(["'fhir'", 'patient_id', 'valid_at', 'source_revision', 'is_deleted']) }} as told_key,
     'fhir' as source_id,
     patient_id,
     ssn_token,
@@ -17,6 +18,7 @@ select
 from {{ ref('stg_fhir__patients') }}
 union all
 select
+    {{ surrogate_key(["'lab'", 'message_id', 'segment_number', 'source_revision']) }},
     'lab',
     patient_source_id,
     ssn_token,

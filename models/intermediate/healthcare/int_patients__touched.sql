@@ -38,12 +38,16 @@ changed as (
 ),
 
 -- Every version counts: what a record was joined by before may be what it is joined by no more.
+every_key as (
+    {{ person_keys(ref('int_patients__told')) }}
+),
+
 keyed as (
     select
         source_id,
         patient_id,
         shared_key
-    from ({{ person_keys(ref('int_patients__told')) }}) as every_key
+    from every_key
     group by source_id, patient_id, shared_key
 ),
 

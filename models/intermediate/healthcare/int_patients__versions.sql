@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {%- set fields = [
     'ssn_token', 'medical_record_number_token', 'marital_status_code', 'race_code', 'ethnicity_code', 'birth_sex',
     'gender',
@@ -83,8 +84,9 @@ intervals as (
     select
         records.*,
         case
-            when valid_from = {{ beginning_of_time() }} and known_from > person_known_from then known_from
-            else valid_from
+            when records.valid_from = {{ beginning_of_time() }} and records.known_from > records.person_known_from
+                then records.known_from
+            else records.valid_from
         end as holds_from
     from records
 ),
@@ -121,9 +123,15 @@ places as (
     select
         ranked.*,
         {%- for name, columns in fields_of.items() %}
-        min(case when coalesce(
-            {%- for column in columns %}cast({{ column }} as {{ dbt.type_string() }}){{ ', ' if not loop.last }}{% endfor -%}
-        ) is not null then place end) over (partition by patient_key, instant) as {{ name }}_place{{ ',' if not loop.last }}
+        min(
+            case
+                when
+                    {%- for column in columns %}
+                    ranked.{{ column }} is not null{{ ' or' if not loop.last }}
+                    {%- endfor %}
+                    then ranked.place
+            end
+        ) over (partition by ranked.patient_key, ranked.instant) as {{ name }}_place{{ ',' if not loop.last }}
         {%- endfor %}
     from ranked
 ),

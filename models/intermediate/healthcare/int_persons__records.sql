@@ -5,7 +5,7 @@ with patients as (
 -- A message names its patient anew each time; the newest message is what the laboratory says now.
 laboratory_patients as (
     select * from {{ latest_versions(ref('stg_lab__patients'), 'patient_source_id') }} as latest
-    where latest.patient_source_id is not null
+    where patient_source_id is not null
 )
 
 select

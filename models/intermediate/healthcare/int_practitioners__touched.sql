@@ -23,7 +23,7 @@ versions as (
 judged as (
     select
         versions.*,
-        load_id in (select new_loads.load_id from new_loads) as is_new
+        versions.load_id in (select new_loads.load_id from new_loads) as is_new
     from versions
 ),
 

@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {{ config(indexes=[{'columns': ['code_key']}, {'columns': ['code']}]) }}
 {#- Each fact or dimension, the columns of codes in it by their stems, and whether its rows are patients' records. -#}
 {%- set coded = [

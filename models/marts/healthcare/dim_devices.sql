@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {{ config(
     pre_hook="{{ refuse_older_list('int_patients__records') }}",
     indexes=[{'columns': ['device_key']}, {'columns': ['device_version_key']}, {'columns': ['patient_key']}],

@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {{ config(indexes=[{'columns': ['facility_key']}, {'columns': ['facility_version_key']}]) }}
 {%- set shared = ['type_code', 'type_system', 'type_display', 'city', 'state', 'postal_code', 'country'] %}
 

@@ -18,11 +18,12 @@ timed as (
         conditions.*,
         {{ event_at('conditions', 'conditions') }} as event_at,
         {{ event_date('conditions', 'conditions') }} as event_date,
-        {{ named_by_reference('recorder_id', 'recorder_reference') }} as practitioner_reference_key,
-        coalesce(verification_status = 'entered-in-error', false) as is_entered_in_error,
-        coalesce(verification_status = 'refuted', false) as is_refuted,
-        coalesce(clinical_status in ('active', 'recurrence', 'relapse'), false) as says_active,
-        coalesce(clinical_status in ('inactive', 'remission', 'resolved'), false) as says_over
+        {{ named_by_reference('conditions.recorder_id', 'conditions.recorder_reference') }}
+            as practitioner_reference_key,
+        coalesce(conditions.verification_status = 'entered-in-error', false) as is_entered_in_error,
+        coalesce(conditions.verification_status = 'refuted', false) as is_refuted,
+        coalesce(conditions.clinical_status in ('active', 'recurrence', 'relapse'), false) as says_active,
+        coalesce(conditions.clinical_status in ('inactive', 'remission', 'resolved'), false) as says_over
     from conditions
     {{ computed_once() }}
 )
@@ -45,7 +46,7 @@ select
     cast(timed.severity_code as {{ dbt.type_string() }}) as severity_code,
     cast(timed.clinical_status as {{ dbt.type_string() }}) as clinical_status,
     cast(timed.verification_status as {{ dbt.type_string() }}) as verification_status,
-    not (timed.has_abatement or timed.is_entered_in_error or timed.is_refuted) as is_active,
+    not timed.has_abatement and not timed.is_entered_in_error and not timed.is_refuted as is_active,
     timed.has_abatement,
     (timed.says_active and timed.has_abatement) or (timed.says_over and not timed.has_abatement) as is_contradicted,
     timed.is_refuted,

@@ -20,8 +20,9 @@ timed as (
         immunizations.*,
         {{ event_at('immunizations', 'immunizations') }} as event_at,
         {{ event_date('immunizations', 'immunizations') }} as event_date,
-        {{ named_by_reference('location_id', 'location_reference') }} as location_reference_key,
-        coalesce(status = 'entered-in-error', false) as is_entered_in_error
+        {{ named_by_reference('immunizations.location_id', 'immunizations.location_reference') }}
+            as location_reference_key,
+        coalesce(immunizations.status = 'entered-in-error', false) as is_entered_in_error
     from immunizations
     {{ computed_once() }}
 )

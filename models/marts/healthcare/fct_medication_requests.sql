@@ -21,8 +21,8 @@ timed as (
         requests.*,
         {{ event_at('medication_requests', 'requests') }} as event_at,
         {{ event_date('medication_requests', 'requests') }} as event_date,
-        {{ named_by_reference('requester_id', 'requester_reference') }} as practitioner_reference_key,
-        coalesce(status = 'entered-in-error', false) as is_entered_in_error
+        {{ named_by_reference('requests.requester_id', 'requests.requester_reference') }} as practitioner_reference_key,
+        coalesce(requests.status = 'entered-in-error', false) as is_entered_in_error
     from requests
     {{ computed_once() }}
 )

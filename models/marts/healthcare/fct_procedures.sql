@@ -18,8 +18,8 @@ timed as (
         procedures.*,
         {{ event_at('procedures', 'procedures') }} as event_at,
         {{ event_date('procedures', 'procedures') }} as event_date,
-        {{ named_by_reference('location_id', 'location_reference') }} as location_reference_key,
-        coalesce(status = 'entered-in-error', false) as is_entered_in_error
+        {{ named_by_reference('procedures.location_id', 'procedures.location_reference') }} as location_reference_key,
+        coalesce(procedures.status = 'entered-in-error', false) as is_entered_in_error
     from procedures
     {{ computed_once() }}
 )
