@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-match setup-dev build diff publish rollback preview scaffold decide fhir-view new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-match setup-dev build diff publish rollback preview scaffold decide fhir-view new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean reveal
 
 PYTHON ?= python3
 VENV := .venv
@@ -207,7 +207,7 @@ endif
 restore: setup ## DuckDB: put a backup in the warehouse's place (BACKUP=folder; the newest unless given)
 	@$(BIN)/python -m warehouse restore $(BACKUP)
 
-rotate: setup ## New secrets for it, while it runs: KEY=passwords, certificates or repository
+rotate: setup ## New secrets for it, while it runs: KEY=passwords, certificates or repository; KEY=files: what lies on disk under another key
 	@$(BIN)/python -m infra rotate "$(KEY)"
 
 restore-drill: setup ## Restore it beside the running server and prove what is there (TO='2026-01-31 14:05:00+00')
@@ -236,6 +236,9 @@ extract: setup ## What somebody may read, as a DuckDB file: TENANT=<source>, or 
 
 forget: setup ## Erase a person: PERSON=<source>:<id> or an address (DRY=1 says who); without, again after a restore
 	@$(BIN)/python -m warehouse forget $(PERSON) $(if $(DRY),--dry)
+
+reveal: setup ## What tokens stand for, to who may read the crosswalk: TOKEN=email_5d0c…
+	@$(BIN)/python -m warehouse reveal $(TOKEN)
 
 release: setup ## Begin a release: new keys, drawn at random, under which the next build releases persons
 	@$(BIN)/python -m warehouse release

@@ -26,6 +26,7 @@ from warehouse.people.forgetting import forget
 from warehouse.people.matching import list_decisions, match, unmatch
 from warehouse.people.releases import begin_release
 from warehouse.people.retention import retain
+from warehouse.people.revealing import reveal
 from warehouse.project.columns import new_column, take_column
 from warehouse.project.fhir_views.command import fhir_view
 from warehouse.project.new_domain import lay_out
@@ -37,7 +38,7 @@ from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query
 
 # What these read is the same whichever domains are on.
-NO_DOMAINS = ("query", "export", "status", "backup", "restore")
+NO_DOMAINS = ("query", "export", "status", "backup", "restore", "reveal")
 
 
 def _say(line: str) -> None:
@@ -155,6 +156,8 @@ def main() -> int:
     unmatching.add_argument("--back", action="store_true", help="take back that they were decided to be apart")
     for each in (matching, unmatching):
         each.add_argument("--source", default="", help="the source of matches; the only one unless given")
+    revealing = commands.add_parser("reveal", help="what tokens stand for, to who may know it")
+    revealing.add_argument("tokens", nargs="+", metavar="token")
     measuring = commands.add_parser("metric", help="ask for metrics, in their words; without a question, list them")
     measuring.add_argument("question", nargs="?", default="")
     arguments = parser.parse_args()
@@ -251,6 +254,8 @@ def main() -> int:
             match(target, arguments.source, _say, train=arguments.train)
         elif arguments.command == "unmatch":
             unmatch(target, arguments.source, arguments.records, arguments.reason, _say, back=arguments.back)
+        elif arguments.command == "reveal":
+            reveal(target, arguments.tokens, _say)
         elif arguments.command == "metric":
             from warehouse.reading.metrics import answer_question  # MetricFlow takes its time to import
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import duckdb
 
 from ingestion.contract.contracts import META_COLUMNS, Source, Table
-from ingestion.destination.target import Target, attach_statement
-from ingestion.duck import load_extension
+from ingestion.destination.target import Target, attach_warehouse
 from ingestion.sql import quoted
 
 REJECT_COLUMNS = {
@@ -152,9 +151,7 @@ class Reader:
     def _attach(self) -> None:
         attached = self.connection.execute("select 1 from duckdb_databases() where database_name = 'warehouse'")
         if not attached.fetchall():
-            if self.target.engine == "postgres":
-                load_extension(self.connection, "postgres_scanner")
-            self.connection.execute(attach_statement(self.target))
+            attach_warehouse(self.connection, self.target)
 
     def complete(self, table: str) -> str:
         """A select over a table of raw that sees completed loads only, with the columns that the contract has now.

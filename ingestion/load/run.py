@@ -20,8 +20,9 @@ from ingestion.load.watching import Asked, Watch
 
 
 def configured_sources(project: Path) -> list[str]:
-    """The sources that have been told where to read. What reads what others loaded, or what commands of the warehouse
-    write, is loaded, and is none.
+    """The sources that have been told where to read.
+
+    What reads what others loaded, or what commands of the warehouse write, is loaded, and is none of them.
     """
     readers = {name: reader_of(read_contract(name, project)) for name in source_names(project)}
     return [

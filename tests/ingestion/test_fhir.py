@@ -34,7 +34,7 @@ def test_a_file_of_several_types_and_what_is_no_resource(delivery: Delivery) -> 
     ]
     assert rejects(delivery.target, "fhir") == [("resources", [None, "x"], ["missing:resource_type"])]
     assert [note for each in results.values() for note in each.notes] == [
-        "fhir: log.ndjson is an exporter's log, and has no resources",
+        "fhir: log.ndjson is an exporter's log, without resources",
         "fhir: of types that have no table: Claim 1; raw_fhir.resources has their ids",
     ]
     assert loaded(delivery.load()) == {}

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import duckdb
-
 from ingestion.destination.target import current_target
+from ingestion.encryption import open_file
 from ingestion.load.run import load_all
 from ingestion.project import PROJECT_ROOT
 from tests.warehouses import build_from, command, connected, settings
@@ -190,7 +189,7 @@ class Club:
                     return list(cursor.fetchall())
 
                 return _published(rows)
-        with duckdb.connect(str(self.warehouse / "warehouse.duckdb"), read_only=True) as connection:
+        with open_file(self.warehouse / "warehouse.duckdb", read_only=True) as connection:
             return _published(lambda query: connection.execute(query).fetchall())
 
     def expected(self) -> Published:

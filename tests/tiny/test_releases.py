@@ -22,21 +22,21 @@ Keys = dict[tuple[int, str], str]
 def releasing(club: Club, project: Callable[[Club], Path]) -> Club:
     """The club, from now on with a project that releases its members."""
     root = project(club)
-    folder = root / "models" / "staging" / "releases"
+    folder = root / "models" / "staging" / "release_keys"
     folder.mkdir()
-    theirs = PROJECT_ROOT / "models" / "staging" / "releases" / "_releases__sources.yml"
+    theirs = PROJECT_ROOT / "models" / "staging" / "release_keys" / "_release_keys__sources.yml"
     text = theirs.read_text(encoding="utf-8").replace("[fhir.patients.id]", "[club.members.id]")
-    (folder / "_releases__sources.yml").write_text(text, encoding="utf-8")
+    (folder / "_release_keys__sources.yml").write_text(text, encoding="utf-8")
     listed = root / "dbt_project.yml"
     entry = "        club: {"
-    more = "        releases: {name: Releases, kind: draws, description: Keys}\n"
+    more = "        release_keys: {name: Keys of releases, kind: draws, description: Keys}\n"
     listed.write_text(listed.read_text(encoding="utf-8").replace(entry, more + entry, 1), encoding="utf-8")
     return club
 
 
 def keys_of(club: Club) -> Keys:
     columns = "release_number, person_id, release_key"
-    rows = club.ask(lambda database: f"select {columns} from {database.raw('releases', 'keys')}")
+    rows = club.ask(lambda database: f"select {columns} from {database.raw('release_keys', 'keys')}")
     assert len(rows) == len({(number, person) for number, person, _ in rows})
     return {(int(number), str(person)): str(uuid.UUID(key)) for number, person, key in rows}
 
@@ -94,10 +94,10 @@ def test_a_draw_may_be_given(grown: Club, project: Callable[[Club], Path], tmp_p
 
     written(members[1:])
     with pytest.raises(BuildError, match=f"has no key of 1 persons, such as club:{members[0]}; nothing was drawn"):
-        released(club, SOURCES__RELEASES__KEYS=str(file))
+        released(club, SOURCES__RELEASE_KEYS__KEYS=str(file))
     assert keys_of(club) == {}
     written(members)
-    released(club, SOURCES__RELEASES__KEYS=str(file))
+    released(club, SOURCES__RELEASE_KEYS__KEYS=str(file))
     assert keys_of(club) == {(1, person): key for person, key in given.items()}
 
 
@@ -106,7 +106,7 @@ def test_where_nobody_is_known_or_nothing_draws_no_release_begins(club: Club, pr
     with pytest.raises(BuildError, match="no person is known yet"):
         released(club)
     listed = club.project / "dbt_project.yml"
-    text = listed.read_text(encoding="utf-8").replace("        releases: {", "        # releases: {")
+    text = listed.read_text(encoding="utf-8").replace("        release_keys: {", "        # release_keys: {")
     listed.write_text(text, encoding="utf-8")
     with pytest.raises(BuildError, match="no source of the domains that are on draws keys"):
         released(club)

@@ -13,6 +13,7 @@ from ingestion.contract.reading import read_contracts
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target
 from ingestion.duck import connect
+from ingestion.encryption import parquet, parquet_options
 from ingestion.privacy.crosswalk import drop_identifiers, shred
 from ingestion.privacy.identifiers import as_known, is_redacted, person_column, redacted
 from ingestion.privacy.tombstones import forgotten_of, read_tombstones
@@ -151,7 +152,7 @@ def _redact_archive(database: Database, table: Table) -> tuple[set[str], set[str
     forgotten = forgotten_of(database.target, table)
     for file in sorted(archive_of(database.target, table).glob("*.parquet")) if forgotten else []:
         with closing(connect()) as connection:
-            archived = f"read_parquet({literal(str(file))})"
+            archived = parquet(connection, [file])
             names = [str(row[0]) for row in connection.execute(f"describe from {archived}").fetchall()]
             known = as_known(table, names, archived, None, forgotten)
             listed = ", ".join([str(person_column(table)), *(_token(each, each.name) for each in table.identifiers)])
@@ -159,7 +160,7 @@ def _redact_archive(database: Database, table: Table) -> tuple[set[str], set[str
             if not rows:
                 continue
             partial = file.with_suffix(".partial")
-            connection.execute(f"copy ({known}) to {literal(str(partial))} (format parquet)")
+            connection.execute(f"copy ({known}) to {literal(str(partial))} ({parquet_options(connection)})")
             partial.replace(file)
             people |= {str(row[0]) for row in rows}
             tokens |= {str(token) for row in rows for token in row[1:] if token}
@@ -171,7 +172,7 @@ def _archived_tokens(target: Target, table: Table, tokens: set[str]) -> set[str]
     if not files or not tokens:
         return set()
     with closing(connect()) as connection:
-        archived = f"read_parquet([{', '.join(literal(str(file)) for file in files)}], union_by_name = true)"
+        archived = parquet(connection, files)
         columns = " union ".join(f"select {_token(each, each.name)} from {archived}" for each in table.identifiers)
         return {str(row[0]) for row in connection.execute(columns).fetchall()} & tokens
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 
 from ingestion.destination.target import Target
+from ingestion.encryption import attach
+from ingestion.keys import EXTRACT, files_key
 from ingestion.sql import literal, quoted
 from warehouse import dbt
 from warehouse.errors import BuildError
@@ -76,7 +78,8 @@ def _write(target: Target, role: str, tenants: list[str], path: Path, say: Calla
     try:
         with open_for_export(target) as connection:
             declared = declared_access(dbt.parse(target), target)
-            own = write_extract(connection, target, role, tenants, declared, partial, say)
+            # Who gets the file needs its key, and shall not have that of all the others.
+            own = write_extract(connection, target, role, tenants, declared, partial, say, files_key(EXTRACT))
         if tenants and not own:
             raise BuildError(f"no fact has a row of {', '.join(tenants)}: is that how the source is called?")
         partial.replace(path)
@@ -94,6 +97,7 @@ def write_extract(
     declared: list[Declared],
     path: Path,
     say: Callable[[str], None],
+    key: str = "",
 ) -> int:
     """Write a file that isn't there yet. Returns how many rows of facts are the tenants' own.
 
@@ -105,6 +109,7 @@ def write_extract(
         declared: who reads what.
         path: the file.
         say: takes a line for each table.
+        key: what the file is encrypted with; that of the warehouse's files unless given.
 
     Raises:
         BuildError: something that is declared isn't published.
@@ -113,7 +118,7 @@ def write_extract(
     named = [GRANARY, *("|".join(tenant_named(each)) for each in tenants)]
     keys = ", ".join([*map(literal, NOBODY), *(f"md5({literal(each)})::uuid" for each in named)])
     own = 0
-    connection.execute(f"attach {literal(str(path))} as extract")
+    attach(connection, path, "extract", key=key or None)
     try:
         there = set(connection.execute(_TABLES).fetchall())
         for each in sorted(declared, key=lambda e: (e.schema, e.name)):

@@ -20,12 +20,13 @@ from ingestion.contract.contracts import ContractError, Source, contract_file
 from ingestion.contract.reading import read_contracts
 from ingestion.destination.lock import build_lock
 from ingestion.destination.roles import acting_as_loader
-from ingestion.destination.target import Target, attach_statement
-from ingestion.duck import connect, load_extension, number
+from ingestion.destination.target import Target, attach_warehouse
+from ingestion.duck import connect, number
+from ingestion.encryption import attach
 from ingestion.load.run import observation_time
-from ingestion.privacy.crosswalk import attached_identifiers
+from ingestion.privacy.crosswalk import read_identifiers
 from ingestion.readers.matches.log import APART, MATCH, Record, Said, everything_said, holding, said_of, say_more
-from ingestion.sql import literal, quoted
+from ingestion.sql import quoted
 from warehouse.build.removal import MATCHES
 from warehouse.errors import BuildError
 from warehouse.people.linkage import Linked, linked, prepare, read_model, trained
@@ -164,11 +165,10 @@ def _relation(connection: duckdb.DuckDBPyConnection, target: Target, model: str)
     try:
         if (alias,) not in databases:
             if target.engine == "postgres":
-                load_extension(connection, "postgres_scanner")
-                connection.execute(attach_statement(target, alias))
+                attach_warehouse(connection, target)
             else:
                 # Under its own name, by which its views know what they read.
-                connection.execute(f"attach {literal(str(target.build_file))} as {alias} (read_only)")
+                attach(connection, target.build_file, alias, read_only=True)
         relation = f"{alias}.{quoted(target.schema('intermediate'))}.{quoted(model)}"
         connection.execute(f"describe {relation}")
     except duckdb.Error as error:
@@ -188,12 +188,7 @@ def _read_people(connection: duckdb.DuckDBPyConnection, target: Target, source: 
     columns = [str(row[0]) for row in connection.execute("describe tokens").fetchall() if row[0] != "record"]
     kinds = [each.removesuffix(_TOKEN) for each in columns if each.endswith(_TOKEN)]
     with acting_as_loader():
-        known = attached_identifiers(connection, target)
-        listed = ", ".join(map(literal, kinds))
-        connection.execute(
-            f"create table known as select token, value from {known}"
-            + (f" where kind in ({listed})" if kinds else " where false")
-        )
+        read_identifiers(connection, target, kinds, "known")
     joins = " ".join(f"left join known as {quoted(k)} on {quoted(k)}.token = t.{quoted(k + _TOKEN)}" for k in kinds)
     values = ", ".join(f"{quoted(kind)}.value as {quoted(kind)}" for kind in kinds)
     others = ", ".join(f"t.{quoted(each)}" for each in columns if not each.endswith(_TOKEN))

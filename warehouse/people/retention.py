@@ -19,6 +19,7 @@ from ingestion.contract.reading import read_contract, read_contracts
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import Target
 from ingestion.duck import connect, copied_csv
+from ingestion.encryption import parquet, parquet_options
 from ingestion.load.extracts import all_columns
 from ingestion.load.run import observation_time
 from ingestion.sql import literal, quoted
@@ -128,16 +129,17 @@ def _archive(database: Database, table: Table, count: int) -> None:
     listed = ", ".join(f"r.{quoted(name)}" for name in columns)
     going = f"select {listed} from {raw} as r inner join doomed as d on r.{place} = d.place"
     if database.target.engine == "duckdb":
-        database.run(f"copy ({going}) to {literal(str(partial))} (format parquet)")
+        database.run(f"copy ({going}) to {literal(str(partial))} ({parquet_options(database.connection)})")
     else:
         csv = partial.with_suffix(".csv")
         with database.connection.cursor() as cursor, csv.open("wb") as handle:
             cursor.copy_expert(f"copy ({going}) to stdout (format csv, header)", handle)
         with closing(connect()) as connection:
-            connection.execute(f"copy (from {copied_csv(csv, columns)}) to {literal(str(partial))} (format parquet)")
+            copied, options = copied_csv(csv, columns), parquet_options(connection)
+            connection.execute(f"copy (from {copied}) to {literal(str(partial))} ({options})")
         csv.unlink()
     with closing(connect()) as connection:
-        row = connection.execute(f"select count(*) from read_parquet({literal(str(partial))})").fetchone()
+        row = connection.execute(f"select count(*) from {parquet(connection, [partial])}").fetchone()
     if row is None or row[0] != count:
         raise BuildError(f"{partial} has {row and row[0]:,} of {count:,} versions: nothing of {raw} was deleted")
     partial.replace(file)

@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from ingestion.destination.target import Target
+from ingestion.encryption import open_file
 from warehouse import ledger
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
@@ -59,7 +60,7 @@ def _copy(file: Path, to: Path) -> None:
 def _is_read(file: Path) -> bool:
     """Whether another process has the file open, which keeps DuckDB from writing to it."""
     try:
-        duckdb.connect(str(file)).close()
+        open_file(file).close()
     except duckdb.IOException as error:
         return "lock" in str(error).lower()
     return False

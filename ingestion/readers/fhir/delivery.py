@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
+import pyarrow as pa
+
 from ingestion.contract.contracts import Table
 from ingestion.load.extracts import Extract, Reader
 from ingestion.readers.fhir.contents import ENDINGS, Delivery, delivered
@@ -89,17 +91,19 @@ def _found(reader: Reader, typed: Sequence[Resources], others: Table) -> _Found:
     found = find(reader, known, folder, new, copies, prepare)
     again = [version for file in told if (version := taken(layout, folder, file, copies, prepare))]
     fresh = _counted_by_manifests(found.fresh, again)
-    for version in (version for version in fresh if version.content):
-        kind, skipped = _delivery(version).kind, _delivery(version).skipped
-        if kind in ("manifest", "log"):
-            notes.append(f"{source}: {version.file.name} is {_KINDS[kind]}, and has no resources")
-        if skipped:
-            notes.append(f"{source}: {version.file.name} has {skipped:,} entries that are no resources")
+    sound = [version for version in fresh if version.content]
+    logs = [version for version in sound if _delivery(version).kind == "log"]
+    if logs:
+        others_too = f" and {len(logs) - 1:,} more files are exporters' logs" if logs[1:] else " is an exporter's log"
+        notes.append(f"{source}: {logs[0].file.name}{others_too}, without resources")
+    skipped = [version for version in sound if _delivery(version).skipped]
+    for version in skipped[:_NOTES_AT_MOST]:
+        count = _delivery(version).skipped
+        notes.append(f"{source}: {version.file.name} has {count:,} entries that are no resources")
+    if len(skipped) > _NOTES_AT_MOST:
+        notes.append(f"{source}: so have {len(skipped) - _NOTES_AT_MOST:,} more files")
     known_count = len(found.touched) + found.touched_bad + len(again)
     return _Found(fresh, [each for each in again if each.content], known_count, [*notes, *found.notes])
-
-
-_KINDS = {"manifest": "an export's manifest", "log": "an exporter's log"}
 
 
 def _has_rejects(reader: Reader) -> bool:
@@ -168,14 +172,21 @@ def _versions(
     }  # fmt: skip
     listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     reader.connection.execute(f"create or replace temp table versions ({listed})")
-    for version in versions:
-        file, sound = version.file, version.content is not None
-        told = [
-            file.name, version.series, file.modified_at.replace(tzinfo=None), file.size_bytes, version.checksum,
-            version.record_count if sound else None, _delivery(version).kind if sound else None,
-            counts.get(str(version.path), (0, 0))[1] if sound else None, version.fault, file.revision,
-        ]  # fmt: skip
-        reader.connection.execute(f"insert into versions values ({', '.join('?' * len(told))})", told)
+    rows = [
+        (
+            version.file.name, version.series, version.file.modified_at.replace(tzinfo=None), version.file.size_bytes,
+            version.checksum, version.record_count if version.content else None,
+            _delivery(version).kind if version.content else None,
+            counts.get(str(version.path), (0, 0))[1] if version.content else None, version.fault,
+            version.file.revision,
+        )
+        for version in versions
+    ]  # fmt: skip
+    if rows:
+        arrays = [pa.array(values) for values in zip(*rows, strict=True)]
+        reader.connection.register("file_rows", pa.Table.from_arrays(arrays, names=list(columns)))
+        reader.connection.execute("insert into versions by name from file_rows")
+        reader.connection.unregister("file_rows")
     bad = [version for version in versions if version.fault]
     notes = [
         f"{source}: {version.file.name} ({version.file.size_bytes:,} bytes, of "

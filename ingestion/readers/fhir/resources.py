@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from ingestion.contract.contracts import Table
 from ingestion.duck import number
@@ -47,14 +48,15 @@ def read(connection: duckdb.DuckDBPyConnection, files: Sequence[Lines]) -> None:
     Of versions of one time the later line of a file is the later one, where the resource has no number of its version.
     """
     read_lines(connection, [file.path for file in files], [file.path for file in files if file.is_marked])
-    connection.execute(
-        "create or replace temp table read_files (path varchar, name varchar, file_at timestamp, revision bigint)"
-    )
-    for file in files:
-        connection.execute(
-            "insert into read_files values (?, ?, ?, ?)",
-            [str(file.path), file.name, file.at.replace(tzinfo=None), file.revision],
-        )
+    columns = {"path": "varchar", "name": "varchar", "file_at": "timestamp", "revision": "bigint"}
+    listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+    connection.execute(f"create or replace temp table read_files ({listed})")
+    rows = [(str(file.path), file.name, file.at.replace(tzinfo=None), file.revision) for file in files]
+    if rows:
+        arrays = [pa.array(values) for values in zip(*rows, strict=True)]
+        connection.register("file_rows", pa.Table.from_arrays(arrays, names=list(columns)))
+        connection.execute("insert into read_files from file_rows")
+        connection.unregister("file_rows")
     connection.execute("""
         create or replace temp table first_places as
         select path, min(rowid) as first_place from resource_lines group by path""")

@@ -6,6 +6,8 @@
         'procedures': ['performed', 'performed_started'],
         'medication_requests': ['authored'],
         'immunizations': ['occurred'],
+        'encounters': ['started'],
+        'observations': ['effective', 'effective_started', 'effective_instant', 'issued'],
     }) }}
 {%- endmacro %}
 

@@ -2,6 +2,7 @@
 {% macro facts_of_patients() -%}
     {{ return([
         'fct_conditions', 'fct_procedures', 'fct_medication_requests', 'fct_immunizations', 'fct_lab_results',
+        'fct_encounters', 'fct_observations',
     ]) }}
 {%- endmacro %}
 

@@ -29,5 +29,5 @@
 {%- endmacro %}
 
 {% macro facts_of_facilities() -%}
-    {{ return(['fct_procedures', 'fct_immunizations']) }}
+    {{ return(['fct_procedures', 'fct_immunizations', 'fct_encounters']) }}
 {%- endmacro %}

@@ -6,6 +6,8 @@
     ('fct_procedures', ['procedure'], true),
     ('fct_medication_requests', ['medication'], true),
     ('fct_immunizations', ['vaccine'], true),
+    ('fct_encounters', ['type', 'reason'], true),
+    ('fct_observations', ['observation', 'value'], true),
     ('dim_practitioners', ['specialty'], false),
     ('dim_facilities', ['type'], false),
     ('dim_devices', ['type'], false),

@@ -7,10 +7,12 @@ renamed as (
     select
         file_series,
         file_name,
+        kind,
         modified_at,
         size_bytes,
         checksum,
         record_count,
+        timeless_count,
         _operation = 'D' as is_deleted,
         _effective_at as valid_at,
         _revision as source_revision,

@@ -15,12 +15,21 @@ SHARED = PROJECT_ROOT.parent / "shared/data/healthcare"
 Warehouse = Path | Mapping[str, str]
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 NOT_APPLICABLE = "00000000-0000-0000-0000-000000000001"
+RELEASE = {"SOURCES__RELEASES__BEGIN": "1"}  # persons are released under keys that are drawn with this build
 
 
 def build_care(
-    folder: Path, fhir: Path, lab: Path | None, server: Mapping[str, str] | None, *, tested: bool = False
+    folder: Path,
+    fhir: Path,
+    lab: Path | None,
+    server: Mapping[str, str] | None,
+    *,
+    tested: bool = False,
+    more: Mapping[str, str] | None = None,
 ) -> Warehouse:
     """Build the domain from folders of resources and messages, on DuckDB or on the Postgres that `server` names.
+
+    `more` are further variables, such as RELEASE.
 
     Returns:
         Where it publishes, as `ask` takes it.
@@ -28,7 +37,7 @@ def build_care(
     sources = {"DOMAINS": "healthcare", "SOURCES__FHIR__BUCKET_URL": str(fhir)}
     if lab:
         sources["SOURCES__LAB__BUCKET_URL"] = str(lab)
-    build_from(folder, {**sources, **(server or {})}, tested=tested)
+    build_from(folder, {**sources, **(server or {}), **(more or {})}, tested=tested)
     return server or folder
 
 
@@ -48,3 +57,20 @@ def deliver(folder: Path, *parts: str) -> Path:
     for part in parts:
         shutil.copytree(SHARED / part, folder / part)
     return folder
+
+
+def consent(patient_id: str) -> dict[str, Any]:
+    """A Consent by which a patient allows research."""
+    return {
+        "resourceType": "Consent",
+        "id": f"consent-{patient_id}",
+        "status": "active",
+        "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "research"}]},
+        "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+        "patient": {"reference": f"Patient/{patient_id}"},
+        "dateTime": "2023-01-02T09:00:00-05:00",
+        "policyRule": {
+            "coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}],
+        },
+        "provision": {"type": "permit"},
+    }

@@ -1,5 +1,5 @@
 with source as (
-    select * from {{ source('releases', 'keys') }}
+    select * from {{ source('release_keys', 'keys') }}
     where {{ from_completed_load() }}
 ),
 
