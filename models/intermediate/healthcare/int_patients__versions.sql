@@ -1,5 +1,5 @@
 -- noqa: disable=LT02
-{%- set fields = [
+{% set fields = [
     'ssn_token', 'medical_record_number_token', 'marital_status_code', 'race_code', 'ethnicity_code', 'birth_sex',
     'gender',
 ] -%}
@@ -10,7 +10,7 @@
     'death': ['deceased_text', 'deceased_at', 'deceased_date', 'deceased_precision'],
 } -%}
 {%- set tracked = fields + fields_of.values() | sum(start=[])
-    + ['is_deceased', 'record_count', 'is_inactive', 'is_deleted'] -%}
+    + ['is_deceased', 'record_count', 'is_inactive', 'is_deleted'] %}
 
 with first_versions as (
     select
