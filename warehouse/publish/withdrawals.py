@@ -16,7 +16,9 @@ from ingestion.destination.target import Target
 from warehouse.database import NEXT, Database
 from warehouse.errors import BuildError
 
-COLUMNS = "schema_name varchar, model varchar, column_name varchar, allowed_schema varchar, allowed varchar, key varchar"
+COLUMNS = (
+    "schema_name varchar, model varchar, column_name varchar, allowed_schema varchar, allowed varchar, key varchar"
+)
 # The member that stands for nobody.
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 
@@ -79,7 +81,9 @@ def refuse_withdrawn(database: Database) -> None:
         there, allowed = database.next(each.schema, each.model), database.built(each.allowed_schema, each.allowed)
         if not database.exists(there):
             continue
-        listed = f"select cast({each.key} as varchar) from {allowed}" if database.exists(allowed) else "select '' as key"
+        listed = (
+            f"select cast({each.key} as varchar) from {allowed}" if database.exists(allowed) else "select '' as key"
+        )
         ((number,),) = database.run(f"""
             select count(*) from (
                 select cast({each.column} as varchar) as key from {there} where {each.column} is not null
