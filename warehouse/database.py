@@ -46,6 +46,10 @@ class Database:
         """A table of the build's own schema."""
         return self._name("granary", table, "")
 
+    def built(self, schema: str, table: str) -> str:
+        """A relation that a build makes for itself, which no reader sees."""
+        return self._name(schema, table, "")
+
     def raw(self, source: str, table: str) -> str:
         """A table of a source's raw schema."""
         return self._name(f"raw_{source}", table, "")

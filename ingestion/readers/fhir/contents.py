@@ -32,7 +32,7 @@ class Delivery(Content):
 
     kind: `resources`, `bundle` (some of its lines have a mark), `manifest`, `log`.
     counts: of a manifest, how many resources a file has, by the last part of its address.
-    skipped: what stood in a bundle and is no resource: requests to read, outcomes of the server.
+    skipped: what stood in a bundle and is no resource: requests to read, results of the server.
     """
 
     kind: str = "resources"

@@ -170,7 +170,8 @@ def _message(number: int, content: bytes, told: str, notes: Notes, fault: str | 
     if not marks or not _are_separators(field_separator + marks[:4]):
         fault = fault or "MSH-1 and MSH-2 are no separators"
     if named and not encoding:
-        fault = fault or f"an unknown encoding, {named}"
+        # Never what is written there: reasons stand in logs, and anything may be written there.
+        fault = fault or "an unknown encoding in MSH-18"
     try:
         if encoding:
             text = content.decode(encoding)

@@ -70,7 +70,7 @@
 {% macro released_quantity(number, unit, code) -%}
     case
         when {{ code }} in ('30525-0', '21611-9', '21612-7', '29553-5', '35659-2', '39016-1') then null
-        when {{ unit }} = 's' and abs({{ number }}) >= 90 * 31557600 then null
+        when {{ unit }} = 's' and abs({{ number }}) >= 2840184000 then null
         when {{ unit }} = '1' and abs({{ number }}) >= 1000 then null
         when {{ unit }} <> 's' and abs({{ number }}) >= 1000000 then null
         else {{ number }}

@@ -156,7 +156,7 @@ def test_a_line_feed_within_a_value_is_no_line_end_where_segments_end_as_they_sh
 FAULTS = {
     "no MSH": f"\x0b{message(patient(), order('1'), result('1', '1'))}\x1c\r",
     "cut off within its frame": "\x0b" + message(header("1"), order("1")),
-    "an unknown encoding, KLINGON": simple("1", charset="Klingon"),
+    "an unknown encoding in MSH-18": simple("1", charset="Klingon"),
     "MSH-1 and MSH-2 are no separators": simple("1").replace("MSH|^~\\&|", "MSH|^^\\&|"),
 }
 

@@ -156,7 +156,7 @@ BROKEN = {
     "message: no MSH": f"\x0b{message(patient(), order('1'), result('1', '1'))}\x1c\r",
     "message: cut off within its frame": f"\x0b{message(header('1'), order('1'), result('1', '1'))}",
     "message: cut off: neither OBR nor OBX": message(header("1"), patient()),
-    "message: an unknown encoding, KLINGON": simple("1", charset="Klingon"),
+    "message: an unknown encoding in MSH-18": simple("1", charset="Klingon"),
     "message: no time (MSH-7)": simple("1", moment=""),
     "message: no sound time (MSH-7)": simple("1", moment="20240230"),
     "message: no type (MSH-9)": simple("1", kind=""),

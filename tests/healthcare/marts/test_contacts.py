@@ -1,7 +1,7 @@
 """Encounters, stays and findings from real resources, against totals that are known from elsewhere.
 
-The shared data's README has them, of plain SQL over the files: patients of the export live in Kansas. Findings are of the
-bundles alone: those of fhir_bundles_us are coded by LOINC and UCUM, those of fhir_bundles_hiv say so and are not.
+The shared data's README has them, of plain SQL over the files: patients of the export live in Kansas. Findings are of
+the bundles alone: those of fhir_bundles_us are coded by LOINC and UCUM, those of fhir_bundles_hiv say so and are not.
 """
 
 from __future__ import annotations

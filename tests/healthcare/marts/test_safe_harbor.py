@@ -69,7 +69,9 @@ def test_areas(consenting: Warehouse) -> None:
 def test_years_of_death_are_local(consenting: Warehouse) -> None:
     expected = Counter(int(each["deceasedDateTime"][:4]) for each in patients() if "deceasedDateTime" in each)
     assert sum(expected.values()) == 20
-    assert dict(ask(consenting, f"select death_year, count(*) {_RELEASED} and is_deceased group by 1")) == dict(expected)
+    assert dict(ask(consenting, f"select death_year, count(*) {_RELEASED} and is_deceased group by 1")) == dict(
+        expected
+    )
 
 
 def test_no_text_of_a_record_is_there(consenting: Warehouse) -> None:

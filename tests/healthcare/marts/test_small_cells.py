@@ -1,9 +1,9 @@
-"""An attacker on monthly population: nobody finds a cell of 1 to 10 persons in what is released, however small the clinic.
+"""An attacker on monthly population: nobody finds a cell of 1 to 10 persons in what is released of a small clinic.
 
-What an attacker has: the cells that are told, the rows `suppressed`, every person's group in `dim_released_patients`, and
-from released events who was seen in which year. Unknown are the counts of the other groups in each month. Of a month they
-are whole numbers that add up to `suppressed`, each at most the persons of the group who were seen in the year; and in the
-months of a year together a group has at least these. What these bounds leave one value is found.
+What an attacker has: the cells that are told, the rows `suppressed`, every person's group in `dim_released_patients`,
+and from released events who was seen in which year. Unknown are the counts of the other groups in each month. Of a
+month they are whole numbers that add up to `suppressed`, each at most the persons of the group who were seen in the
+year; and in the months of a year together a group has at least these. What these bounds leave one value is found.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def clinics(
     made = MadeUpHistory(tmp_path_factory.mktemp("cells"), postgres)
     made.run(
         "create table int_patients__released (patient_key uuid, release_key uuid)",
-        "create table dim_released_patients (patient_key uuid, age_group varchar, gender varchar, zip3 varchar)",
+        "create table dim_released_patients (patient_key uuid, age_group varchar, gender varchar, state varchar)",
         "create table fct_encounters (patient_key uuid, event_date date, is_entered_in_error boolean, "
         "encounter_status varchar)",
     )
@@ -139,19 +139,27 @@ def test_an_attacker_finds_what_is_told_carelessly() -> None:
 @pytest.mark.slow
 def test_no_small_cell_of_the_clinic_is_found(clinic: Path, built: Path) -> None:
     told = defaultdict[date, dict[Group, int]](dict)
-    for month, age, gender, zip3, number in asked(
-        built, "select month_date, age_group, gender, zip3, person_count from healthcare_safe.agg_population__monthly"
+    for month, age, gender, state, number in asked(
+        built, "select month_date, age_group, gender, state, person_count from healthcare_safe.agg_population__monthly"
     ):
-        told[month][age, gender, zip3] = number
+        told[month][age, gender, state] = number
     in_years = defaultdict[int, dict[Group, int]](dict)
-    for year, age, gender, zip3, number in asked(
+    for year, age, gender, state, number in asked(
         built,
-        """select event_year, age_group, gender, zip3, count(distinct patient_key)
-        from healthcare_safe.fct_released_encounters inner join healthcare_safe.dim_released_patients using (patient_key)
+        """select event_year, age_group, gender, state, count(distinct patient_key)
+        from healthcare_safe.fct_released_encounters
+        inner join healthcare_safe.dim_released_patients using (patient_key)
         where encounter_status in ('in-progress', 'onleave', 'finished')
         group by all""",
     ):
-        in_years[year][age, gender, zip3] = number
-    months = {date.fromisoformat(f"{month}-01") for (month,) in truth(clinic, "select distinct substr(started_date, 1, 7) from truth_encounters where status in ('finished', 'in-progress')")}
+        in_years[year][age, gender, state] = number
+    months = {
+        date.fromisoformat(f"{month}-01")
+        for (month,) in truth(
+            clinic,
+            "select distinct substr(started_date, 1, 7) from truth_encounters "
+            "where status in ('finished', 'in-progress')",
+        )
+    }
     months = {month for month in months if month.year in in_years}
     assert told and found_by_an_attacker(dict(told), dict(in_years), months) == []

@@ -1,4 +1,4 @@
-"""What the simulated clinic's marts say of contacts, findings, devices and consents, against the truth noted meanwhile."""
+"""What the clinic's marts say of contacts, findings, devices and consents, against the truth noted meanwhile."""
 
 from __future__ import annotations
 
@@ -148,7 +148,9 @@ def test_consents(clinic: Path, built: Path) -> None:
         found[who[key]].append((start, end))
     shown = {person: _together(intervals) for person, intervals in found.items()}
     wanted = {person: _together(intervals) for person, intervals in expected.items()}
-    assert {each: (shown.get(each), wanted.get(each)) for each in {*shown, *wanted} if shown.get(each) != wanted.get(each)} == {}
+    assert {
+        each: (shown.get(each), wanted.get(each)) for each in {*shown, *wanted} if shown.get(each) != wanted.get(each)
+    } == {}
     assert len(wanted) > 30
 
 
