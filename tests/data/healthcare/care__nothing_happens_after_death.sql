@@ -1,5 +1,5 @@
--- Nothing is found in, done to, ordered for or given to a person on a day after the death, as precisely as that is known.
--- What is recorded or changed afterwards is administration, and may be.
+-- Nothing is found in, done to, ordered for or given to a person on a day after the death, as precisely as that is
+-- known. What is recorded or changed afterwards is administration, and may be.
 -- A warning: either the death or the event is of another person or day, and only the clinic knows.
 {{ config(severity='warn', meta={'quality_dimension': 'accuracy'}) }}
 
@@ -8,6 +8,8 @@
     'fct_procedures': ('procedure_id', 'started_date'),
     'fct_medication_requests': ('medication_request_id', 'authored_date'),
     'fct_immunizations': ('immunization_id', 'occurred_date'),
+    'fct_encounters': ('encounter_id', 'started_date'),
+    'fct_observations': ('observation_id', "case when not is_component and event_precision <> 'month' then event_date end"),
 } %}
 
 with deaths as (

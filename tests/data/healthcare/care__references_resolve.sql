@@ -1,24 +1,30 @@
--- Patients, practitioners, places, encounters and conditions that records name are known, unless their records wait among
--- the rejects. A warning: an export may be of a part of the records, and only people there know what is missing.
+-- Patients, practitioners, places, encounters and conditions that records name are known, unless their records wait
+-- among the rejects. A warning: an export may be of a part of the records, and only people there know what is missing.
 {{ config(severity='warn', meta={'quality_dimension': 'consistency'}) }}
 
+{#- Of each fact what it calls a record, which practitioner or place it names, which encounter, and which condition. -#}
 {%- set facts = {
-    'fct_conditions': ('condition_id', 'practitioner_key', false),
-    'fct_procedures': ('procedure_id', 'facility_key', true),
-    'fct_medication_requests': ('medication_request_id', 'practitioner_key', true),
-    'fct_immunizations': ('immunization_id', 'facility_key', false),
+    'fct_conditions': ('condition_id', 'practitioner_key', 'encounter_key', none),
+    'fct_encounters': ('encounter_id', 'facility_key', 'part_of_encounter_key', none),
+    'fct_immunizations': ('immunization_id', 'facility_key', 'encounter_key', none),
+    'fct_medication_requests': ('medication_request_id', 'practitioner_key', 'encounter_key', 'reason_condition_key'),
+    'fct_observations': ('observation_id', none, 'encounter_key', none),
+    'fct_procedures': ('procedure_id', 'facility_key', 'encounter_key', 'reason_condition_key'),
 } %}
 
 with facts as (
-    {%- for fact, (key, named, has_reason) in facts.items() %}
+    {%- for fact, (key, named, encounter, reason) in facts.items() %}
     select
         '{{ fact }}' as fact_name,
         {{ key }} as record_id,
         patient_key,
-        {{ named }} = {{ unknown_key() }} as names_unknown,
-        encounter_key,
-        {{ 'reason_condition_key' if has_reason else 'cast(null as uuid)' }} as reason_condition_key
+        {{ named ~ ' = ' ~ unknown_key() if named else 'false' }} as names_unknown,
+        {{ encounter }} as encounter_key,
+        {{ reason or 'cast(null as uuid)' }} as reason_condition_key
     from {{ ref(fact) }}
+    {%- if fact == 'fct_observations' %}
+    where not is_component
+    {%- endif %}
     {%- if not loop.last %}
     union all
     {%- endif %}
