@@ -9,7 +9,10 @@
     'fct_medication_requests': ('medication_request_id', 'authored_date'),
     'fct_immunizations': ('immunization_id', 'occurred_date'),
     'fct_encounters': ('encounter_id', 'started_date'),
-    'fct_observations': ('observation_id', "case when not is_component and event_precision <> 'month' then event_date end"),
+    'fct_observations': (
+        'observation_id',
+        "case when not is_component and event_precision in ('day', 'second', 'millisecond') then event_date end"
+    ),
 } %}
 
 with deaths as (
