@@ -1,6 +1,6 @@
 """Outcomes of resources, computed once more by plain means: Python over what the files say.
 
-Nothing here uses the product's code. What is taken from elsewhere is who is one person, and in which year they were born.
+Nothing here uses the product's code. Who is one person, and in which year they were born, is taken from elsewhere.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def stays(
 
 
 def _seen(encounters: Iterable[Resource], person: Callable[[str], str]) -> set[tuple[str, str]]:
-    return {
-        (person(_subject(each)), each["period"]["start"][:7]) for each in encounters if _status(each) in _CARE
-    }
+    return {(person(_subject(each)), each["period"]["start"][:7]) for each in encounters if _status(each) in _CARE}
 
 
 def vaccines(encounters: list[Resource], given: Iterable[Resource], person: Callable[[str], str]) -> Months:
@@ -88,7 +86,7 @@ def pressures(
     encounters: list[Resource], conditions: Iterable[Resource], observations: Iterable[Resource],
     person: Callable[[str], str], born: dict[str, int],
 ) -> Months:  # fmt: skip
-    """Persons with hypertension, seen or measured in a month: whether the last day's lowest pressures are in control."""
+    """Persons with hypertension, seen or measured in a month: whether the last day's pressures are in control."""
     days: dict[tuple[str, str], dict[str, dict[str, list[float]]]] = defaultdict(dict)
     for each in observations:
         if _code(each["code"]) != "85354-9" or _status(each) not in ("final", "amended", "corrected"):

@@ -38,7 +38,7 @@ def counted(warehouse: Warehouse, measure: str, where: str = "true") -> Months:
 
 
 def test_stays_of_the_export(care: Warehouse) -> None:
-    """By the shared data's README: 49 stays, 274 nights, 12 readmissions; the dead died outside of hospital or in it."""
+    """By the shared data's README: 49 stays, 274 nights, 12 readmissions, of which some follow what is left out."""
     died = {
         each["id"]: datetime.fromisoformat(each["deceasedDateTime"])
         for each in exported("Patient")
@@ -119,9 +119,7 @@ def test_stays_of_the_clinic(
     assert sum(number for number, _, _ in again.values()) > 0 and sum(left for _, _, left in again.values()) > 0
 
 
-def test_vaccines_of_the_clinic(
-    built: Path, resources: Callable[[str], Resources], persons: dict[str, str]
-) -> None:
+def test_vaccines_of_the_clinic(built: Path, resources: Callable[[str], Resources], persons: dict[str, str]) -> None:
     expected = vaccines(resources("Encounter"), resources("Immunization"), persons.__getitem__)
     assert counted(built, "influenza_immunization") == expected
     assert sum(number for number, _, _ in expected.values()) > 0
