@@ -1,1 +1,1 @@
-"""The report pages of healthcare."""
+"""What people look at of healthcare."""
