@@ -15,7 +15,7 @@ SHARED = PROJECT_ROOT.parent / "shared/data/healthcare"
 Warehouse = Path | Mapping[str, str]
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 NOT_APPLICABLE = "00000000-0000-0000-0000-000000000001"
-RELEASE = {"SOURCES__RELEASES__BEGIN": "1"}  # persons are released under keys that are drawn with this build
+RELEASE = {"SOURCES__RELEASE_KEYS__BEGIN": "1"}  # persons are released under keys that are drawn with this build
 
 
 def build_care(

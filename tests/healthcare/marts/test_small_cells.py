@@ -95,8 +95,8 @@ def clinics(
         ):  # fmt: skip
             made.run(f"delete from {table}", f"insert into {table} values {', '.join(rows)}")
         told = defaultdict[date, dict[Group, int]](dict)
-        for _, month, *group, number in made.model(model):
-            told[month][group[0], group[1], group[2]] = number
+        for _, month, age, gender, state, number in made.model(model):
+            told[month][age, gender, state] = number
         return dict(told), dict(in_years)
 
     return clinic
@@ -110,10 +110,10 @@ def test_no_small_cell_is_found(
     groups = [(age, sex, area) for age in ("0-17", "90+") for sex in ("female", "male") for area in ("000", "660")]
     seen: Cells = {}
     for year in range(2000, 2012):
-        for month in chance.sample(range(1, 13), chance.choice([1, 2, 2, 3, 6])):
+        for number in chance.sample(range(1, 13), chance.choice([1, 2, 2, 3, 6])):
             size = chance.choice([3, 12, 12, 30])
             some = chance.sample(groups, chance.randint(1, len(groups)))
-            seen[date(year, month, 1)] = {group: chance.randint(1, size) for group in some}
+            seen[date(year, number, 1)] = {group: chance.randint(1, size) for group in some}
     told, in_years = clinics(seen)
     assert found_by_an_attacker(told, in_years, set(seen)) == []
     for month, cells in told.items():
