@@ -22,7 +22,9 @@ def told(folder: Path, number: int, resources: Iterable[dict[str, Any]], at: str
     """A delivery: a file for each type, with versions of this time."""
     resources = list(resources)
     for kind in {each["resourceType"] for each in resources}:
-        lines = [json.dumps({**each, "meta": {"lastUpdated": at}}) for each in resources if each["resourceType"] == kind]
+        lines = [
+            json.dumps({**each, "meta": {"lastUpdated": at}}) for each in resources if each["resourceType"] == kind
+        ]
         file = folder / f"{number}" / f"{kind}.000.ndjson"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -56,7 +58,12 @@ def test_who_withdraws_is_gone_and_stays_so(
     server = new_server() if engine == "postgres" else None
     folder, delivered = tmp_path / "warehouse", tmp_path / "delivered"
     patients = [
-        {"resourceType": "Patient", "id": f"patient-{number}", "gender": "female", "birthDate": f"19{50 + number}-02-03"}
+        {
+            "resourceType": "Patient",
+            "id": f"patient-{number}",
+            "gender": "female",
+            "birthDate": f"19{50 + number}-02-03",
+        }
         for number in range(3)
     ]
     ids = [str(each["id"]) for each in patients]
