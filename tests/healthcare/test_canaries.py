@@ -1,8 +1,8 @@
 """Canaries in every element of every resource and laboratory's message of persons who allow research.
 
 None is in what researchers read, neither in a cell nor in a byte of the file that they get, in no log, in no reject
-that readers see, and in no page of the docs: not names, addresses, identifiers, dates, ages over 89, nor free text, wherever
-somebody may have written them.
+that readers see, and in no page of the docs: not names, addresses, identifiers, dates, ages over 89, nor free text,
+wherever somebody may have written them.
 """
 
 from __future__ import annotations
@@ -179,9 +179,8 @@ def test_none_is_in_what_researchers_read(planted: Planted, tmp_path: Path) -> N
     tables, shown = set[str](), list[tuple[str, Any]]()
     for table, cell in cells(file):
         tables.add(table)
-        if (isinstance(cell, str) and (BIRD in cell or cell in names or cell in days or _DAY in cell)) or (
-            isinstance(cell, Decimal) and cell in _NUMBERS
-        ):
+        is_text = isinstance(cell, str) and (BIRD in cell or cell in names or cell in days or bool(_DAY in cell))
+        if is_text or (isinstance(cell, Decimal) and cell in _NUMBERS):
             shown.append((table, cell))
     assert shown == []
     with closing(connect()) as connection:

@@ -1,5 +1,5 @@
 {{ config(materialized='table', post_hook=list_of_keys()) }}
--- Whose person or versions may differ from those that the facts were joined to, and from when on.
+-- Whose person or versions may differ from those that the facts were joined to.
 with recursive new_loads as (
     {{ loads_new_to(facts_of_patients()) }}
 ),
@@ -28,13 +28,12 @@ versions as (
 changed as (
     select
         source_id,
-        patient_id,
-        {{ changed_from() }} as changed_from
+        patient_id
     from versions
     group by source_id, patient_id
     having
         min(content_hash) < max(content_hash)
-        or {{ changed_from() }} = {{ beginning_of_time() }}
+        or min(case when is_new then valid_at end) = min(valid_at)
 ),
 
 -- Every version counts: what a record was joined by before may be what it is joined by no more.
@@ -93,28 +92,17 @@ reached as (
     select both_ways.there
     from reached
     inner join both_ways on reached.node = both_ways.here
-),
-
--- Who shares nothing with anybody was the same person all along; of the others all may have become somebody else.
-all_changes as (
-    select
-        source_id,
-        patient_id,
-        changed_from
-    from changed
-    union all
-    select
-        records.source_id,
-        records.patient_id,
-        {{ beginning_of_time() }}
-    from {{ ref('int_patients__records') }} as records
-    inner join reached
-        on {{ surrogate_key(["'record'", 'records.source_id', 'records.patient_id']) }} = reached.node
 )
 
 select
     source_id,
-    patient_id,
-    min(changed_from) as changed_from
-from all_changes
-group by source_id, patient_id
+    patient_id
+from changed
+union
+-- Who shares nothing with anybody was the same person all along; of the others all may have become somebody else.
+select
+    records.source_id,
+    records.patient_id
+from {{ ref('int_patients__records') }} as records
+inner join reached
+    on {{ surrogate_key(["'record'", 'records.source_id', 'records.patient_id']) }} = reached.node
