@@ -25,7 +25,8 @@ def drawn(built: Path, file: Path) -> Path:
     """The keys under which a warehouse releases persons, in a file from which another has them."""
     with opened(built) as connection:
         connection.execute(
-            "copy (select source_id, person_id, cast(release_key as varchar) as release_key from build.raw_release_keys.keys) "
+            "copy (select source_id, person_id, cast(release_key as varchar) as release_key "
+            "from build.raw_release_keys.keys) "
             f"to '{file}' (header)"
         )
     return file
