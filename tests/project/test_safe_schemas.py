@@ -60,8 +60,7 @@ def test_released_columns_are_closed() -> None:
 def test_an_open_column_is_found(column: str, says: str, tmp_path: Path) -> None:
     folder = tmp_path / "models" / "marts" / "care" / "safe"
     folder.mkdir(parents=True)
-    (folder / "dim_people.yml").write_text(
-        f"models:\n  - name: dim_people\n    columns: [{column}]\n", encoding="utf-8"
-    )
+    text = f"models:\n  - name: dim_people\n    columns: [{column}]\n"
+    (folder / "dim_people.yml").write_text(text, encoding="utf-8")
     (problem,) = open_columns(tmp_path)
     assert says in problem

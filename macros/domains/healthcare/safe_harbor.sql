@@ -1,18 +1,21 @@
 {#  What is released of persons: docs/decisions/safe-harbor.md. Of dates the year of the local day, as long as it doesn't tell
     of an age over 89; of events a number that follows from what is released of them alone. #}
 
+{# The year of a day, as a number. #}
+{% macro year_number(date) -%}cast(extract(year from {{ date }}) as integer){%- endmacro %}
+
 {# The year of a day, null where the day lies so far back that it tells of an age over 89. `reference_year`: of death or now. #}
 {% macro released_year(date, reference_year) -%}
     case
-        when {{ reference_year }} - cast(extract(year from {{ date }}) as integer) < 90
-            then cast(extract(year from {{ date }}) as integer)
+        when {{ reference_year }} - {{ year_number(date) }} < 90
+            then {{ year_number(date) }}
     end
 {%- endmacro %}
 
 {# Whole years from one day to another: a birthday on 29 February is on 1 March in other years. #}
 {% macro whole_years(first_date, second_date) -%}
     (
-        cast(extract(year from {{ second_date }}) as integer) - cast(extract(year from {{ first_date }}) as integer)
+        {{ year_number(second_date) }} - {{ year_number(first_date) }}
         - case
             when extract(month from {{ second_date }}) * 100 + extract(day from {{ second_date }})
                 < extract(month from {{ first_date }}) * 100 + extract(day from {{ first_date }}) then 1

@@ -25,7 +25,7 @@ consented as (
 select
     consented.patient_key,
     releases.release_key,
-    cast(extract(year from coalesce(patients.deceased_date, as_of.as_of_date)) as integer) as reference_year,
+    {{ year_number('coalesce(patients.deceased_date, as_of.as_of_date)') }} as reference_year,
     coalesce(patients.deceased_date, as_of.as_of_date) as reference_date
 from consented
 cross join as_of

@@ -26,8 +26,7 @@ def drawn(built: Path, file: Path) -> Path:
     with opened(built) as connection:
         connection.execute(
             "copy (select source_id, person_id, cast(release_key as varchar) as release_key "
-            "from build.raw_release_keys.keys) "
-            f"to '{file}' (header)"
+            f"from build.raw_release_keys.keys) to '{file}' (header)"
         )
     return file
 

@@ -22,9 +22,8 @@ def told(folder: Path, number: int, resources: Iterable[dict[str, Any]], at: str
     """A delivery: a file for each type, with versions of this time."""
     resources = list(resources)
     for kind in {each["resourceType"] for each in resources}:
-        lines = [
-            json.dumps({**each, "meta": {"lastUpdated": at}}) for each in resources if each["resourceType"] == kind
-        ]
+        of_kind = [each for each in resources if each["resourceType"] == kind]
+        lines = [json.dumps({**each, "meta": {"lastUpdated": at}}) for each in of_kind]
         file = folder / f"{number}" / f"{kind}.000.ndjson"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -17,7 +17,7 @@ seen as (
 grouped as (
     select
         seen.month_date,
-        cast(extract(year from seen.month_date) as integer) as year_number,
+        {{ year_number('seen.month_date') }} as year_number,
         seen.patient_key,
         patients.age_group,
         patients.gender,

@@ -28,7 +28,7 @@ patients as (
 select
     patients.release_key as patient_key,
     {{ age_group('patients.age') }} as age_group,
-    cast(case when patients.age < 90 then extract(year from patients.birth_date) end as integer) as birth_year,
+    case when patients.age < 90 then {{ year_number('patients.birth_date') }} end as birth_year,
     case when patients.gender in ('male', 'female', 'other') then patients.gender else 'unknown' end as gender,
     case when patients.birth_sex in ('M', 'F') then patients.birth_sex else 'unknown' end as birth_sex,
     case
