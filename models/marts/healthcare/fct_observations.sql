@@ -81,41 +81,45 @@ select
     case when timed.encounter_id is not null then {{ encounter_key('timed.encounter_id') }} end as encounter_key,
     {{ code_key('timed.observation_system', 'timed.observation_code') }} as code_key,
     {{ code_key('timed.value_system', 'timed.value_code') }} as value_code_key,
-    timed.observation_id,
+    cast(timed.observation_id as {{ dbt.type_string() }}) as observation_id,
     timed.component_index,
-    timed.observation_code,
-    timed.observation_system,
-    timed.observation_display,
-    timed.category_code,
-    timed.status as observation_status,
+    cast(timed.observation_code as {{ dbt.type_string() }}) as observation_code,
+    cast(timed.observation_system as {{ dbt.type_string() }}) as observation_system,
+    cast(timed.observation_display as {{ dbt.type_string() }}) as observation_display,
+    cast(timed.category_code as {{ dbt.type_string() }}) as category_code,
+    cast(timed.status as {{ dbt.type_string() }}) as observation_status,
     timed.component_index >= 0 as is_component,
     timed.is_entered_in_error,
     cast(coalesce(timed.value_quantity, timed.value_integer) as numeric(28, 8)) as value_number,
-    timed.value_comparator,
-    timed.value_unit_code as unit_code,
-    timed.value_unit_system as unit_system,
-    case
-        when timed.value_unit_system = {{ ucum() }} then {{ canonical_value('timed.value_quantity', 'units') }}
-    end as canonical_value_number,
-    case when timed.value_unit_system = {{ ucum() }} then units.canonical_unit_code end as canonical_unit_code,
+    cast(timed.value_comparator as {{ dbt.type_string() }}) as value_comparator,
+    cast(timed.value_unit_code as {{ dbt.type_string() }}) as unit_code,
+    cast(timed.value_unit_system as {{ dbt.type_string() }}) as unit_system,
+    cast(
+        case when timed.value_unit_system = {{ ucum() }} then {{ canonical_value('timed.value_quantity', 'units') }} end
+        as numeric(28, 6)
+    ) as canonical_value_number,
+    cast(
+        case when timed.value_unit_system = {{ ucum() }} then units.canonical_unit_code end
+        as {{ dbt.type_string() }}
+    ) as canonical_unit_code,
     case
         when timed.value_quantity is null then 'no quantity'
         when timed.value_unit_code is null then 'no unit'
         when coalesce(timed.value_unit_system, '') <> {{ ucum() }} then 'not a unit of UCUM'
         when units.unit_code is null then 'not a known unit'
     end as canonical_absent_reason,
-    timed.value_code,
-    timed.value_system,
-    timed.value_display,
-    timed.value_string,
+    cast(timed.value_code as {{ dbt.type_string() }}) as value_code,
+    cast(timed.value_system as {{ dbt.type_string() }}) as value_system,
+    cast(timed.value_display as {{ dbt.type_string() }}) as value_display,
+    cast(timed.value_string as {{ dbt.type_string() }}) as value_string,
     timed.value_boolean,
-    timed.absent_reason_code,
-    timed.interpretation_code,
-    timed.reference_low,
-    timed.reference_high,
+    cast(timed.absent_reason_code as {{ dbt.type_string() }}) as absent_reason_code,
+    cast(timed.interpretation_code as {{ dbt.type_string() }}) as interpretation_code,
+    cast(timed.reference_low as numeric(28, 8)) as reference_low,
+    cast(timed.reference_high as numeric(28, 8)) as reference_high,
     timed.event_date,
     timed.event_at,
-    timed.event_precision
+    cast(timed.event_precision as {{ dbt.type_string() }}) as event_precision
 from timed
 left join {{ ref('ucum_units') }} as units on timed.unit = units.unit_code
 {{ patient_that_held('timed') }}
