@@ -60,7 +60,8 @@ def give_rights() -> None:
         for schema in schemas:
             database.run(f"alter schema {schema} rename to {schema}__next")
         grant_access(database, declared)
+        opened = schema_access(database, schemas)
         for schema in schemas:
             database.run(f"alter schema {schema}__next rename to {schema}")
-        for statement in schema_access(database, schemas):
+        for statement in opened:
             database.run(statement)

@@ -22,6 +22,4 @@ left join {{ ref('dim_facilities') }} as facilities
 {%- endmacro %}
 
 {# Classes of encounters in which somebody stays the night: inpatient, acute, not acute (HL7's ActCode). #}
-{% macro classes_of_stays() -%}
-    {{ return(['IMP', 'ACUTE', 'NONAC']) }}
-{%- endmacro %}
+{% macro classes_of_stays() -%}('IMP', 'ACUTE', 'NONAC'){%- endmacro %}

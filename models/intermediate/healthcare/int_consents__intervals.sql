@@ -39,9 +39,10 @@ ranked as (
 ruling as (
     select
         ranked.*,
-        not has_deeper_provisions and (ended_at is null or instant < ended_at) as is_in_force
+        not ranked.has_deeper_provisions
+        and (ranked.ended_at is null or ranked.instant < ranked.ended_at) as is_in_force
     from ranked
-    where place = 1
+    where ranked.place = 1
 ),
 
 holding as (

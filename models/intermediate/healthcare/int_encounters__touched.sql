@@ -1,3 +1,4 @@
+-- noqa: disable=LT02
 {{ config(materialized='table', post_hook=list_of_keys()) }}
 -- Encounters whose rows may no longer hold: new versions, touched patients, a service provider that changed since.
 with new_loads as (

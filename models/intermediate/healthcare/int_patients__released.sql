@@ -5,7 +5,10 @@ with as_of as (
 ),
 
 releases as (
-    select * from {{ latest_versions(ref('stg_release_keys__keys'), ['release_number', 'source_id', 'person_id']) }} as latest
+    select *
+    from {{ latest_versions(
+        ref('stg_release_keys__keys'), ['release_number', 'source_id', 'person_id']
+    ) }} as latest
 ),
 
 present as (

@@ -19,7 +19,9 @@ select
     cast(outcomes.denominator_count as bigint) as denominator_count,
     cast(outcomes.exclusion_count as bigint) as exclusion_count,
     cast(outcomes.failing_count as bigint) as failing_count,
-    cast({{ safe_divide('outcomes.numerator_count', 'outcomes.denominator_count') }} as numeric(18, 6)) as outcome_value,
+    cast(
+        {{ safe_divide('outcomes.numerator_count', 'outcomes.denominator_count') }} as numeric(18, 6)
+    ) as outcome_value,
     outcomes.month_date
 from outcomes
 inner join {{ ref('measures') }} as measures on outcomes.measure_code = measures.measure_code

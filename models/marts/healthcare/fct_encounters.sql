@@ -8,7 +8,10 @@
 -- depends_on: {{ ref('int_encounters__touched') }}
 
 with encounters as (
-    select * from {{ latest_versions(ref('stg_fhir__encounters'), 'encounter_id', among_touched('encounter_id')) }} as latest
+    select *
+    from {{ latest_versions(
+        ref('stg_fhir__encounters'), 'encounter_id', among_touched('encounter_id')
+    ) }} as latest
 ),
 
 timed as (

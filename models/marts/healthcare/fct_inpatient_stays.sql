@@ -3,7 +3,7 @@
 with stays as (
     select * from {{ ref('fct_encounters') }}
     where
-        encounter_class in ('{{ classes_of_stays() | join("', '") }}')
+        encounter_class in {{ classes_of_stays() }}
         and encounter_status in ('in-progress', 'onleave', 'finished')
         and started_date is not null
 ),
@@ -12,7 +12,8 @@ ordered as (
     select
         stays.*,
         row_number() over (
-            partition by patient_key order by started_at, ended_at, {{ binary_order('encounter_id') }}
+            partition by stays.patient_key
+            order by stays.started_at, stays.ended_at, {{ binary_order('stays.encounter_id') }}
         ) as place
     from stays
 ),

@@ -59,8 +59,10 @@ timed as (
         observations.device_id,
         observations.category_code,
         observations.status,
-        coalesce(observations.effective_precision, observations.effective_started_precision,
-            observations.effective_instant_precision, observations.issued_precision) as event_precision,
+        coalesce(
+            observations.effective_precision, observations.effective_started_precision,
+            observations.effective_instant_precision, observations.issued_precision
+        ) as event_precision,
         {{ event_at('observations', 'observations') }} as event_at,
         {{ event_date('observations', 'observations') }} as event_date,
         coalesce(observations.status = 'entered-in-error', false) as is_entered_in_error,

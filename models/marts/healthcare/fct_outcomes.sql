@@ -28,7 +28,8 @@ counted as (
 )
 
 select
-    {{ surrogate_key(["'outcome'", 'counted.measure_code', 'counted.month_date', 'counted.subject_key']) }} as outcome_key,
+    {{ surrogate_key(["'outcome'", 'counted.measure_code', 'counted.month_date', 'counted.subject_key']) }}
+        as outcome_key,
     counted.patient_key,
     coalesce(patients.patient_version_key, {{ unknown_key() }}) as patient_version_key,
     counted.encounter_key,

@@ -1,5 +1,5 @@
--- Persons who were seen in a month. Cells of fewer than 11 are not told, nor what would tell them by subtraction, here or
--- with what else is released.
+-- Persons who were seen in a month. Cells of fewer than 11 are not told, nor what would tell them by subtraction, here
+-- or with what else is released.
 with released as (
     select * from {{ ref('int_patients__released') }}
 ),
@@ -11,7 +11,7 @@ seen as (
     from {{ ref('fct_encounters') }} as encounters
     inner join released on encounters.patient_key = released.patient_key
     where not encounters.is_entered_in_error and encounters.encounter_status in ('in-progress', 'onleave', 'finished')
-    group by 1, 2
+    group by cast({{ month_start('encounters.event_date') }} as date), released.release_key
 ),
 
 grouped as (
@@ -45,7 +45,8 @@ ranked as (
         sum(person_count) over (partition by month_date) as month_count,
         row_number() over (
             partition by month_date
-            order by person_count, {{ binary_order('age_group') }}, {{ binary_order('gender') }}, {{ binary_order('state') }}
+            order by
+                person_count, {{ binary_order('age_group') }}, {{ binary_order('gender') }}, {{ binary_order('state') }}
         ) as place
     from cells
 ),
@@ -62,9 +63,12 @@ running as (
 judged as (
     select
         *,
-        max(case when person_count < {{ least_cell() }} then place else 0 end) over (partition by month_date) as last_small,
-        min(case when place >= 2 and count_up_to >= {{ least_cell() }} then place end) over (partition by month_date)
-            as first_enough
+        max(
+            case when person_count < {{ least_cell() }} then place else 0 end
+        ) over (partition by month_date) as last_small,
+        min(
+            case when place >= 2 and count_up_to >= {{ least_cell() }} then place end
+        ) over (partition by month_date) as first_enough
     from running
 ),
 
@@ -92,7 +96,7 @@ in_years as (
 years as (
     select
         in_years.*,
-        sum(year_count) over (partition by year_number) as all_count
+        sum(in_years.year_count) over (partition by in_years.year_number) as all_count
     from in_years
 ),
 
@@ -100,8 +104,9 @@ told as (
     select
         suppressed.*,
         years.all_count
-        - sum(case when is_suppressed then person_count else years.year_count end) over (partition by month_date)
-            as unseen_count
+        - sum(
+            case when suppressed.is_suppressed then suppressed.person_count else years.year_count end
+        ) over (partition by suppressed.month_date) as unseen_count
     from suppressed
     inner join years
         on

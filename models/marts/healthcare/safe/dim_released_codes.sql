@@ -1,4 +1,5 @@
--- Codes of systems that everybody has; a code of a source's own might be anything, and so might one of somebody's alone.
+-- noqa: disable=LT02
+-- Codes of systems that everybody has; a code of a source's own might be anything, and so might one of somebody alone.
 {%- set coded = {
     'fct_conditions': ['code_key'], 'fct_procedures': ['code_key'], 'fct_medication_requests': ['code_key'],
     'fct_immunizations': ['code_key'], 'fct_encounters': ['code_key', 'reason_code_key'],
