@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-dev build diff publish rollback preview scaffold decide new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean
+.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-match setup-dev build diff publish rollback preview scaffold decide fhir-view new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean reveal
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,7 +25,7 @@ endif
 
 # What people type goes to the commands as it is, by the environment: in a recipe make would take `$HOME` for a variable of
 # its own, and the shell backticks for a command.
-TYPED := Q SCHEMAS TABLES FACT WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT
+TYPED := Q REASON SCHEMAS TABLES FACT WHERE COLUMNS FOLDER MART SELECT DESCRIPTION COLUMN TENANT VIEW
 $(foreach name,$(TYPED),$(if $(value $(name)),$(eval override $(name) := $$(value $(name)))$(eval export $(name))))
 
 # Telemetry of every tool is off.
@@ -58,9 +58,12 @@ help: ## What can be asked for
 	@echo "  MODEL=<staging model>     which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
-# Seven sets of requirements, of which each holds the ones before it: one that holds more will do.
+# Eight sets of requirements, of which each holds the ones before it: one that holds more will do.
 setup: ## Install what `make build` needs, into .venv
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring default)
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring match default)
+
+setup-match: ## Install what `make match` needs on top
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring match)
 
 setup-monitoring: ## Install what `make metrics-endpoint` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring)
@@ -97,7 +100,7 @@ $(BIN)/uv:
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
-	@rm -f $(addprefix $(VENV)/.,default monitoring api site report serve dev) && touch $@
+	@rm -f $(addprefix $(VENV)/.,default match monitoring api site report serve dev) && touch $@
 
 # What runs beside Granary, in environments of their own: Superset pins what Granary needs newer.
 .venv-%/.synced: requirements/%.txt | $(BIN)/uv
@@ -128,6 +131,9 @@ scaffold: setup ## A source of a database, with history, tests, docs, a star: SO
 
 decide: setup ## Say what an undecided column tells of a person: COLUMN=<source>.<table>.<column> PRIVACY=none
 	@$(BIN)/python -m warehouse decide "$$COLUMN" "$(PRIVACY)"
+
+fhir-view: setup ## A staging model of a ViewDefinition of SQL on FHIR: VIEW=<file.json> (NAME=, SOURCE=fhir)
+	@$(BIN)/python -m warehouse fhir-view "$$VIEW" --name "$(NAME)" --source "$(or $(SOURCE),fhir)"
 
 new-domain: setup ## Lay out a domain that builds, with nothing in it yet: NAME=<domain>
 	@$(BIN)/python -m warehouse new-domain "$(NAME)"
@@ -201,7 +207,7 @@ endif
 restore: setup ## DuckDB: put a backup in the warehouse's place (BACKUP=folder; the newest unless given)
 	@$(BIN)/python -m warehouse restore $(BACKUP)
 
-rotate: setup ## New secrets for it, while it runs: KEY=passwords, certificates or repository
+rotate: setup ## New secrets for it, while it runs: KEY=passwords, certificates or repository; KEY=files: what lies on disk under another key
 	@$(BIN)/python -m infra rotate "$(KEY)"
 
 restore-drill: setup ## Restore it beside the running server and prove what is there (TO='2026-01-31 14:05:00+00')
@@ -225,11 +231,23 @@ following-drill: setup ## Follow a source's log while somebody works with it, ki
 drill: setup ## All drills, one after the other
 	@$(BIN)/python -m infra drill
 
-extract: setup ## A tenant's rows, and what everybody reads, as a DuckDB file: TENANT=<source>
-	@$(BIN)/python -m warehouse extract "$$TENANT" $(if $(FOLDER),--folder="$$FOLDER")
+extract: setup ## What somebody may read, as a DuckDB file: TENANT=<source>, or ROLE=researcher
+	@$(BIN)/python -m warehouse extract "$$TENANT" $(if $(ROLE),--role="$$ROLE") $(if $(FOLDER),--folder="$$FOLDER")
 
 forget: setup ## Erase a person: PERSON=<source>:<id> or an address (DRY=1 says who); without, again after a restore
 	@$(BIN)/python -m warehouse forget $(PERSON) $(if $(DRY),--dry)
+
+reveal: setup ## What tokens stand for, to who may read the crosswalk: TOKEN=email_5d0c…
+	@$(BIN)/python -m warehouse reveal $(TOKEN)
+
+release: setup ## Begin a release: new keys, drawn at random, under which the next build releases persons
+	@$(BIN)/python -m warehouse release
+
+match: setup-match ## Find records of one person by the model in git (LIST=1: what holds; TRAIN=1: a model of your own records)
+	@$(BIN)/python -m warehouse match $(if $(SOURCE),--source "$(SOURCE)") $(if $(LIST),--list) $(if $(TRAIN),--train)
+
+unmatch: setup ## Two were merged wrongly: RECORDS='<source>:<id> <source>:<id>' REASON='why' (BACK=1: take that back)
+	@$(BIN)/python -m warehouse unmatch $(RECORDS) --reason="$$REASON" $(if $(SOURCE),--source "$(SOURCE)") $(if $(BACK),--back)
 
 retention: setup ## Archive and delete old versions, as the contracts say (DRY=1 says which)
 	@$(BIN)/python -m warehouse retention $(if $(DRY),--dry)
@@ -312,6 +330,7 @@ lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra site pyproject.toml -o requirements/site.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra api pyproject.toml -o requirements/api.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra monitoring pyproject.toml -o requirements/monitoring.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra match pyproject.toml -o requirements/match.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bi.in -o requirements/bi.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/mongodb.in -o requirements/mongodb.txt

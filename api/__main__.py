@@ -12,7 +12,6 @@ from ingestion.destination.target import current_target
 from ingestion.environment import exiting
 from warehouse.errors import BuildError
 from warehouse.ports import require_free
-from warehouse.reading.domains import leave_out_unused
 
 
 def main() -> int:
@@ -39,7 +38,6 @@ def main() -> int:
             from api.serving import serve
 
             settings = current_settings()
-            leave_out_unused(target)
             require_free(arguments.port, "make api")
             serve(target, settings, arguments.host, arguments.port)
         elif arguments.revoke:

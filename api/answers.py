@@ -68,12 +68,13 @@ def is_known(request: Request, caller: Caller, tag: str) -> bool:
 
 
 def page_response(
-    request: Request, form: Form, kinds: dict[str, Kind], page: Page, headers: dict[str, str]
+    request: Request, form: Form, kinds: dict[str, Kind], page: Page, headers: dict[str, str], prefix: str = ""
 ) -> Response:
-    """A page; in JSON with where the next one is, which the header `Link` says in every format."""
-    following = (
-        None if page.next is None else f"{request.scope.get('root_path', '')}{request.url.path}?cursor={page.next}"
-    )
+    """A page; in JSON with where the next one is, which the header `Link` says in every format.
+
+    It is a path, which holds by whatever scheme and host the caller came; `prefix`: that a proxy serves it under.
+    """
+    following = None if page.next is None else f"{prefix}{request.scope['path']}?cursor={page.next}"
     body = b"".join(form.write(kinds, iter(page.batches)))
     if form.media == "application/json":
         body = _enveloped(page.generation, headers, following) + body.rstrip() + b"}\n"

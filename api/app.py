@@ -26,6 +26,7 @@ from api.catalogue import Mart
 from api.errors import LostConnectionError, RefusedError, bad_request, not_found, unauthorized
 from api.formats import form_of
 from api.openapi import catalog_of, openapi_of
+from api.proxies import prefix_of
 from api.questions import Question, understood
 from api.reading import Caller
 from api.refusals import failure, http_refusal, refusal
@@ -47,11 +48,13 @@ def application(service: Service) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = THREADS
         sys.setswitchinterval(SWITCH_SECONDS)
-        tidying = threading.Thread(target=service.keep_tidy, name="tidy", daemon=True)
-        tidying.start()
+        beside = [threading.Thread(target=each, daemon=True) for each in (service.keep_tidy, service.keep_up)]
+        for each in beside:
+            each.start()
         yield
         service.is_over.set()
-        tidying.join()
+        for each in beside:
+            each.join()
         service.spools.close()
         service.reader.close()
         service.accesses.write()
@@ -153,21 +156,24 @@ def _token(request: Request) -> str:
 
 
 def _catalog(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
-    tag = etag(caller, caller.generation, "catalog")
+    said = service.said
+    tag = etag(caller, caller.generation, f"catalog {said.fingerprint}")
     headers = of_generation(caller, caller.generation, tag)
     if is_known(request, caller, tag):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
     marts = service.reader.marts(token, caller)
-    metrics = service.measures.of(marts)
+    metrics = said.measures.of(marts)
     return JSONResponse(catalog_of(caller, marts, metrics), headers=headers), 0
 
 
 def _openapi(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
+    said = service.said
     marts = service.reader.marts(token, caller)
-    metrics = service.measures.of(marts)
-    tag = etag(caller, caller.generation, "openapi")
+    metrics = said.measures.of(marts)
+    tag = etag(caller, caller.generation, f"openapi {said.fingerprint}")
     return JSONResponse(
-        openapi_of(marts, metrics, service.settings), headers=of_generation(caller, caller.generation, tag)
+        openapi_of(marts, metrics, service.settings, prefix_of(request, service.settings.proxies)),
+        headers=of_generation(caller, caller.generation, tag),
     ), 0
 
 
@@ -194,7 +200,7 @@ def _mart(service: Service, request: Request, token: str, caller: Caller) -> tup
         return Response(media_type=form.media, headers=headers_of(caller.generation)), 0
     if question.page_size is not None:
         _, page = service.spools.first(caller, question, ask)
-        return _paged(request, caller, question, page, "0")
+        return _paged(request, caller, question, page, "0", prefix_of(request, service.settings.proxies))
     most = service.settings.rows
     generations: list[int] = []
 
@@ -223,27 +229,32 @@ def _later(service: Service, request: Request, caller: Caller) -> tuple[Response
     question, page = service.spools.later(caller, cursor)
     if (question.mart.schema, question.mart.name) != tuple(request.path_params.values()):
         raise bad_request(f"this cursor is of {question.mart.full_name}: take the address that `next` gives as it is")
-    return _paged(request, caller, question, page, cursor)
+    return _paged(request, caller, question, page, cursor, prefix_of(request, service.settings.proxies))
 
 
-def _paged(request: Request, caller: Caller, question: Question, page: Page, number: str) -> tuple[Response, int]:
+def _paged(
+    request: Request, caller: Caller, question: Question, page: Page, number: str, prefix: str
+) -> tuple[Response, int]:
     asked = question.fingerprint if number == "0" else f"{question.fingerprint} {number}"
     headers = of_generation(caller, page.generation, etag(caller, page.generation, asked))
     if is_known(request, caller, headers["ETag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
     form = form_of(question.format, question.as_is)
-    return page_response(request, form, question.kinds, page, headers), sum(len(each) for each in page.batches)
+    rows = sum(len(each) for each in page.batches)
+    return page_response(request, form, question.kinds, page, headers, prefix), rows
 
 
 def _metrics(service: Service, request: Request, token: str, caller: Caller) -> tuple[Response, int]:
     marts = service.reader.marts(token, caller)
     parameters = request.query_params.multi_items()
-    tag = etag(caller, caller.generation, f"metrics {sorted(parameters)}")
+    said = service.said
+    asked = f"metrics {said.fingerprint} {sorted(parameters)}"
+    tag = etag(caller, caller.generation, asked)
     if is_known(request, caller, tag):
         headers = of_generation(caller, caller.generation, tag)
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers), 0
-    kinds, page = service.measures.answer(service.reader, token, marts, parameters)
-    headers = of_generation(caller, page.generation, etag(caller, page.generation, f"metrics {sorted(parameters)}"))
+    kinds, page = said.measures.answer(service.reader, token, marts, parameters)
+    headers = of_generation(caller, page.generation, etag(caller, page.generation, asked))
     return page_response(request, form_of("json"), kinds, page, headers), sum(len(each) for each in page.batches)
 
 

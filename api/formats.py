@@ -31,24 +31,33 @@ class Form:
     write: Callable[[dict[str, Kind], Iterator[pa.RecordBatch]], Iterator[bytes]]
 
 
-def json_rows(kinds: dict[str, Kind], batch: pa.RecordBatch) -> pa.Array:
-    """Each row as a JSON object."""
+def json_rows(kinds: dict[str, Kind], batch: pa.RecordBatch, after: str) -> pa.Array:
+    """Each row as a JSON object, with what comes after each."""
     parts: list[Any] = []
-    for number, (name, kind) in enumerate(kinds.items()):
-        parts += [("{" if number == 0 else ",") + json.dumps(name) + ":", _json_values(kind, batch.column(number))]
-    return pc.binary_join_element_wise(*parts, "}", "")
+    before, quote = "{", ""
+    for column, (name, kind) in zip(batch.columns, kinds.items(), strict=True):
+        values, is_quoted = _json_values(kind, column)
+        # Of a few rows each call costs more than the rows: what every value has around it goes into what joins them.
+        if values.null_count:
+            values = pc.binary_join_element_wise('"', values, '"', "") if is_quoted else values
+            values, is_quoted = pc.fill_null(values, "null"), False
+        quote = '"' if is_quoted else ""
+        parts += [f"{before}{json.dumps(name)}:{quote}", values]
+        before = f"{quote},"
+    return pc.binary_join_element_wise(*parts, f"{quote}}}{after}", "")
 
 
-def _json_values(kind: Kind, column: pa.Array) -> pa.Array:
+def _json_values(kind: Kind, column: pa.Array) -> tuple[pa.Array, bool]:
+    """Values as JSON writes them, but for quotes and nulls, and whether they stand in quotes."""
     if kind.name in ("smallint", "integer", "bigint", "boolean"):
-        return pc.fill_null(pc.cast(column, pa.string()), "null")
+        return pc.cast(column, pa.string()), False
     if kind.name == "double precision":
         finite = pc.if_else(pc.is_finite(column), column, pa.scalar(None, pa.float64()))
-        return pc.fill_null(pc.cast(finite, pa.string()), "null")
+        return pc.cast(finite, pa.string()), False
     values = plain_text(kind, column)
     if kind.arrow == pa.string() and kind.name not in ("uuid", "numeric"):
         values = _replaced(values, _ESCAPED, lambda text: json.dumps(text, ensure_ascii=False)[1:-1])
-    return pc.fill_null(pc.binary_join_element_wise('"', values, '"', ""), "null")
+    return values, True
 
 
 def csv_rows(kinds: dict[str, Kind], batch: pa.RecordBatch, as_is: bool) -> pa.Array:
@@ -105,7 +114,7 @@ def write_json(kinds: dict[str, Kind], batches: Iterator[pa.RecordBatch]) -> Ite
     before = b"["
     for batch in batches:
         if len(batch):
-            yield before + joined(pc.binary_join_element_wise(json_rows(kinds, batch), ",\n", ""))[:-2]
+            yield before + joined(json_rows(kinds, batch, ",\n"))[:-2]
             before = b",\n"
     yield b"]\n" if before != b"[" else b"[]\n"
 
@@ -113,7 +122,7 @@ def write_json(kinds: dict[str, Kind], batches: Iterator[pa.RecordBatch]) -> Ite
 def write_ndjson(kinds: dict[str, Kind], batches: Iterator[pa.RecordBatch]) -> Iterator[bytes]:
     """A JSON object a line."""
     for batch in batches:
-        yield joined(pc.binary_join_element_wise(json_rows(kinds, batch), "\n", ""))
+        yield joined(json_rows(kinds, batch, "\n"))
 
 
 def csv_writer(as_is: bool) -> Callable[[dict[str, Kind], Iterator[pa.RecordBatch]], Iterator[bytes]]:

@@ -59,6 +59,12 @@ class KeptAnswers:
             for asked in [asked for asked, each in self._answers.items() if each.until < now]:
                 self._drop(asked)
 
+    def clear(self) -> None:
+        """Drop all: another project says other things of the same generation."""
+        with self._lock:
+            self._answers.clear()
+            self._size = 0
+
     def _drop(self, asked: tuple[str, ...]) -> None:
         if kept := self._answers.pop(asked, None):
             self._size -= len(kept.response.body)
@@ -68,6 +74,8 @@ def _asked(request: Request, caller: Caller) -> tuple[str, ...]:
     """What an answer depends on."""
     headers = request.headers
     return (
-        caller.key, caller.rights, str(caller.generation), request.method, request.url.path, request.url.query,
+        caller.key, caller.rights, str(caller.generation), request.method, request.scope["path"],
+        request.scope["query_string"].decode("latin-1"),
         headers.get("accept", ""), headers.get("accept-encoding", ""),
+        headers.get("x-forwarded-prefix", ""),
     )  # fmt: skip

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -45,19 +46,19 @@ class Kind:
     precision: int | None = None
     scale: int | None = None
 
-    @property
+    @cached_property
     def written(self) -> str:
         """The type as SQL writes it."""
         return self.name if self.precision is None else f"{self.name}({self.precision}, {self.scale})"
 
-    @property
+    @cached_property
     def operators(self) -> tuple[str, ...]:
         """What a column of this type can be filtered by."""
         if self.name == "text":
             return ("eq", "ne", "in", "starts", "contains", "null")
         return _EQUAL if self.name in ("uuid", "boolean") else _ORDERED
 
-    @property
+    @cached_property
     def arrow(self) -> pa.DataType:
         """The type in Arrow and Parquet. An exact number without a declared scale stays a text."""
         if self.name == "numeric" and self.precision is not None:

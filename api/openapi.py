@@ -66,8 +66,10 @@ def catalog_of(caller: Caller, marts: dict[tuple[str, str], Mart], measures: lis
     }  # fmt: skip
 
 
-def openapi_of(marts: dict[tuple[str, str], Mart], measures: list[Measure], settings: Settings) -> dict[str, Any]:
-    """The API as OpenAPI 3.1, with a typed path for each mart that a caller may read."""
+def openapi_of(
+    marts: dict[tuple[str, str], Mart], measures: list[Measure], settings: Settings, prefix: str = ""
+) -> dict[str, Any]:
+    """The API as OpenAPI 3.1, with a typed path for each mart that a caller may read; `prefix`: as it is served."""
     paths: dict[str, Any] = {
         "/health": {"get": {
             "summary": "Whether the API runs", "operationId": "health", "security": [],
@@ -90,6 +92,7 @@ def openapi_of(marts: dict[tuple[str, str], Mart], measures: list[Measure], sett
             "version": "1",
             "description": "The published marts, each answer of one generation.",
         },
+        "servers": [{"url": prefix or "/"}],
         "paths": paths,
         "security": [{"key": []}],
         "components": {

@@ -5,6 +5,7 @@ Rows come by COPY, in Arrow, over ADBC.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from api.connections import Connections, Open, Sums, as_refused
 from api.errors import NO_KEY, unauthorized, unavailable
 from api.kinds import Kind, kind_of
 from api.overdue import Ended, Overdue
+from api.project import Project
 from api.questions import Question, sql_of
 from api.reading import Answer, Caller, digest
 from api.settings import Settings
-from ingestion.destination.target import Target
+from ingestion.destination.target import Target, libpq
 from ingestion.sql import literal, quoted
 
 GENERATION = "_generation"
@@ -46,11 +48,11 @@ _COLUMNS = """
 class PostgresReader:
     """Reads a Postgres as whoever sends a key."""
 
-    def __init__(self, target: Target, catalogue: Catalogue, settings: Settings, sums: Sums):
-        self.target, self.catalogue = target, catalogue
+    def __init__(self, target: Target, project: Project, settings: Settings, sums: Sums):
+        self.target, self.project = target, project
         self.overdue = Overdue(settings.seconds)
         self.connections = Connections(settings.connections, sums)
-        self._marts: dict[str, tuple[float, Caller, dict[tuple[str, str], Mart]]] = {}
+        self._marts: dict[str, tuple[float, Caller, Catalogue, dict[tuple[str, str], Mart]]] = {}
 
     def caller(self, token: str) -> Caller:
         """Who sends this key, asked of the server."""
@@ -66,18 +68,18 @@ class PostgresReader:
 
     def marts(self, token: str, caller: Caller) -> dict[tuple[str, str], Mart]:
         """The marts that the server lets the caller read."""
-        known = self._marts.get(caller.key)
-        if known and known[0] > time.monotonic() and known[1] == caller:
-            return known[2]
-        schemas = ", ".join(sorted({literal(self.target.schema(schema)) for schema, _ in self.catalogue.marts}))
+        known, catalogue = self._marts.get(caller.key), self.project.said.catalogue
+        if known and known[0] > time.monotonic() and known[1] == caller and known[2] is catalogue:
+            return known[3]
+        schemas = ", ".join(sorted({literal(self.target.schema(schema)) for schema, _ in catalogue.marts}))
         with self.connections.of(token) as opened:
             rows = _rows(opened.connection, _COLUMNS.format(schemas=schemas))
         there = [
             (str(schema).removeprefix(self.target.prefix), str(name), str(column), kind_of(str(kind)))
             for schema, name, column, kind in rows
         ]
-        marts = marts_of(self.catalogue, there)
-        self._marts[caller.key] = (time.monotonic() + 60, caller, marts)
+        marts = marts_of(catalogue, there)
+        self._marts[caller.key] = (time.monotonic() + 60, caller, catalogue, marts)
         return marts
 
     @contextmanager
@@ -99,6 +101,8 @@ class PostgresReader:
     def ask_sql(self, token: str, sql: str, most: int) -> tuple[pa.Table, int]:
         """Run a statement of ours between two looks at the generation; again where that changes meanwhile."""
         generation = f"select max(generation_number) from {self.target.schema('ops')}.generation"
+        # A pooler has names of its own for the server's database, which relations are named by.
+        sql = re.sub(rf'"{re.escape(libpq()["dbname"])}"\.(?="[^"]+"\.")', "", sql)
         for _ in range(20):
             with self.connections.of(token) as opened, opened.connection.cursor() as cursor:
                 before = _rows(opened.connection, generation)[0][0]

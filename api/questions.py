@@ -71,15 +71,9 @@ class Question:
     def fingerprint(self) -> str:
         """Tells questions apart."""
         told = (
-            self.mart.full_name,
-            self.kinds,
-            self.filters,
-            self.sort,
-            self.limit,
-            self.page_size,
-            self.format,
+            self.mart.full_name, self.columns, self.filters, self.sort, self.limit, self.page_size, self.format,
             self.as_is,
-        )
+        )  # fmt: skip
         return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
 
 

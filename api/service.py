@@ -8,7 +8,7 @@ import time
 
 from api.accesses import Accesses
 from api.kept import KeptAnswers
-from api.measures import Measures
+from api.project import Project, Said
 from api.rate import Rate
 from api.reading import Caller, Reader, digest
 from api.settings import Settings
@@ -22,13 +22,19 @@ FRESH_SECONDS = 1.0  # for which what is known of a key and of what is published
 class Service:
     """What the routes share."""
 
-    def __init__(self, reader: Reader, measures: Measures, settings: Settings, accesses: Accesses, spools: Spools):
-        self.reader, self.measures, self.settings = reader, measures, settings
+    def __init__(self, reader: Reader, project: Project, settings: Settings, accesses: Accesses, spools: Spools):
+        self.reader, self.project, self.settings = reader, project, settings
         self.rate = Rate(settings.requests)
         self.accesses, self.spools = accesses, spools
         self.kept = KeptAnswers()
         self.is_over = threading.Event()
         self._callers: dict[str, tuple[float, Caller]] = {}
+        self._latest = 0
+
+    @property
+    def said(self) -> Said:
+        """What the project says now."""
+        return self.project.said
 
     def known(self, token: str) -> Caller | None:
         """Who sends this key, where that was asked within the last second."""
@@ -41,6 +47,7 @@ class Service:
             return known
         caller = self.reader.caller(token)
         self._callers[digest(token)] = (time.monotonic() + FRESH_SECONDS, caller)
+        self._latest = caller.generation
         return caller
 
     def forget(self, token: str) -> None:
@@ -61,3 +68,12 @@ class Service:
                     each()
                 except Exception:
                     log.exception("tidying failed")
+
+    def keep_up(self) -> None:
+        """Have the project read anew once a generation of another one is published, until all is over."""
+        while not self.is_over.wait(TIDY_SECONDS):
+            try:
+                if self.project.look(self._latest):
+                    self.kept.clear()
+            except Exception:
+                log.exception("reading the project failed")

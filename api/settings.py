@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from ingestion.environment import ConfigurationError
 
@@ -13,6 +14,7 @@ class Settings:
     """Limits of the API.
 
     origins: web pages that browsers may call it from.
+    proxies: that say under which path they serve the API; nobody else's word is taken for it.
     requests: of a key in a minute.
     rows: of an answer that comes whole.
     seconds: that an answer may take, from the first to its last byte.
@@ -23,6 +25,7 @@ class Settings:
     """
 
     origins: tuple[str, ...] = ()
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     requests: int = 60_000
     rows: int = 10_000_000
     seconds: int = 120
@@ -37,15 +40,22 @@ def current_settings() -> Settings:
     """The settings of the environment: API__ORIGINS, API__REQUESTS, API__ROWS and so on.
 
     Raises:
-        ConfigurationError: one is no number above 0.
+        ConfigurationError: one is no number above 0, or a proxy no address.
     """
     given: dict[str, int] = {}
     for name in Settings.__dataclass_fields__:
         text = os.environ.get(f"API__{name.upper()}", "")
-        if name == "origins" or not text:
+        if name in ("origins", "proxies") or not text:
             continue
         if not (text.isascii() and text.isdigit() and int(text) > 0):
             raise ConfigurationError(f"API__{name.upper()}={text}: it takes a number above 0")
         given[name] = int(text)
-    origins = tuple(each.strip() for each in os.environ.get("API__ORIGINS", "").split(",") if each.strip())
-    return Settings(origins=origins, **given)
+    try:
+        proxies = tuple(ip_network(each) for each in _listed("API__PROXIES"))
+    except ValueError as error:
+        raise ConfigurationError(f"API__PROXIES takes addresses, such as 10.0.0.7 or 10.0.0.0/24: {error}") from error
+    return Settings(origins=_listed("API__ORIGINS"), proxies=proxies, **given)
+
+
+def _listed(name: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in os.environ.get(name, "").split(",") if each.strip())

@@ -9,8 +9,10 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 from warehouse.errors import BuildError
@@ -48,10 +50,24 @@ def stored_keys(folder: Path) -> list[StoredKey]:
 def found_key(folder: Path, token: str) -> StoredKey | None:
     """The key that this token is; None where it is none."""
     name, _, secret = token.partition(".")
-    for each in stored_keys(folder):
+    for each in _kept(folder, stamp_of(folder / FILE)):
         if each.name == name:
             return each if hmac.compare_digest(each.digest, _digest(secret)) else None
     return None
+
+
+@lru_cache(maxsize=8)
+def _kept(folder: Path, stamp: tuple[int, int]) -> list[StoredKey]:
+    """The keys of a file that was not written since: every question asks for one of them."""
+    return stored_keys(folder)
+
+
+def stamp_of(file: Path) -> tuple[int, int]:
+    """Which file this is, as it was last written; no other has it. (0, 0) where there is none."""
+    with suppress(FileNotFoundError):
+        found = file.stat()
+        return found.st_ino, found.st_mtime_ns
+    return 0, 0
 
 
 def make_stored_key(folder: Path, login: str, tenants: Iterable[str], days: int) -> tuple[StoredKey, str]:

@@ -10,16 +10,17 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import batches, builds, drills, growth, loads, queries, report, snapshots
+from bench import api, batches, builds, drills, encryption, growth, loads, queries, report, snapshots, views
 from bench.company import Company
 from bench.measuring import RUNS, Measurement, Settings, machine, say
 from bench.server import SETTINGS, Server, environment, postgres_server
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
-PARTS = ("loads", "snapshots", "build", "day", "batches", "queries")
-# Alone: on a cluster of Debian's packages, where the parts have a Postgres of their own; and at ten times their sizes.
-DRILLS, GROWTH = "drills", "growth"
+PARTS = ("loads", "views", "snapshots", "build", "day", "batches", "queries", "api")
+# Alone: on a cluster of Debian's packages, where the parts have a Postgres of their own; at ten times their sizes; and
+# what a key costs.
+DRILLS, GROWTH, ENCRYPTION = "drills", "growth", "encryption"
 ENGINES = ("duckdb", "postgres")
 BUSY = 0.5  # load average above which a machine does something else already
 # Rows from a person's own settings would end up in what is measured; telemetry would be timed.
@@ -35,7 +36,7 @@ def main() -> int:
         "parts",
         nargs="*",
         metavar="part",
-        help=f"{', '.join(PARTS)}; all of these unless named; or, alone, {DRILLS} or {GROWTH}",
+        help=f"{', '.join(PARTS)}; all of these unless named; or, alone, {DRILLS}, {GROWTH} or {ENCRYPTION}",
     )
     parser.add_argument("--engine", choices=[*ENGINES, "both"], default="both")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes; results count at 1.0 only")
@@ -51,8 +52,8 @@ def main() -> int:
     parser.add_argument("--section", choices=report.SECTIONS, default=report.SECTIONS[0], help="into which part of it")
     arguments = parser.parse_args()
     unknown = set(arguments.parts) - set(PARTS)
-    if unknown and arguments.parts not in ([DRILLS], [GROWTH]):
-        choice = f"choose from {', '.join(PARTS)}, or {DRILLS} or {GROWTH} alone"
+    if unknown and arguments.parts not in ([DRILLS], [GROWTH], [ENCRYPTION]):
+        choice = f"choose from {', '.join(PARTS)}, or {DRILLS}, {GROWTH} or {ENCRYPTION} alone"
         parser.error(f"unknown part {', '.join(sorted(unknown))}: {choice}")
     if arguments.reuse and arguments.parts != ["queries"]:
         parser.error("--reuse goes with queries alone: the other parts build")
@@ -71,6 +72,8 @@ def main() -> int:
             configured = "as `infra/templates` has it"
         elif GROWTH in parts:
             found, version, configured = growth.measure(settings), "", "not measured"
+        elif ENCRYPTION in parts:
+            found, version, configured = encryption.measure(settings), "", "not measured"
         else:
             # The shop's database of the loads may be a Postgres even where none is measured as warehouse.
             with_server = "postgres" in engines or "loads" in parts
@@ -102,10 +105,14 @@ def _measure(
     if "loads" in parts:
         found += loads.measure(settings, server)
         shutil.rmtree(settings.folder / "data", ignore_errors=True)
+    if "views" in parts:
+        found += views.measure(settings)
     if "snapshots" in parts:
         found += snapshots.measure(settings, server)
     if "batches" in parts:
         found += batches.measure(settings, server, asked.batches, asked.project)
+    if "api" in parts:
+        found += api.measure(settings, server)
     if parts & {"build", "day", "queries"}:
         company = Company(settings, builds.DAYS if "day" in parts else 0)
         if not asked.reuse:

@@ -58,7 +58,7 @@ def measure(settings: Settings, server: Server | None, batches: int, project: st
         folder = settings.folder / "batches"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        followed = (_shop if project == "commerce" else _club)(folder)
+        followed = (_shop if project == "commerce" else club)(folder)
         environment = {
             **os.environ,
             **followed.environment,
@@ -70,7 +70,7 @@ def measure(settings: Settings, server: Server | None, batches: int, project: st
             environment |= {**server.settings(DATABASE), "TARGET": "prod"}
         else:
             environment["TARGET"] = "dev"
-        look = _look(engine, folder, server)
+        look = look_at(engine, folder, server, DATABASE)
         for number in range(2):
             followed.change(number)
             subprocess.run([sys.executable, "-m", "warehouse", "build"], env=environment, cwd=PROJECT_ROOT, check=True,
@@ -107,7 +107,7 @@ def _ways(
 ) -> tuple[list[float], float]:
     """The seconds from each change to the mart, and the CPU's of all."""
     ways: list[float] = []
-    with _following(followed, environment, words) as process:
+    with following(followed, environment, words) as process:
         before, started = look(), 0.0
         for number in range(UNCOUNTED + count):
             if number == UNCOUNTED:
@@ -128,9 +128,10 @@ def _ways(
 
 
 @contextmanager
-def _following(
+def following(
     followed: Followed, environment: Mapping[str, str], words: list[str]
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """`make follow` of a source, until the end."""
     with (Path(environment["WAREHOUSE_DIR"]) / "said").open("wb") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "warehouse", "follow", followed.name, *words],
@@ -149,11 +150,11 @@ def _cpu(process: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def _look(engine: str, folder: Path, server: Server | None) -> Callable[[], object]:
+def look_at(engine: str, folder: Path, server: Server | None, database: str) -> Callable[[], object]:
     """What changes when a generation is published."""
     if not server or engine == "duckdb":
         return lambda: (folder / "warehouse.duckdb").stat().st_ino if (folder / "warehouse.duckdb").exists() else None
-    connection = server.connect(DATABASE)
+    connection = server.connect(database)
 
     def look() -> object:
         with connection.cursor() as cursor:
@@ -194,7 +195,7 @@ def _shop(folder: Path) -> Followed:
     return Followed("shop", change, {"SOURCES__SHOP__CREDENTIALS": f"sqlite:///{file}"})
 
 
-def _club(folder: Path) -> Followed:
+def club(folder: Path) -> Followed:
     """The tests' own small source of files: a change is a new version of a member and a visit."""
     delivered = folder / "delivered"
     delivered.mkdir()

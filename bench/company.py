@@ -14,8 +14,8 @@ import duckdb
 from bench.measuring import Settings
 from ingestion.contract.contracts import META_COLUMNS
 from ingestion.contract.reading import read_contract, source_names
-from ingestion.destination.target import Target, attach_statement
-from ingestion.duck import connect, load_extension
+from ingestion.destination.target import Target, attach_warehouse
+from ingestion.duck import connect
 from ingestion.load.loading import load
 
 FIRST_DAY = date(2024, 1, 1)
@@ -97,9 +97,7 @@ class Company:
         for name in source_names():
             load(read_contract(name), None, target, datetime(2024, 1, 1, tzinfo=UTC))
         with closing(connect()) as duck:
-            if target.engine == "postgres":
-                load_extension(duck, "postgres_scanner")
-            duck.execute(attach_statement(target).replace("read_only", "read_write"))
+            attach_warehouse(duck, target, writable=True)
             duck.execute(f"attach '{self.path}' as company (read_only)")
             for name in source_names() if number <= self.days else ["shop"]:
                 self._write_source(duck, name, number)

@@ -124,17 +124,22 @@ def cpu_of_server(pid: int) -> float:
 
 def timed(work: Callable[[], object]) -> Took:
     """What one call takes."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew; Linux alone has it
+    begin_peak()
     used, started = cpu(), time.perf_counter()
     work()
-    return Took(time.perf_counter() - started, cpu() - used, _peak())
+    return Took(time.perf_counter() - started, cpu() - used, peak())
 
 
-def _peak() -> int:
-    """The most memory that this process has held since its peak began anew, in bytes; 0 where nobody tells."""
+def begin_peak(process: int | str = "self") -> None:
+    """Have a process's peak of memory begin anew; Linux alone does."""
+    with suppress(OSError):
+        Path(f"/proc/{process}/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak(process: int | str = "self") -> int:
+    """The most memory that a process has held since its peak began anew, in bytes; 0 where nobody tells."""
     try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        lines = Path(f"/proc/{process}/status").read_text(encoding="ascii").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)

@@ -24,6 +24,7 @@ SETTINGS = {
     "random_page_cost": "1.1",
 }
 
+KEYS_RULE = "local all +granary_api_key scram-sha-256"
 
 # Who asks in the measurements, as in production: its role, and whose rows it sees. Row security is on for both.
 PASSWORD = "bench"  # pragma: allowlist secret (of two logins that read made-up rows, for as long as the bench lasts)
@@ -85,6 +86,11 @@ def postgres_server(folder: Path) -> Iterator[Server]:
     marker = "# bench"
     lines = "\n".join(f"{name} = '{value}'" for name, value in SETTINGS.items())
     own.write_text(f"{text.split(marker)[0]}{marker}\n{lines}\n", encoding="utf-8")
+    # As in production, keys of the API are asked for their secrets, whatever the rules below say.
+    rules = folder / "pg_hba.conf"
+    text = rules.read_text(encoding="utf-8")
+    if KEYS_RULE not in text:
+        rules.write_text(f"{KEYS_RULE}\n{text}", encoding="utf-8")
     server.start()
     try:
         uri = str(server.get_uri())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -15,9 +16,13 @@ from infra.logins import make_login
 from infra.migrate import HEAD, migrate
 from infra.rotation import rotate
 from infra.scratch import companies
+from ingestion.destination.lock import LockError
 from ingestion.destination.target import current_target
 from ingestion.environment import ConfigurationError, exiting
+from warehouse.database import open_database
 from warehouse.errors import BuildError
+from warehouse.ops.rekey import rekey
+from warehouse.publish.access import audited as audit
 
 
 def _on_cluster(arguments: argparse.Namespace) -> None:
@@ -96,7 +101,7 @@ def main() -> int:
     following.add_argument("--batches", type=int, default=5, help="micro-batches whose lag is measured afterwards")
     following.add_argument("--seed", type=int, default=11, help="of the work and of the moments")
     rotating = commands.add_parser("rotate", help="new secrets in the place of old ones, while everything runs")
-    rotating.add_argument("key", help="passwords, certificates or repository")
+    rotating.add_argument("key", help="passwords, certificates or repository of the cluster, or files")
     commands.add_parser("env", help="what an administrator exports to reach the primary")
     backing = commands.add_parser("backup", help="back up, verify, let go of what retention no longer keeps")
     backing.add_argument("--kind", choices=["full", "incr"], default="incr")
@@ -107,11 +112,18 @@ def main() -> int:
     commands.add_parser("rejoin", help="have the former primary follow, wound back")
     commands.add_parser("drill", help="backup, restore, failover, restore, erasure, following, one after the other")
     arguments = parser.parse_args()
-    with exiting(BuildError) as status:
-        if arguments.command not in ("migrate", "login"):
+    with exiting(BuildError, LockError) as status:
+        is_of_files = arguments.command == "rotate" and arguments.key == "files"
+        if arguments.command not in ("migrate", "login") and not is_of_files:
             _on_cluster(arguments)
             return 0
         target = current_target()
+        if is_of_files:
+            rekey(target, _say)
+            if target.engine == "postgres":
+                with open_database(target) as database:
+                    audit(database, "rotation", json.dumps({"rotated": "files"}))
+            return 0
         if target.engine != "postgres":
             raise ConfigurationError("DuckDB has no roles and no logins: TARGET=prod names the Postgres")
         if arguments.command == "migrate":

@@ -15,7 +15,7 @@ from warehouse.errors import BuildError
 
 KEYS = "granary_api_key"
 # Who may have keys: those who read what is published, and do nothing else.
-READERS = ("granary_reporter", "granary_tenant")
+READERS = ("granary_reporter", "granary_tenant", "granary_clinician", "granary_researcher")
 # What a session of a key begins with, whoever opens it: it reads, in UTC, and no statement of it lasts for ever.
 SETTINGS = {"default_transaction_read_only": "on", "timezone": "'UTC'", "statement_timeout": "'5min'"}
 _LONGEST = 40  # characters of a login that the names of its keys begin with
@@ -47,7 +47,8 @@ def make_key(login: str, days: int) -> tuple[Key, str]:
         others = sorted(each for each in roles if each.startswith("granary_") and each not in READERS)
         if not roles.intersection(READERS) or others:
             what = f"has {', '.join(others)}" if others else "is no login that reads"
-            raise BuildError(f"{login} {what}: keys are for logins made with ROLE=reporter or ROLE=tenant")
+            may = ", ".join(each.removeprefix("granary_") for each in READERS)
+            raise BuildError(f"{login} {what}: keys are for logins whose ROLE is one of {may}")
         own = quote_ident(name, cursor)
         # The server gets a verifier of the secret, so that no log has it.
         verifier = encrypt_password(secret, name, cursor.connection, "scram-sha-256")

@@ -13,7 +13,19 @@ from infra.keys import KEYS, follow_login
 from warehouse.errors import BuildError
 from warehouse.publish.access import tenant_named
 
-ROLES = ("loader", "transformer", "builder", "reporter", "tenant", "privacy", "auditor", "monitor", "operator")
+ROLES = (
+    "loader",
+    "transformer",
+    "builder",
+    "reporter",
+    "tenant",
+    "clinician",
+    "researcher",
+    "privacy",
+    "auditor",
+    "monitor",
+    "operator",
+)
 # A builder loads, transforms, and tells of a replica that is late; an operator reads what is published, and how the
 # server does.
 SEVERAL = {"builder": ("loader", "transformer", "monitor"), "operator": ("reporter", "monitor")}

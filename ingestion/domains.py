@@ -77,6 +77,13 @@ def domains(project: Path = PROJECT_ROOT) -> list[Domain]:
     return [domain for domain in there if domain.name in names]
 
 
+def schemas_of(domain: str, project: Path = PROJECT_ROOT) -> list[str]:
+    """The schemas in which a domain is published: its own, and one for each folder within its folder of marts."""
+    folder = project / "models" / "marts" / domain
+    within = sorted(each.name for each in folder.iterdir() if each.is_dir()) if folder.is_dir() else []
+    return [domain, *(f"{domain}_{name}" for name in within)]
+
+
 def source_ids(project: Path = PROJECT_ROOT) -> list[str]:
     """The sources that the domains that are on read, by name. Raises ConfigurationError."""
     return sorted({source for domain in domains(project) for source in domain.sources})

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from ingestion.keys import files_key
 from ingestion.sql import literal, quoted
 
 # It may use the network for nothing: extensions come from the locked requirements.
@@ -28,9 +29,20 @@ def connect() -> duckdb.DuckDBPyConnection:
 def _settled(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     connection.execute("load icu")
     connection.execute("set timezone = 'UTC'")
+    guard(connection)
     # A terminal's progress bar would be drawn into the middle of the build's own lines.
     connection.execute("set enable_progress_bar = false")
     return connection
+
+
+def guard(connection: duckdb.DuckDBPyConnection) -> None:
+    """Where there is a key, have a database in memory encrypt what it writes to disk.
+
+    DuckDB writes by OpenSSL's cipher alone, which the extension httpfs brings.
+    """
+    if files_key():
+        load_extension(connection, "httpfs")
+        connection.execute("set temp_file_encryption = true")
 
 
 @contextmanager
@@ -91,9 +103,14 @@ def copied_csv(path: Path, columns: Mapping[str, str]) -> str:
 def load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     """Load an extension from its wheel, without the network and without the home directory.
 
-    Args:
-        connection: where to load it.
-        name: DuckDB's name of the extension, such as `sqlite_scanner`.
+    Raises:
+        RuntimeError: as `extension_file`.
+    """
+    connection.execute(f"load {literal(str(extension_file(name)))}")
+
+
+def extension_file(name: str) -> Path:
+    """Where an extension lies, by DuckDB's name of it, such as `sqlite_scanner`.
 
     Raises:
         RuntimeError: the wheel for this DuckDB isn't installed.
@@ -106,4 +123,4 @@ def load_extension(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     path = folder / f"{name}.duckdb_extension"
     if not path.exists():
         raise RuntimeError(f"the DuckDB extension {name} is not for DuckDB {duckdb.__version__}: run `make setup`")
-    connection.execute(f"load '{path}'")
+    return path

@@ -7,6 +7,7 @@ Settings are variables, or stand in `.dlt/secrets.toml`: `smtp_url` (`smtp://use
 from __future__ import annotations
 
 import smtplib
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from ingestion.environment import ConfigurationError
 
 SECONDS = 20
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # What a server or the way to it may answer with, before it has a message.
 MAIL_ERRORS = (OSError, smtplib.SMTPException)
 
@@ -40,6 +42,10 @@ def sender_of(section: str, url: str) -> str:
 def mail_server(url: str, setting: str) -> Iterator[smtplib.SMTP]:
     """A connection to the server of a URL, encrypted where the server can.
 
+    To this machine itself it is encrypted where there is a password. A certificate has to be valid
+    for the host, by an authority that the machine knows or `SSL_CERT_FILE` names. A password is sent by an encrypted
+    connection alone: who is in between could hide that the server offers one.
+
     Args:
         url: smtp://user:password@host:port, or smtps://….
         setting: the variable that it comes from, for the error.
@@ -51,14 +57,25 @@ def mail_server(url: str, setting: str) -> Iterator[smtplib.SMTP]:
     parts = urlsplit(url)
     if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
         raise ConfigurationError(f"{setting} is smtp://user:password@host:port or smtps://…")
-    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
-    server = kind(parts.hostname, parts.port or (465 if parts.scheme == "smtps" else 587), timeout=SECONDS)
+    known, is_encrypted = ssl.create_default_context(), parts.scheme == "smtps"
+    server = (
+        smtplib.SMTP_SSL(parts.hostname, parts.port or 465, timeout=SECONDS, context=known)
+        if is_encrypted
+        else smtplib.SMTP(parts.hostname, parts.port or 587, timeout=SECONDS)
+    )
     try:
         server.ehlo()
-        if parts.scheme == "smtp" and server.has_extn("starttls"):
-            server.starttls()
+        is_wanted = bool(parts.username) or parts.hostname not in LOOPBACK
+        if not is_encrypted and is_wanted and server.has_extn("starttls"):
+            server.starttls(context=known)
             server.ehlo()
+            is_encrypted = True
         if parts.username:
+            if not is_encrypted:
+                raise smtplib.SMTPNotSupportedError(
+                    f"{parts.hostname} offers no encryption, and no password is sent without: take smtps://, or a port "
+                    "with STARTTLS"
+                )
             server.login(unquote(parts.username), unquote(parts.password or ""))
         yield server
     finally:

@@ -21,10 +21,14 @@ from warehouse.build.retire import retire
 from warehouse.errors import BuildError
 from warehouse.ops.backup import KEEP, back_up, restore
 from warehouse.ops.status import print_status
-from warehouse.people.extract import extract_tenant
+from warehouse.people.extract import extract_role, extract_tenant
 from warehouse.people.forgetting import forget
+from warehouse.people.matching import list_decisions, match, unmatch
+from warehouse.people.releases import begin_release
 from warehouse.people.retention import retain
+from warehouse.people.revealing import reveal
 from warehouse.project.columns import new_column, take_column
+from warehouse.project.fhir_views.command import fhir_view
 from warehouse.project.new_domain import lay_out
 from warehouse.project.scaffold.address import address_of
 from warehouse.project.scaffold.decide import decide
@@ -34,7 +38,7 @@ from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query
 
 # What these read is the same whichever domains are on.
-NO_DOMAINS = ("query", "export", "status", "backup", "restore")
+NO_DOMAINS = ("query", "export", "status", "backup", "restore", "reveal")
 
 
 def _say(line: str) -> None:
@@ -108,6 +112,10 @@ def main() -> int:
         "--fact", default="", help="what the first star's events are; `none` for no star; proposed unless given"
     )
     scaffolding.add_argument("--dry", action="store_true", help="only say what would be written")
+    viewing = commands.add_parser("fhir-view", help="make a staging model of a ViewDefinition of SQL on FHIR")
+    viewing.add_argument("view", type=Path, help="the ViewDefinition, a JSON file")
+    viewing.add_argument("--name", default="", help="what the model is called; the view's name unless given")
+    viewing.add_argument("--source", default="fhir", help="whose resources they are; fhir unless given")
     deciding = commands.add_parser("decide", help="say what an undecided column tells of a person")
     deciding.add_argument("column", metavar="source.table.column", help="`*` stands for any letters")
     deciding.add_argument("privacy", help="none, quasi_identifier, sensitive or direct_identifier")
@@ -120,14 +128,18 @@ def main() -> int:
     exporting.add_argument("--columns", default="", help="which columns, with commas between; all unless given")
     exporting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")
     exporting.add_argument("--as-is", action="store_true", help="CSV: leave texts that spreadsheets take for formulas")
-    extracting = commands.add_parser("extract", help="a tenant's rows, and what everybody reads, as a DuckDB file")
-    extracting.add_argument("tenants", help="sources, with commas between; `kind:id` for another kind of tenant")
+    extracting = commands.add_parser("extract", help="what a tenant or a role may read, as a DuckDB file")
+    extracting.add_argument(
+        "tenants", nargs="?", default="", help="sources, with commas between; `kind:id` for another kind of tenant"
+    )
+    extracting.add_argument("--role", default="", help="researcher, clinician or reporter, in a tenant's place")
     extracting.add_argument("--folder", type=Path, default=PROJECT_ROOT / "exports")
     backing = commands.add_parser("backup", help="DuckDB: a checked copy of the warehouse's files")
     backing.add_argument("--folder", type=Path, default=None, help="where backups lie; backups beside the files")
     backing.add_argument("--keep", type=int, default=KEEP, help="how many of the newest are kept")
     restoring = commands.add_parser("restore", help="DuckDB: put a backup in the warehouse's place")
     restoring.add_argument("backup", nargs="?", type=Path, default=None, help="the backup's folder; the newest")
+    commands.add_parser("release", help="draw new keys for persons; the next build releases them under these")
     retaining = commands.add_parser("retention", help="archive and delete versions that contracts no longer keep")
     retaining.add_argument("--dry", action="store_true", help="only say what would go")
     forgetting = commands.add_parser(
@@ -135,6 +147,17 @@ def main() -> int:
     )
     forgetting.add_argument("persons", nargs="*", metavar="source:id", help="or an address")
     forgetting.add_argument("--dry", action="store_true", help="only say who would be forgotten")
+    matching = commands.add_parser("match", help="find records of one person by the model in git, and write them down")
+    matching.add_argument("--train", action="store_true", help="write a model from the warehouse's records instead")
+    matching.add_argument("--list", action="store_true", help="only say which matches and decisions hold")
+    unmatching = commands.add_parser("unmatch", help="decide that records are not one person's")
+    unmatching.add_argument("records", nargs="+", metavar="source:id")
+    unmatching.add_argument("--reason", default="", help="why; it is history")
+    unmatching.add_argument("--back", action="store_true", help="take back that they were decided to be apart")
+    for each in (matching, unmatching):
+        each.add_argument("--source", default="", help="the source of matches; the only one unless given")
+    revealing = commands.add_parser("reveal", help="what tokens stand for, to who may know it")
+    revealing.add_argument("tokens", nargs="+", metavar="token")
     measuring = commands.add_parser("metric", help="ask for metrics, in their words; without a question, list them")
     measuring.add_argument("question", nargs="?", default="")
     arguments = parser.parse_args()
@@ -147,6 +170,9 @@ def main() -> int:
             return 0
         if arguments.command == "new-domain":
             lay_out(PROJECT_ROOT, arguments.name, _say)
+            return 0
+        if arguments.command == "fhir-view":
+            fhir_view(PROJECT_ROOT, arguments.view, arguments.name, arguments.source, _say)
             return 0
         if arguments.command in ("preview", "scaffold"):
             # What reflects a database takes a fifth of a second to import: no other command waits for it.
@@ -208,15 +234,28 @@ def main() -> int:
             export(target, wanted, _say)
         elif arguments.command == "extract":
             tenants = [each.strip() for each in arguments.tenants.split(",") if each.strip()]
-            extract_tenant(target, tenants, arguments.folder, _say)
+            if arguments.role and not tenants:
+                extract_role(target, arguments.role, arguments.folder, _say)
+            else:
+                extract_tenant(target, tenants, arguments.folder, _say)
         elif arguments.command == "backup":
             back_up(target, arguments.folder, arguments.keep, _say)
         elif arguments.command == "restore":
             restore(target, arguments.backup, _say)
+        elif arguments.command == "release":
+            begin_release(target, _say)
         elif arguments.command == "retention":
             retain(target, arguments.dry, _say)
         elif arguments.command == "forget":
             forget(target, arguments.persons, arguments.dry, _say)
+        elif arguments.command == "match" and arguments.list:
+            list_decisions(target, arguments.source, _say)
+        elif arguments.command == "match":
+            match(target, arguments.source, _say, train=arguments.train)
+        elif arguments.command == "unmatch":
+            unmatch(target, arguments.source, arguments.records, arguments.reason, _say, back=arguments.back)
+        elif arguments.command == "reveal":
+            reveal(target, arguments.tokens, _say)
         elif arguments.command == "metric":
             from warehouse.reading.metrics import answer_question  # MetricFlow takes its time to import
 

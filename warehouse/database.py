@@ -12,6 +12,8 @@ import duckdb
 import psycopg2
 
 from ingestion.destination.target import Target
+from ingestion.encryption import attach, open_file
+from ingestion.sql import quoted
 from warehouse.errors import BuildError, PassingError
 
 NEXT = "__next"
@@ -43,6 +45,10 @@ class Database:
     def granary(self, table: str) -> str:
         """A table of the build's own schema."""
         return self._name("granary", table, "")
+
+    def built(self, schema: str, table: str) -> str:
+        """A relation that a build makes for itself, which no reader sees."""
+        return self._name(schema, table, "")
 
     def raw(self, source: str, table: str) -> str:
         """A table of a source's raw schema."""
@@ -131,7 +137,8 @@ class Session:
         while len(self._open) < count:
             if self._open and self.target.engine == "duckdb":
                 connection = self._open[0].connection.cursor()
-                connection.execute("set timezone = 'UTC'")
+                # A cursor begins where its database does, which is in memory where the file is attached.
+                connection.execute(f"use {quoted(self.target.build_file.stem)}; set timezone = 'UTC'")
             else:
                 connection = _connected(self.target)
             self._open.append(Database(self.target, connection))
@@ -161,7 +168,7 @@ def _connected(target: Target) -> Any:
             connection.autocommit = True
             return connection
         target.folder.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect(str(target.build_file))
+        connection = open_file(target.build_file)
         # As dbt's own sessions are (profiles.yml).
         connection.execute("set timezone = 'UTC'")
         connection.execute("set preserve_insertion_order = false")
@@ -171,9 +178,9 @@ def _connected(target: Target) -> Any:
         # Before the first publish attaching makes the file. Later `prepare_next` does, from what is published:
         # an empty one would have everything built again.
         if target.next_file.exists() or not target.published_file.exists():
-            connection.execute(f"attach '{target.next_file}' as marts")
+            attach(connection, target.next_file, "marts")
         if target.published_file.exists():
-            connection.execute(f"attach '{target.published_file}' as published (read_only)")
+            attach(connection, target.published_file, "published", read_only=True)
         return connection
     except (duckdb.Error, psycopg2.Error) as error:
         first = str(error).strip().splitlines()[0]

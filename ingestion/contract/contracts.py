@@ -49,7 +49,8 @@ class Column:
     plausible: the first and the last day of dates and times, from the project's calendar or the contract; no type else.
     largest: how large a number may be, with either sign.
     decimal_separator: what stands between a number and its decimals where the source writes numbers as text.
-    keeps: the fields of a document that are no identifiers, though the column is one.
+    keeps: the fields of a document that are loaded, by their paths; the rest of it stays at the source, or is a token
+        where the column is an identifier.
     meta: all that the contract's meta says of it, for the reader of its kind of source.
     """
 

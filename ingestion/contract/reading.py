@@ -21,10 +21,14 @@ from ingestion.contract.contracts import (
     contract_file,
     is_data_type,
 )
+from ingestion.contract.formats import FORMATS
 from ingestion.domains import source_ids, variables
 from ingestion.project import PROJECT_ROOT, parsed_yaml
 
 _NAME = re.compile(rf"^(?=.{{1,{LONGEST_NAME}}}$)[a-z_]([a-z0-9_]*[a-z0-9])?$")
+
+# A field of a document: names with dots between.
+_FIELD = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 
 
 def _calendar(project: Path) -> tuple[str, str] | None:
@@ -83,6 +87,8 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None, s
     }  # fmt: skip
     if unknown:
         raise ContractError(f"{where}.{raw['name']}: unknown contract rule {', '.join(sorted(unknown))}")
+    if rules.get("format") not in (None, *FORMATS):
+        raise ContractError(f"{where}.{raw['name']}: format is '{rules['format']}': say one of {', '.join(FORMATS)}")
     privacy = str(meta.get("privacy", ""))
     if privacy not in (*PRIVACY, UNDECIDED):
         raise ContractError(
@@ -92,6 +98,12 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None, s
         raise ContractError(
             f"{where}.{raw['name']}: a direct identifier becomes a token, which is text, but data_type is {data_type}; "
             "make it text, or say quasi_identifier"
+        )
+    keeps = tuple(str(path) for path in meta.get("keeps", ()))
+    if keeps and (data_type != "text" or not all(_FIELD.fullmatch(path) for path in keeps)):
+        raise ContractError(
+            f"{where}.{raw['name']}: config.meta.keeps names the fields of a document, which is text, by their paths, "
+            f"such as other.reference: it says {list(keeps)}, and data_type is {data_type}"
         )
     return Column(
         name=_name(where, raw),
@@ -106,7 +118,7 @@ def _column(where: str, raw: dict[str, Any], calendar: tuple[str, str] | None, s
         timestamp_formats=tuple(rules.get("timestamp_formats", ())),
         decimal_separator=_decimal_separator(f"{where}.{raw['name']}", data_type, rules, separator),
         privacy=privacy,
-        keeps=tuple(meta.get("keeps", ())),
+        keeps=keeps,
         meta=meta,
     )
 

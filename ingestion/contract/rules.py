@@ -6,7 +6,7 @@ reason is written `<rule>:<column>` with one of these rules:
 - missing: a required value is null or blank
 - type: there is a value, but not of the column's type
 - value: not one of the accepted values
-- format: not of the named format (`email`)
+- format: not of the named format, one of `contract/formats.py`
 - range: below the minimum, or larger than the largest number, with either sign; of a date or time, outside the days
   that the calendar or the contract takes for plausible
 
@@ -19,10 +19,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ingestion.contract.contracts import Column, Table
+from ingestion.contract.formats import FORMATS
 from ingestion.sql import BLANKS, folded, literal, quoted, tells_a_day, utc_moment, utc_time
-
-# A practical reading of RFC 5321/5322: one @, a dotted domain, no blanks. Quoted local parts are not accepted.
-EMAIL = r"^[a-z0-9.!#$%&''*+/=?^_`{|}~-]+@[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+$"
 
 # What a source says of each version beside the contract's columns.
 GIVEN = ("_operation", "_revision", "_effective_at")
@@ -159,8 +157,8 @@ def violations(column: Column, source_type: str) -> dict[str, str]:
         broken[f"value:{column.name}"] = (
             f"case when {as_written} then false else not list_contains({accepted}, {code}) end"
         )
-    if column.format == "email":
-        broken[f"format:{column.name}"] = f"(not regexp_matches({code}, '{EMAIL}'))"
+    if column.format:
+        broken[f"format:{column.name}"] = f"(not {FORMATS[column.format](value)})"
     if column.minimum is not None or column.largest is not None:
         lowest = max(each for each in (column.minimum, column.largest and -column.largest) if each is not None)
         above = f" or {typed} > {column.largest}" if column.largest is not None else ""

@@ -17,8 +17,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import duckdb
+
+from ingestion.duck import load_extension
+from ingestion.encryption import attach
 from ingestion.environment import ConfigurationError
+from ingestion.keys import files_key
 from ingestion.project import PROJECT_ROOT, current_project
+from ingestion.sql import literal
 
 TARGETS = ("dev", "prod", "sandbox")
 
@@ -124,6 +130,10 @@ def dlt_destination(target: Target) -> Any:
     if target.engine == "duckdb":
         # Without an order to keep, DuckDB writes a load straight to its place; else the checkpoint writes it again.
         settings = {"preserve_insertion_order": "false"}
+        if files_key():
+            from ingestion.destination.attached import attached_credentials
+
+            return _settled(dlt.destinations.duckdb, attached_credentials(target.build_file, settings))
         credentials = DuckDbCredentials(str(target.build_file), global_config=settings)
         return _settled(dlt.destinations.duckdb, credentials)
     return _settled(dlt.destinations.postgres, PostgresCredentials(postgres_url()))
@@ -143,10 +153,17 @@ def _settled(destination: Any, credentials: Any) -> Any:
     return destination(credentials=credentials, **given)
 
 
-def attach_statement(target: Target, alias: str = "warehouse") -> str:
-    """The DuckDB statement that attaches the warehouse, Postgres for reading; it needs `postgres_scanner` loaded."""
+def attach_warehouse(connection: duckdb.DuckDBPyConnection, target: Target, *, writable: bool = False) -> None:
+    """Attach the warehouse as `warehouse` to a DuckDB in memory, Postgres for reading unless `writable` says more.
+
+    Raises:
+        ConfigurationError, duckdb.Error: as `ingestion.encryption.attach`.
+    """
     if target.engine == "duckdb":
-        return f"attach '{target.build_file}' as {alias}"
+        attach(connection, target.build_file, "warehouse")
+        return
+    load_extension(connection, "postgres_scanner")
     given = {key: value.replace("\\", "\\\\").replace("'", "\\'") for key, value in libpq().items() if value}
     dsn = " ".join(f"{key}='{value}'" for key, value in given.items())
-    return f"attach '{dsn.replace(chr(39), chr(39) * 2)}' as {alias} (type postgres, read_only)"
+    mode = "" if writable else ", read_only"
+    connection.execute(f"attach {literal(dsn)} as warehouse (type postgres{mode})")

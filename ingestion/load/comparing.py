@@ -56,3 +56,34 @@ def unknown(reader: Reader, table: Table, since: datetime) -> tuple[str, int]:
         )""")
     read = number(reader.connection, "select coalesce(sum(copies), 0) from distinct_good")
     return "unknown", read - number(reader.connection, "select count(*) from unknown")
+
+
+def repeated(reader: Reader, table: Table) -> tuple[str, int]:
+    """Leave out versions that say what the version before them says; says how many these were.
+
+    Before them are those of raw and of the extract that hold from earlier; of one time, those of a lower revision.
+    Two of one time and revision are one where they are alike, whichever comes first.
+    """
+    content = [*table.column_names, "_operation"]
+    listed = ", ".join(quoted(c) for c in [*table.column_names, *GIVEN])
+    key = ", ".join(quoted(c) for c in table.key)
+    same = " and ".join(
+        f"lag({quoted(c)}) over versions is not distinct from {quoted(c)}" for c in content if c not in table.key
+    )
+    order = ", ".join(["_effective_at", "_revision", *(f"{quoted(c)} nulls first" for c in content), "is_new"])
+    kept = number(
+        reader.connection,
+        f"""
+        create or replace temp table told_anew as
+        with every as (
+            select {listed}, false as is_new from {reader.complete(table.name)} semi join good using ({key})
+            union all
+            select {listed}, true from good
+        ),
+        judged_by_the_one_before as (
+            select *, row_number() over versions > 1 and {same} as is_repeated from every
+            window versions as (partition by {key} order by {order})
+        )
+        select {listed} from judged_by_the_one_before where is_new and not is_repeated""",
+    )
+    return "told_anew", number(reader.connection, "select count(*) from good") - kept

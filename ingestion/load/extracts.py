@@ -10,8 +10,7 @@ from pathlib import Path
 import duckdb
 
 from ingestion.contract.contracts import META_COLUMNS, Source, Table
-from ingestion.destination.target import Target, attach_statement
-from ingestion.duck import load_extension
+from ingestion.destination.target import Target, attach_warehouse
 from ingestion.sql import quoted
 
 REJECT_COLUMNS = {
@@ -65,12 +64,14 @@ class Extract:
         anything is written. It gives the cursor, and may raise SourceError.
     known: records in source_count that were not read again, since they are known as they are.
     compare_since: where versions may come that raw already has: the earliest `_effective_at` to compare with.
+    repeats: versions may come that say what the version before them says, in raw or among these: they are known.
     rejects: a DuckDB select of records that could not even be read as rows:
         record_key, record, reasons (all JSON text), _revision, _effective_at.
     compared: the records are the whole table as it is now. One that is as its latest version in raw is known; another
         has a version that holds from now, or from when that version does, where it is later.
     deletes: a DuckDB select of versions with operation 'D' that are concluded, not read, with the columns of raw in
         raw's types. It may read `good`: the rows of `relation` that keep the contract, typed.
+    beyond: what records have that the contract doesn't know, and how many have it.
     notes: what a person should know of it (a new column at the source, a file that can't be read).
     more: there is more to read, which has to be compared with what this extract loads: the next load's business.
     """
@@ -82,9 +83,11 @@ class Extract:
     conclude: Callable[[], str | None] | None = None
     known: int = 0
     compare_since: datetime | None = None
+    repeats: bool = False
     rejects: str | None = None
     compared: bool = False
     deletes: str | None = None
+    beyond: tuple[tuple[str, int], ...] = ()
     notes: tuple[str, ...] = ()
     more: bool = False
 
@@ -131,12 +134,24 @@ class Reader:
 
     def raw(self, table: str) -> str:
         """The name of a table of this source in raw, readable from the connection (attached when first asked for)."""
+        self._attach()
+        return f"warehouse.{self.target.schema(self.contract.schema)}.{quoted(table)}"
+
+    def raw_of(self, source: str, table: str) -> str | None:
+        """The same of another source of the project; None where it has loaded nothing yet."""
+        self._attach()
+        schema = self.target.schema(f"raw_{source}")
+        there = self.connection.execute(
+            "select 1 from information_schema.tables "
+            "where table_catalog = 'warehouse' and table_schema = ? and table_name = ?",
+            [schema, table],
+        )
+        return f"warehouse.{schema}.{quoted(table)}" if there.fetchall() else None
+
+    def _attach(self) -> None:
         attached = self.connection.execute("select 1 from duckdb_databases() where database_name = 'warehouse'")
         if not attached.fetchall():
-            if self.target.engine == "postgres":
-                load_extension(self.connection, "postgres_scanner")
-            self.connection.execute(attach_statement(self.target))
-        return f"warehouse.{self.target.schema(self.contract.schema)}.{quoted(table)}"
+            attach_warehouse(self.connection, self.target)
 
     def complete(self, table: str) -> str:
         """A select over a table of raw that sees completed loads only, with the columns that the contract has now.

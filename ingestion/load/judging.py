@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -10,7 +11,7 @@ import duckdb
 from ingestion.contract.contracts import META_COLUMNS, Table
 from ingestion.contract.rules import GIVEN, as_rejects, judged, rejected
 from ingestion.duck import number
-from ingestion.load.comparing import different, unknown
+from ingestion.load.comparing import different, repeated, unknown
 from ingestion.load.extracts import (
     LOAD_COLUMNS,
     PROFILE_COLUMNS,
@@ -23,9 +24,18 @@ from ingestion.load.extracts import (
     first_line,
 )
 from ingestion.load.handover import write_files
+from ingestion.load.profiling import profile
 from ingestion.load.straight import goes_straight, insert
 from ingestion.privacy.crosswalk import exchange
-from ingestion.privacy.identifiers import RECORD, as_known, identifier_in, kind_of, normal_form, person_column
+from ingestion.privacy.identifiers import (
+    RECORD,
+    as_known,
+    identifier_in,
+    kind_of,
+    normal_form,
+    person_column,
+    without_rest,
+)
 from ingestion.privacy.tombstones import forgotten_of
 from ingestion.sql import literal, quoted
 
@@ -74,6 +84,7 @@ class ContractPass:
 
     def _take(self, extract: Extract) -> tuple[list[Path], int]:
         connection, table = self.reader.connection, extract.table
+        extract = replace(extract, relation=without_rest(table, extract.relation))
         where = f"{table.source}.{table.name}"
         listed = ", ".join(quoted(c) for c in [*table.column_names, *GIVEN])
         forgotten = forgotten_of(self.reader.target, table)
@@ -112,11 +123,14 @@ class ContractPass:
         cursor = extract.conclude() if extract.conclude else extract.cursor
         rows, known = "good", extract.known
         if extract.compared:
-            rows, repeated = different(self.reader, table)
-            known += repeated
+            rows, same = different(self.reader, table)
+            known += same
         if extract.compare_since is not None and read:
-            rows, repeated = unknown(self.reader, table, extract.compare_since)
-            known += repeated
+            rows, same = unknown(self.reader, table, extract.compare_since)
+            known += same
+        if extract.repeats and read:
+            rows, same = repeated(self.reader, table)
+            known += same
         versions, deleted = f"select {listed} from {rows}", 0
         if extract.deletes:
             connection.execute(f"create or replace temp table deletes as select {listed} from ({extract.deletes})")
@@ -130,10 +144,10 @@ class ContractPass:
             ordered = ", ".join(quoted(c) for c in self.reader.in_order(table.name, named))
             files, written = self._copy(f"select {ordered} from (select *, {self._stamp()} from ({versions}))", where)
         if written:
-            self._profile(table, versions)
+            profile(self.reader, extract, versions, self._stamp())
         if bad or extract.rejects:
-            new_rejects, repeated = self._reject(table, types, extract.rejects, tokens)
-            known += repeated
+            new_rejects, same = self._reject(table, types, extract.rejects, tokens)
+            known += same
             reasons = self._reasons() if new_rejects else ()
         loaded = written - deleted
         if loaded + known + new_rejects != extract.source_count:
@@ -189,23 +203,6 @@ class ContractPass:
             found.append(f"select {literal(RECORD)}, {normal_form('record', RECORD)} from ({extract.rejects})")
         values = f"select kind, value from ({' union all '.join(found)}) where value is not null"
         return exchange(self.reader.target, self.reader.connection, values, self.reader.workspace)
-
-    def _profile(self, table: Table, versions: str) -> None:
-        """Count the values that each column lacks among the versions of this load, and note the latest time."""
-        columns = table.column_names
-        counts = [f"count({quoted(c)}) filter (where _operation <> 'D')" for c in columns]
-        self.reader.connection.execute(f"""
-            insert into profiles by name
-            with counted as (
-                select count(*) filter (where _operation <> 'D') as row_count, max(_effective_at) as newest,
-                    [{", ".join([*counts, "count(*) filter (where _operation <> 'D')"])}] as value_counts
-                from ({versions})
-            )
-            select {literal(table.name)} as resource,
-                unnest([{", ".join(literal(c) for c in [*columns, "_effective_at"])}]) as column_name,
-                row_count, row_count - unnest(value_counts) as null_count,
-                case when column_name = '_effective_at' then newest end as newest_at, {self._stamp()}
-            from counted""")
 
     def _reject(
         self, table: Table, types: dict[str, str], unreadable: str | None, tokens: str | None

@@ -48,6 +48,7 @@ _RUNTIME = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__INTERCEPT_SIGNALS": "false",
     "RESTORE_FROM_DESTINATION": "false",
+    "LOAD__DELETE_COMPLETED_JOBS": "true",
 }
 
 

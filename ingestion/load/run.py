@@ -20,8 +20,20 @@ from ingestion.load.watching import Asked, Watch
 
 
 def configured_sources(project: Path) -> list[str]:
-    """The sources that have been told where to read."""
-    return [name for name in source_names(project) if reader_of(read_contract(name, project)).is_configured(name)]
+    """The sources that have been told where to read.
+
+    What reads what others loaded, or what commands of the warehouse write, is loaded, and is none of them.
+    """
+    readers = {name: reader_of(read_contract(name, project)) for name in source_names(project)}
+    return [
+        name for name, reader in readers.items()
+        if not getattr(reader, "BESIDE", False) and not is_derived(name, project) and reader.is_configured(name)
+    ]  # fmt: skip
+
+
+def is_derived(name: str, project: Path) -> bool:
+    """Whether a source reads what the others have loaded, and so comes after them: its reader says `DERIVED`."""
+    return getattr(reader_of(read_contract(name, project)), "DERIVED", False)
 
 
 def reader_of(contract: Source) -> ModuleType:
@@ -119,7 +131,7 @@ def load_all(
     observed_at = observation_time()
     loaded: list[Loaded] = []
     failures: list[str] = []
-    for name in source_names(target.project):
+    for name in sorted(source_names(target.project), key=lambda each: is_derived(each, target.project)):
         contract, wanted = read_contract(name, target.project), not only or name in only
         if not wanted and (target, name) in _made:
             continue

@@ -35,7 +35,7 @@ def goes_straight(reader: Reader, extract: Extract, types: Mapping[str, str]) ->
     there = reader.existing.get(table.name)
     return (
         reader.target.engine == "duckdb"
-        and not (extract.compared or extract.compare_since or extract.deletes)
+        and not (extract.compared or extract.compare_since or extract.repeats or extract.deletes)
         and not table.identifiers
         and (there is None or set(all_columns(reader.contract)[table.name]) <= set(there))
         and all(_EXACT.fullmatch(types[name]) for name in [*table.column_names, *GIVEN])

@@ -7,7 +7,8 @@ can be had from it, and where the crosswalk's row is gone, nothing leads back.
 
 The crosswalk is an input as raw is: warehouses that are to come out alike share it. It lies
 
-- in the schema `privacy` of the Postgres that is built, or, for DuckDB, in `crosswalk.duckdb` beside the other files,
+- in the schema `privacy` of the Postgres that is built (`ingestion.privacy.postgres`), or, for DuckDB, in
+  `crosswalk.duckdb` beside the other files,
 - or in the DuckDB file that PRIVACY__CROSSWALK names, for every engine.
 """
 
@@ -21,24 +22,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
-import psycopg2
 
 from ingestion.destination.target import Target
 from ingestion.duck import connect, copied_csv
+from ingestion.encryption import attach
+from ingestion.privacy import postgres
 from ingestion.privacy.identifiers import RECORD, normal_form
+from ingestion.privacy.postgres import ASKED, TABLE
 from ingestion.sql import literal
 
 SCHEMA = "privacy"
-
-_TABLE = """
-    create table if not exists {schema}.identifiers (
-        token text primary key,
-        kind text not null,
-        value text not null,
-        first_seen_at timestamp not null default {now}
-    )"""
-_ASKED = {"kind": "varchar", "value": "varchar"}
-_ANSWERED = {**_ASKED, "token": "varchar"}
 # How long a load waits for another that has the crosswalk's file.
 _WAIT_SECONDS = 60
 
@@ -72,7 +65,7 @@ def exchange(target: Target, connection: duckdb.DuckDBPyConnection, values: str,
         return "(select null::varchar as kind, null::varchar as value, null::varchar as token where false)"
     file = crosswalk_file(target)
     if file is None:
-        _exchange_in_postgres(target.schema(SCHEMA), asked, answered)
+        postgres.exchange(target.schema(SCHEMA), asked, answered)
     else:
         _exchange_in_file(file, asked, answered)
     return f"read_parquet({literal(str(answered))})"
@@ -86,7 +79,7 @@ def opened_file(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         until = time.monotonic() + _WAIT_SECONDS
         while True:
             try:
-                connection.execute(f"attach {literal(str(file))} as crosswalk")
+                attach(connection, file, "crosswalk")
                 break
             except duckdb.IOException:
                 if time.monotonic() > until:
@@ -94,13 +87,13 @@ def opened_file(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
                 time.sleep(0.05)
         file.chmod(0o600)
         connection.execute(f"create schema if not exists crosswalk.{SCHEMA}")
-        connection.execute(_TABLE.format(schema=f"crosswalk.{SCHEMA}", now="now()::timestamp"))
+        connection.execute(TABLE.format(schema=f"crosswalk.{SCHEMA}", now="now()::timestamp"))
         yield connection
 
 
 def _exchange_in_file(file: Path, asked: Path, answered: Path) -> None:
     with opened_file(file) as connection:
-        connection.execute(f"create temp table asked as from {copied_csv(asked, _ASKED)}")
+        connection.execute(f"create temp table asked as from {copied_csv(asked, ASKED)}")
         known = f"select token, kind, value from crosswalk.{SCHEMA}.identifiers semi join asked using (kind, value)"
         connection.execute(f"""
             insert into crosswalk.{SCHEMA}.identifiers (token, kind, value)
@@ -109,34 +102,26 @@ def _exchange_in_file(file: Path, asked: Path, answered: Path) -> None:
         connection.execute(f"copy ({known}) to {literal(str(answered))} (format parquet)")
 
 
-def _exchange_in_postgres(schema: str, asked: Path, answered: Path) -> None:
-    found = asked.with_name("tokens.csv")
-    with closing(psycopg2.connect("")) as postgres, postgres, postgres.cursor() as cursor:
-        cursor.execute("select to_regclass(%s) is not null", [f"{schema}.identifiers"])
-        if not (cursor.fetchone() or (False,))[0]:
-            # Two first loads at once would both find it missing, and `if not exists` doesn't wait for the other.
-            cursor.execute("select pg_advisory_xact_lock(hashtext(%s))", [schema])
-            cursor.execute(f"create schema if not exists {schema}")
-            cursor.execute(_TABLE.format(schema=schema, now="(now() at time zone 'utc')"))
-            index = f"identifiers_value on {schema}.identifiers (kind, md5(value))"
-            cursor.execute(f"create unique index if not exists {index}")
-        cursor.execute("create temporary table asked (kind text, value text) on commit drop")
-        with asked.open("rb") as file:
-            cursor.copy_expert("copy asked from stdin (format csv, header)", file)
-        cursor.execute("analyze asked")
-        cursor.execute(f"""
-            insert into {schema}.identifiers (token, kind, value)
-            select kind || '_' || replace(gen_random_uuid()::text, '-', ''), kind, value from asked
-            order by kind, md5(value)  -- two that wait for each other's values do so in one order
-            on conflict (kind, md5(value)) do nothing""")
-        with found.open("wb") as file:
-            cursor.copy_expert(
-                f"copy (select a.kind, a.value, i.token from asked as a join {schema}.identifiers as i "
-                "on i.kind = a.kind and md5(i.value) = md5(a.value)) to stdout (format csv, header, force_quote *)",
-                file,
-            )
-    with closing(connect()) as connection:
-        connection.execute(f"copy (from {copied_csv(found, _ANSWERED)}) to {literal(str(answered))} (format parquet)")
+def read_identifiers(connection: duckdb.DuckDBPyConnection, target: Target, kinds: Iterable[str], table: str) -> None:
+    """Make a table of a connection with `token` and `value`, of all that tokens of these kinds stand for.
+
+    Raises:
+        ConfigurationError: the crosswalk's key is missing, or it is another one.
+        duckdb.Error, psycopg2.Error: there is none yet, or whoever asks may not see it.
+    """
+    listed, file = sorted(kinds), crosswalk_file(target)
+    connection.execute(f"create table {table} (token varchar, value varchar)")
+    if file is None:
+        connection.register("of_postgres", postgres.of_kinds(target.schema(SCHEMA), listed))
+        connection.execute(f"insert into {table} from of_postgres")
+        connection.unregister("of_postgres")
+        return
+    attach(connection, file, "crosswalk", read_only=True)
+    kinds_list = ", ".join(map(literal, listed)) or "null"
+    connection.execute(
+        f"insert into {table} select token, value from crosswalk.{SCHEMA}.identifiers where kind in ({kinds_list})"
+    )
+    connection.execute("detach crosswalk")
 
 
 def find_tokens(target: Target, kind: str, value: str) -> set[str]:
@@ -144,7 +129,29 @@ def find_tokens(target: Target, kind: str, value: str) -> set[str]:
     with closing(connect()) as connection:
         row = connection.execute(f"select {normal_form('$1', kind)}", [value]).fetchone()
     known = str(row[0]) if row and row[0] else ""
-    return {token for token, _ in _rows(target, "kind = %s and value = %s", [kind, known])}
+    file = crosswalk_file(target)
+    if file is None:
+        return postgres.tokens(target.schema(SCHEMA), kind, known)
+    if not file.exists():
+        return set()
+    with opened_file(file) as connection:
+        asked = f"select token from crosswalk.{SCHEMA}.identifiers where kind = ? and value = ?"
+        return {str(token) for (token,) in connection.execute(asked, [kind, known]).fetchall()}
+
+
+def values_of(target: Target, tokens: Iterable[str]) -> dict[str, str]:
+    """What tokens stand for, of those that the crosswalk knows; on Postgres to a login that may read it."""
+    listed = sorted(tokens)
+    file = crosswalk_file(target)
+    if file is None:
+        return postgres.values(target.schema(SCHEMA), listed)
+    if not file.exists() or not listed:
+        return {}
+    with opened_file(file) as connection:
+        asked = (
+            f"select token, value from crosswalk.{SCHEMA}.identifiers where token in ({', '.join('?' * len(listed))})"
+        )
+        return {str(token): str(value) for token, value in connection.execute(asked, listed).fetchall()}
 
 
 def drop_identifiers(target: Target, tokens: Iterable[str]) -> None:
@@ -152,44 +159,20 @@ def drop_identifiers(target: Target, tokens: Iterable[str]) -> None:
     listed = sorted(tokens)
     if not listed:
         return
-    marks = ", ".join(["%s"] * len(listed))
-    _rows(
-        target,
-        f"kind = {literal(RECORD)} and exists (select 1 from {{identifiers}} as other "
-        f"where other.token in ({marks}) and position(other.value in identifiers.value) > 0)",
-        listed,
-        delete=True,
-    )
-    _rows(target, f"token in ({marks})", listed, delete=True)
     file = crosswalk_file(target)
-    if file is not None and file.exists():
-        _write_anew(file)
-
-
-def _rows(target: Target, where: str, parameters: list[str], *, delete: bool = False) -> list[tuple[str, str]]:
-    """Tokens and values of the crosswalk's rows that a condition holds for; with `delete` they are taken away."""
-    file = crosswalk_file(target)
-    if file is not None:
-        if not file.exists():
-            return []
+    if file is None:
+        postgres.drop(target.schema(SCHEMA), listed)
+    elif file.exists():
+        marks = ", ".join("?" * len(listed))
+        name = f"crosswalk.{SCHEMA}.identifiers"
         with opened_file(file) as connection:
-            name = f"crosswalk.{SCHEMA}.identifiers"
-            statement = _statement(name, where, delete=delete).replace("%s", "?")
-            return [(str(token), str(value)) for token, value in connection.execute(statement, parameters).fetchall()]
-    name = f"{target.schema(SCHEMA)}.identifiers"
-    with closing(psycopg2.connect("")) as postgres, postgres, postgres.cursor() as cursor:
-        cursor.execute("select to_regclass(%s) is not null", [name])
-        if not (cursor.fetchone() or (False,))[0]:
-            return []
-        cursor.execute(_statement(name, where, delete=delete), parameters)
-        return [(str(token), str(value)) for token, value in cursor.fetchall()]
-
-
-def _statement(name: str, where: str, *, delete: bool) -> str:
-    condition = where.replace("{identifiers}", name)
-    if delete:
-        return f"delete from {name} as identifiers where {condition} returning token, value"
-    return f"select token, value from {name} as identifiers where {condition}"
+            connection.execute(
+                f"delete from {name} as identifiers where kind = {literal(RECORD)} and exists (select 1 from {name} "
+                f"as other where other.token in ({marks}) and position(other.value in identifiers.value) > 0)",
+                listed,
+            )
+            connection.execute(f"delete from {name} where token in ({marks})", listed)
+        _write_anew(file)
 
 
 def _write_anew(file: Path) -> None:
@@ -197,7 +180,7 @@ def _write_anew(file: Path) -> None:
     fresh = file.with_suffix(".fresh")
     fresh.unlink(missing_ok=True)
     with opened_file(file) as connection:
-        connection.execute(f"attach {literal(str(fresh))} as fresh")
+        attach(connection, fresh, "fresh")
         connection.execute("copy from database crosswalk to fresh")
         connection.execute("detach fresh")
         fresh.chmod(0o600)

@@ -10,6 +10,7 @@ all values of a kind; what else tells of a person is null, unless the contract r
 from __future__ import annotations
 
 from ingestion.contract.contracts import Column, Table
+from ingestion.privacy.fields import Filled, kept_fields, other_fields
 from ingestion.sql import collapsed, literal, quoted
 
 # The kind of a record that can't be told into columns: all of it is one identifier.
@@ -38,15 +39,33 @@ def kept_and_rest(column: Column, expression: str) -> tuple[str, str]:
     """Two DuckDB expressions for a document in JSON: the fields that may be kept, and the others.
 
     The others are an identifier together, null where there are none. What is no object is an identifier as a whole.
+    A field at its top that it lacks is null in what is kept.
     """
-    kept = ", ".join(f"{literal(name)}, {expression} -> {literal('$.' + name)}" for name in column.keeps)
-    dropped = ", ".join(f"{literal(name)}, null" for name in column.keeps)
     is_object = f"(json_valid({expression}) and json_type({expression}) = 'OBJECT')"
-    rest = f"cast(json_merge_patch({expression}, json_object({dropped})) as varchar)"
+    absent: Filled = {name: ("", lambda _: "'null'") for name in column.keeps if "." not in name}
     return (
-        f"case when {is_object} then json_object({kept}) else json_object() end",
-        f"case when {is_object} then nullif({rest}, '{{}}') else {expression} end",
+        f"case when {is_object} then {kept_fields(column.keeps, expression, absent)} else '{{}}' end",
+        f"case when {is_object} then {other_fields(column.keeps, expression)} else {expression} end",
     )
+
+
+def without_rest(table: Table, relation: str) -> str:
+    """A DuckDB relation of which documents that are no identifiers have only the fields that the contract keeps.
+
+    What else is in them stays at the source: neither raw nor a reject has it.
+
+    Args:
+        table: the contract.
+        relation: a select in brackets that has its columns.
+    """
+    cut = [column for column in table.columns if column.keeps and not column.identifies]
+    if not cut:
+        return relation
+    kept = ", ".join(
+        f"{kept_fields(column.keeps, f'cast({quoted(column.name)} as varchar)')} as {quoted(column.name)}"
+        for column in cut
+    )
+    return f"(select * replace ({kept}) from {relation})"
 
 
 def identifier_in(column: Column, expression: str) -> str:

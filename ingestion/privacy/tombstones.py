@@ -7,7 +7,6 @@ what a later load, or a restored raw, is known by; names and addresses are not i
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from ingestion.contract.contracts import Table
 from ingestion.destination.target import Target
+from ingestion.jsonl import append_lines, lines_of
 from ingestion.privacy.identifiers import person_column
 from ingestion.sql import literal
 
@@ -37,22 +37,12 @@ def tombstones_file(target: Target) -> Path:
 
 def read_tombstones(target: Target) -> list[Tombstone]:
     """All tombstones, the oldest first."""
-    file = tombstones_file(target)
-    if not file.exists():
-        return []
-    return [Tombstone(**json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [Tombstone(**each) for each in lines_of(tombstones_file(target))]
 
 
 def write_tombstones(target: Target, tombstones: Iterable[Tombstone]) -> None:
     """Append to the ledger, and see that it is on the disk."""
-    file = tombstones_file(target)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as ledger:
-        for tombstone in tombstones:
-            ledger.write(json.dumps(asdict(tombstone)) + "\n")
-        ledger.flush()
-        os.fsync(ledger.fileno())
-    file.chmod(0o600)
+    append_lines(tombstones_file(target), map(asdict, tombstones))
 
 
 def forgotten_of(target: Target, table: Table) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -12,9 +13,11 @@ from ingestion.sql import literal, quoted
 
 # What JSON is made of, as far as its nesting goes.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}:,]', re.DOTALL)
+# A name in a path, and which one of a list is meant.
+_CHOSEN = re.compile(r"([^\[\]]+)\[([^=\]]+)=([^\]]*)\]")
 
 
-def parsed(content: bytes, records: str) -> Any:
+def parsed(content: bytes, records: str, *, as_written: bool = False) -> Any:
     """A document as JSON.
 
     A record that Python can't read is its text: it has a number of 5,000 digits, ten thousand brackets, bytes that are
@@ -24,29 +27,40 @@ def parsed(content: bytes, records: str) -> Any:
         content: the document's bytes.
         records: where the list of records stands in it: a field's name, names with dots between, or nothing where the
             document is the list.
+        as_written: a number that would be written otherwise, such as 2.50, is its text, too.
 
     Raises:
         ValueError: it is no JSON document.
     """
     encoding = json.detect_encoding(content)
+    loads = _loads_as_written if as_written else _loads
     try:
-        return _loads(content.decode(encoding))
+        return loads(content.decode(encoding))
     except UnicodeDecodeError:
-        return _apart(content.decode(encoding, "surrogateescape"), records)
+        return _apart(content.decode(encoding, "surrogateescape"), records, loads)
     except (ValueError, RecursionError):
-        return _apart(content.decode(encoding), records)
+        return _apart(content.decode(encoding), records, loads)
 
 
 def field(document: Any, path: str) -> Any:
     """What stands in a document at a field's name, or at names with dots between; itself where the path is empty.
 
+    `link[relation=next].url` is asked of the first object in the list `link` whose field `relation` is `next`.
+
     Raises:
         KeyError: there is no such field.
     """
-    for name in filter(None, path.split(".")):
+    for step in filter(None, path.split(".")):
+        chosen = _CHOSEN.fullmatch(step)
         if not isinstance(document, dict):
             raise KeyError(path)
-        document = document[name]
+        document = document[chosen[1] if chosen else step]
+        if chosen:
+            listed = document if isinstance(document, list) else []
+            alike = [each for each in listed if isinstance(each, dict) and each.get(chosen[2]) == chosen[3]]
+            if not alike:
+                raise KeyError(path)
+            document = alike[0]
     return document
 
 
@@ -55,13 +69,23 @@ def _loads(text: str) -> Any:
     return json.loads(text, parse_constant=str, parse_float=_number)
 
 
+def _loads_as_written(text: str) -> Any:
+    return json.loads(text, parse_constant=str, parse_float=_number_as_written)
+
+
+def _number_as_written(text: str) -> float | str:
+    """A number as Python has it, or its text where Python would write it otherwise."""
+    value = float(text)
+    return value if repr(value) == text else text
+
+
 def _number(text: str) -> float | str:
     """A number as Python has it, or its text where Python would round it."""
     value = float(text)
     return value if Decimal(repr(value)) == Decimal(text) else text
 
 
-def _apart(text: str, records: str) -> Any:
+def _apart(text: str, records: str, loads: Callable[[str], Any]) -> Any:
     """The document with each of its records read for itself, so that one that can't be read is one record.
 
     Raises:
@@ -93,12 +117,19 @@ def _apart(text: str, records: str) -> Any:
         last = kind
     if not end:
         raise ValueError(f"it has no whole list {records}".rstrip())
-    document = _loads(f"{text[:first]}{text[end:]}")
-    field(document, records).extend(record(text[start:stop]) for start, stop in slices if text[start:stop].strip())
+    document = loads(f"{text[:first]}{text[end:]}")
+    field(document, records).extend(
+        record(text[start:stop], loads) for start, stop in slices if text[start:stop].strip()
+    )
     return document
 
 
-def record(text: str) -> Any:
+def record_as_written(text: str) -> Any:
+    """What `record` gives, each number that would be written otherwise as its text."""
+    return record(text, _loads_as_written)
+
+
+def record(text: str, loads: Callable[[str], Any] = _loads) -> Any:
     """One record's text as JSON, or the text itself where Python can't read it (see `parsed`).
 
     Raises:
@@ -108,7 +139,7 @@ def record(text: str) -> Any:
         # Bytes that are no text.
         return text.strip().encode(errors="surrogateescape").decode(errors="backslashreplace")
     try:
-        return _loads(text)
+        return loads(text)
     except RecursionError:
         return text.strip()
     except ValueError:

@@ -16,9 +16,12 @@
     {{ return(target.schema ~ '_' if target.name == 'sandbox' else '') }}
 {%- endmacro %}
 
-{# A mart's schema is called as its folder, so that a domain needs no configuration. #}
+{# A mart's schema is called as its folder, so that a domain needs no configuration; as both folders, where it lies in one
+   within the domain's (`schemas_of` in ingestion/domains.py). #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
-    {%- set folder = node.fqn[2] if node.fqn[1] == 'marts' and node.resource_type in ['model', 'unit_test'] else 'main' -%}
+    {%- set folders = node.fqn[2:-1] if node.resource_type == 'model' else node.fqn[2:3] -%}
+    {%- set is_mart = node.fqn[1] == 'marts' and node.resource_type in ['model', 'unit_test'] -%}
+    {%- set folder = folders | join('_') if is_mart else 'main' -%}
     {%- set name = schema_prefix() ~ (custom_schema_name or folder) | trim -%}
     {%- if is_published(node) -%}
         {%- set name = name ~ generation_suffix() -%}

@@ -12,7 +12,7 @@ import duckdb
 import psycopg2
 
 from ingestion.destination.target import Target
-from ingestion.sql import literal
+from ingestion.encryption import attach
 from warehouse.reading.metrics import Metrics, Question
 from warehouse.reading.money import REPORTING_CURRENCY, Currency, reporting_currency
 from warehouse.reading.query import ask
@@ -95,9 +95,7 @@ class Measures:
         try:
             if self.target.engine == "duckdb" and relations:
                 # As short as can be: a build would wait for it.
-                self.connection.execute(
-                    f"attach {literal(str(self.target.folder / 'build.duckdb'))} as build (read_only)"
-                )
+                attach(self.connection, self.target.build_file, "build", read_only=True)
             for name, relation in relations.items():
                 with suppress(duckdb.Error, psycopg2.Error):
                     found[name] = ask(self.connection, f"select * from {relation} limit {limit}")

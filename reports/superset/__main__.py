@@ -18,6 +18,7 @@ import psycopg2
 from ingestion.destination.target import Target, current_target
 from ingestion.domains import domains, listed
 from ingestion.environment import ConfigurationError
+from ingestion.keys import files_key
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 from warehouse.parts import CORE
@@ -112,6 +113,7 @@ def _environment(target: Target, home: Path) -> dict[str, str]:
             "GRANARY_BI__DATABASE_URL": "duckdb:///:memory:",
             "GRANARY_BI__MARTS_FILE": str(target.published_file),
             "GRANARY_BI__RUNS_FILE": str(target.folder / "runs.duckdb"),
+            "PRIVACY__FILES_KEY": files_key(),
         }
     login = os.environ.get("BI__PGUSER")
     if not login:

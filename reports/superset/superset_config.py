@@ -63,8 +63,10 @@ def _published() -> Any:
     from duckdb_engine import ConnectionWrapper
 
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    key = os.environ.get("PRIVACY__FILES_KEY", "").replace("'", "''")
+    options = f"read_only, encryption_key '{key}'" if key else "read_only"
     for name, variable in (("runs", "GRANARY_BI__RUNS_FILE"), ("marts", "GRANARY_BI__MARTS_FILE")):
         file = os.environ[variable].replace("'", "''")
-        connection.execute(f"attach '{file}' as {name} (read_only)")
+        connection.execute(f"attach '{file}' as {name} ({options})")
     connection.execute("use marts; set enable_external_access = false; set lock_configuration = true")
     return ConnectionWrapper(connection)

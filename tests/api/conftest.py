@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -27,7 +27,7 @@ PASSWORD = "a password of this test"
 @pytest.fixture(scope="session")
 def on_duckdb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """An API over DuckDB's files."""
-    world = _grown(TinyWorld(tmp_path_factory.mktemp("api")))
+    world = grown(TinyWorld(tmp_path_factory.mktemp("api")))
     with served(world, {}, LOGINS) as made:
         yield made
 
@@ -38,19 +38,10 @@ def on_postgres(
 ) -> Iterator[Served]:
     """An API over a Postgres with roles, on which keys are asked for their secret."""
     admin = {**as_environment(new_postgres_database()), "TARGET": "prod"}
-    with settings(admin):
-        migrate("head", lambda line: None)
-        for login, tenants in {**LOGINS, "api_builder": []}.items():
-            role = "builder" if login == "api_builder" else "tenant" if tenants else "reporter"
-            make_login(login, role, tenants, PASSWORD, lambda line: None)
-    ask_keys_for_secrets(admin)
-    world = _grown(TinyWorld(tmp_path_factory.mktemp("api"), {**admin, "PGUSER": "api_builder"}))
-    with served(world, admin, LOGINS) as made:
-        yield made
-    with closing(connected(admin)) as connection:
-        logins = ", ".join([*LOGINS, "api_builder"])
-        keys = [str(key) for (key,) in ask(connection, "select key_name from access.api_keys")]
-        ask(connection, f"drop owned by {logins}; drop role {', '.join([logins, *keys])}")
+    with logins_of(admin, LOGINS, "api_builder"):
+        world = grown(TinyWorld(tmp_path_factory.mktemp("api"), {**admin, "PGUSER": "api_builder"}))
+        with served(world, admin, LOGINS) as made:
+            yield made
 
 
 @pytest.fixture(scope="session", params=["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -60,7 +51,23 @@ def api(request: pytest.FixtureRequest) -> Served:
     return made
 
 
-def _grown(world: TinyWorld) -> TinyWorld:
+@contextmanager
+def logins_of(admin: Mapping[str, str], readers: Mapping[str, list[str]], builder: str) -> Iterator[None]:
+    """Logins of a new database: who reads which tenants' rows, and who builds. They are the server's, and dropped."""
+    with settings(admin):
+        migrate("head", lambda line: None)
+        for login, tenants in {**readers, builder: []}.items():
+            role = "builder" if login == builder else "tenant" if tenants else "reporter"
+            make_login(login, role, tenants, PASSWORD, lambda line: None)
+    ask_keys_for_secrets(admin)
+    yield
+    with closing(connected(admin)) as connection:
+        logins = ", ".join([*readers, builder])
+        keys = [str(key) for (key,) in ask(connection, "select key_name from access.api_keys")]
+        ask(connection, f"drop owned by {logins}; drop role {', '.join([logins, *keys])}")
+
+
+def grown(world: TinyWorld) -> TinyWorld:
     """Built twice, so that both generations are there."""
     world.deliver(world.withheld())
     world.build()

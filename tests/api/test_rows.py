@@ -234,7 +234,7 @@ def test_what_is_known_is_not_sent_again_and_not_asked_again(api: Served) -> Non
 
 @contextmanager
 def unreadable(api: Served, table: str) -> Iterator[None]:
-    """Postgres lets nobody read the table meanwhile: who asks for it waits until their request ends. Nothing on DuckDB."""
+    """Postgres lets nobody read the table meanwhile: who asks for it waits until they give up. Nothing on DuckDB."""
     if not api.admin:
         yield
         return

@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ingestion.demo.commerce import serving
+from ingestion.destination.target import current_target
 from ingestion.duck import connect, load_extension
 from tests.warehouses import attach_published, build_from, connected, settings
+from warehouse import dbt
 from warehouse.build.build import Request
+from warehouse.database import open_database
+from warehouse.publish.access import declared_access, grant_access, schema_access
 
 
 def build_from_demo(
@@ -45,3 +49,19 @@ def copy_to_postgres(built: Path, server: Mapping[str, str]) -> None:
     connection.close()
     with connected(server) as postgres, postgres.cursor() as cursor:
         cursor.execute("analyze")
+
+
+def give_rights() -> None:
+    """Give readers what a publish gives: rights and policies of schemas that are about to be published."""
+    target = current_target()
+    declared = declared_access(dbt.parse(target), target)
+    schemas = sorted({each.schema for each in declared})
+    with open_database(target) as database:
+        for schema in schemas:
+            database.run(f"alter schema {schema} rename to {schema}__next")
+        grant_access(database, declared)
+        opened = schema_access(database, schemas)
+        for schema in schemas:
+            database.run(f"alter schema {schema}__next rename to {schema}")
+        for statement in opened:
+            database.run(statement)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import psycopg2
@@ -37,6 +38,8 @@ LOGINS: dict[str, tuple[str, list[str]]] = {
     "t_club": ("tenant", ["club"]),
     "t_few": ("tenant", [f"member:{number}" for number in range(1, 8)]),
     "t_rest": ("tenant", [f"member:{number}" for number in range(8, 99)]),
+    "t_clinician": ("clinician", []),
+    "t_researcher": ("researcher", []),
     "t_privacy": ("privacy", []),
     "t_auditor": ("auditor", []),
     "t_monitor": ("monitor", []),
@@ -54,6 +57,11 @@ class Warehouse:
     world: TinyWorld
     admin: dict[str, str]
     declared: dict[tuple[str, str], Declared]
+
+    def now_declared(self) -> dict[tuple[str, str], Declared]:
+        with self.world.entered():
+            target = current_target()
+            return {(each.schema, each.name): each for each in declared_access(dbt.parse(target), target)}
 
     def relations(self) -> list[tuple[str, str]]:
         with closing(connected(self.admin)) as admin:
@@ -93,11 +101,9 @@ def warehouse(
     world.deliver(world.withheld())
     world.build()
     another_day(world)
-    with world.entered():
-        declared = {
-            (each.schema, each.name): each for each in declared_access(dbt.parse(current_target()), current_target())
-        }
-    yield Warehouse(world, admin, declared)
+    made = Warehouse(world, admin, {})
+    made.declared = made.now_declared()
+    yield made
     with closing(connected(admin)) as connection:
         ask(connection, f"drop owned by {', '.join(LOGINS)}; drop role {', '.join(LOGINS)}")
 
@@ -110,9 +116,11 @@ def expected(warehouse: Warehouse, login: str, relation: tuple[str, str]) -> boo
     return {
         "builder": schema not in ("access", "audit", "public"),
         "loader": is_raw or schema == "privacy",
-        "reporter": schema == "runs" or access is not None,
-        "operator": schema == "runs" or access is not None,
+        "reporter": schema == "runs" or access in ("shared", "tenant", "internal"),
+        "operator": schema == "runs" or access in ("shared", "tenant", "internal"),
         "tenant": access in ("shared", "tenant"),
+        "clinician": access in ("shared", "clinical", "research"),
+        "researcher": access in ("shared", "research"),
         "privacy": schema == "privacy",
         "auditor": relation in (("access", "tenant_logins"), ("access", "api_keys"), ("audit", "events")),
     }.get(role, False)
@@ -202,6 +210,36 @@ def test_who_reads_what_during_a_build(warehouse: Warehouse) -> None:
         done.set()
         watching.join()
     assert wrong == [] and looks >= 3
+
+
+def test_who_reads_what_is_declared_otherwise(warehouse: Warehouse, tmp_path: Path) -> None:
+    """A clinic's tables: patients for clinicians, whose reading is written down, and nobody's figures for research."""
+    world, everybodys = warehouse.world, warehouse.world.club.project
+    file = world.club.with_own_project(tmp_path / "project") / "models" / "marts" / "tiny" / "_tiny__models.yml"
+    text = file.read_text(encoding="utf-8")
+    for name, access in {"dim_members": "clinical", "fct_visits": "clinical", "agg_visits__daily": "research"}.items():
+        model, told = text.index(f"- name: {name}\n"), "access: tenant"
+        at = text.index(told, model)
+        text = f"{text[:at]}access: {access}{text[at + len(told) :]}"
+    file.write_text(text, encoding="utf-8")
+    tenants = warehouse.declared
+    try:
+        another_day(world)
+        warehouse.declared = warehouse.now_declared()
+        check(warehouse)
+        assert warehouse.reads("t_researcher", sorted(tenants)) >= {("tiny", "agg_visits__daily")}
+        assert not warehouse.reads(
+            "t_reporter", [(each.schema, each.name) for each in tenants.values() if each.tenant_key]
+        )
+        with closing(connected(warehouse.admin)) as admin:
+            audited = ask(admin, "select table_name from information_schema.role_table_grants "
+                          "where grantee = 'granary_audited' and table_schema = 'tiny' order by 1")  # fmt: skip
+        assert audited == [("dim_members",), ("fct_visits",)]
+    finally:
+        world.club.project = everybodys
+        another_day(world)
+        warehouse.declared = tenants
+    check(warehouse)
 
 
 def test_tenants_see_their_rows_and_no_others(warehouse: Warehouse) -> None:

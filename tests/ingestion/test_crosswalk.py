@@ -18,16 +18,21 @@ from ingestion.contract.contracts import Column, ContractError, Table
 from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target
 from ingestion.duck import connect
+from ingestion.encryption import attach
+from ingestion.keys import KEY, files_key
 from ingestion.privacy.crosswalk import (
     crosswalk_file,
     drop_identifiers,
     exchange,
     find_tokens,
+    values_of,
 )
 from ingestion.privacy.identifiers import as_known, identifier_in, kind_of
+from ingestion.privacy.sealing import Seal
 from tests.crosswalks import VARIABLE
 from tests.warehouses import as_environment
 
+SECRET = "cGF0aWVudHMgb2YgYSBzbWFsbCBjbGluaWMgaGVyZQ=="
 PEOPLE = Table(
     "made_up",
     "people",
@@ -42,11 +47,22 @@ PEOPLE = Table(
 )
 
 
-@pytest.fixture(params=["file", pytest.param("postgres", marks=pytest.mark.postgres)])
+@pytest.fixture(
+    params=[
+        ("file", ""),
+        ("file", SECRET),
+        pytest.param(("postgres", ""), marks=pytest.mark.postgres),
+        pytest.param(("postgres", SECRET), marks=pytest.mark.postgres),
+    ],
+    ids=["file", "encrypted file", "postgres", "sealed on postgres"],
+)
 def target(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Target:
-    """A warehouse whose crosswalk lies in a file of its own, or in Postgres."""
+    """A warehouse whose crosswalk lies in a file of its own, or in Postgres; in the clear, or under a key."""
     monkeypatch.delenv(VARIABLE)
-    if request.param == "file":
+    place, key = request.param
+    if key:
+        monkeypatch.setenv(KEY, key)
+    if place == "file":
         return Target("dev", "duckdb", tmp_path / "warehouse")
     settings: Mapping[str, str] = as_environment(request.getfixturevalue("postgres"))
     for name, value in settings.items():
@@ -76,11 +92,15 @@ def crosswalk_rows(target: Target) -> list[tuple[str, str]]:
     query = "select kind, value from {} order by 1, 2"
     if file is not None:
         with closing(connect()) as connection:
-            connection.execute(f"attach '{file}' as crosswalk (read_only)")
+            attach(connection, file, "crosswalk", read_only=True)
             return connection.execute(query.format("crosswalk.privacy.identifiers")).fetchall()
     with closing(psycopg2.connect("")) as postgres, postgres.cursor() as cursor:
         cursor.execute(query.format("privacy.identifiers"))
-        return list(cursor.fetchall())
+        rows = list(cursor.fetchall())
+    if key := files_key():
+        assert not [value for _, value in rows if not value.startswith("gcm1:")]
+        rows = sorted((kind, Seal(key).opened(kind, value)) for kind, value in rows)
+    return rows
 
 
 def test_equal_values_have_one_token_whenever_they_come(target: Target, tmp_path: Path) -> None:
@@ -98,6 +118,8 @@ def test_equal_values_have_one_token_whenever_they_come(target: Target, tmp_path
     ]  # fmt: skip
     assert find_tokens(target, "email", " ADA@example.com") == {first[0]["email"]}
     assert find_tokens(target, "email", "nobody@example.com") == set()
+    known = {first[0]["email"]: "ada@example.com", first[1]["first_name"]: "ada mary"}
+    assert values_of(target, [*known, "email_of_nobody"]) == known
 
 
 def test_nothing_of_a_value_is_in_its_token(target: Target, tmp_path: Path) -> None:

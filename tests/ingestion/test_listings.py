@@ -235,7 +235,7 @@ def test_who_asks(kind: str, api: Api, warehouse: Target, monkeypatch: pytest.Mo
         ({"auth": "digest"}, "auth is 'digest': say one of bearer"),
         ({"path": "people"}, "config.meta.rest.path is 'people': say where it lies"),
         ({"paging": "cursor"}, "paging by cursor needs next"),
-        ({"pathes": "/x"}, "config.meta.rest has pathes, and knows auth, auth_header"),
+        ({"pathes": "/x"}, "config.meta.rest has pathes, and knows as_written, auth, auth_header"),
         ({"since_parameter": "since"}, "none of its columns says when a record was"),
     ],
 )

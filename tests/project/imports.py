@@ -18,7 +18,7 @@ PYTHON = ("ingestion", "warehouse", "orchestration", "infra", "reports", "api", 
 # The groups of a package, from below to above: each may import those before it, and the modules at the package's root,
 # which import no group. The package's command, `__main__`, is above all of them.
 GROUPS = {
-    "ingestion": ("destination", "contract", "privacy", "load", "readers", "sources"),
+    "ingestion": ("destination", "contract", "privacy", "fhirpath", "load", "readers", "sources"),
     "warehouse": ("publish", "runs", "build", "reading", "people", "ops"),
 }
 

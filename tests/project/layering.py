@@ -159,12 +159,13 @@ def bare_arithmetic(root: Path) -> list[str]:
 
 
 def long_models(root: Path) -> list[str]:
-    """A staging model fits in 60 lines, a mart in 150."""
+    """A staging model fits in 60 lines, a mart in 150. What is made from a view beside it is read there."""
     found = []
     for layer, most in LINES.items():
         for path in files_in(root, f"models/{layer}", ".sql"):
             lines = len(path.read_text(encoding="utf-8").splitlines())
-            if lines > most:
+            is_made = (path.parent / "views" / f"{path.stem.partition('__')[2]}.json").exists()
+            if lines > most and not is_made:
                 found.append(f"{named(root, path)}: {lines} lines, at most {most}; it wants an intermediate model")
     return found
 

@@ -11,16 +11,39 @@ from typing import Any
 
 from tests.project.files import code_of, entries, files_in, named
 
+# Why a key of care may point at nothing.
+_NAMED = "what a record names, known or not: a singular test says which isn't"
+
 # Keys in facts that point at no published dimension, as `<model>.<column>`, and why.
 KEYS_WITHOUT_TARGET: dict[str, str] = {
     "fct_sales.sales_document_key": "an order, which is in fct_orders, or an invoice, which is in fct_sales alone",
     "agg_sales__documents.sales_document_key": "as in fct_sales, from which it comes",
+    "fct_lab_results.lab_order_key": "a laboratory's order, which is in fct_lab_results alone",
+    "fct_lab_results.lab_result_key": "a result, the versions of which are the fact's rows",
+    "fct_conditions.encounter_key": _NAMED,
+    "fct_procedures.encounter_key": _NAMED,
+    "fct_procedures.reason_condition_key": _NAMED,
+    "fct_medication_requests.encounter_key": _NAMED,
+    "fct_medication_requests.reason_condition_key": _NAMED,
+    "fct_immunizations.encounter_key": _NAMED,
+    "fct_encounters.part_of_encounter_key": _NAMED,
+    "fct_observations.encounter_key": _NAMED,
+    "fct_observations.device_key": _NAMED,
+    "fct_observations.observation_key": "an observation, the parts of which are the fact's rows",
+    "fct_consents.consent_key": "a consent, the intervals of which are the fact's rows",
 }
 
 # Intervals on which history_is_sound is not asked, by model, and why.
 INTERVALS_TESTED_OTHERWISE: dict[str, str] = {
+    "fct_consents": "it begins with a person's first decision: before that, nobody has said anything",
+    "int_consents__intervals": "a view whose every row fct_consents shows: it is tested there",
     "int_shop_customers__versions": "a view whose every row dim_customers shows: it is tested there",
     "int_shop_products__versions": "a view whose every row dim_products shows: it is tested there",
+    "fct_lab_results": "a result begins with its first message, and may end: a singular test says how they follow",
+    "int_persons__pairs": "when a match or a decision held, and no time besides: whose a record was is tested there",
+    "int_patients__versions": "a view whose every row dim_patients shows: it is tested there",
+    "int_practitioners__versions": "a view whose every row dim_practitioners shows: it is tested there",
+    "int_devices__versions": "a view whose every row dim_devices shows: it is tested there",
     "int_exchange_rates__intervals": "days on which a rate holds, equal ones side by side: a unit test says which",
 }
 

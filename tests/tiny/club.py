@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import duckdb
-
 from ingestion.destination.target import current_target
+from ingestion.encryption import open_file
 from ingestion.load.run import load_all
 from ingestion.project import PROJECT_ROOT
 from tests.warehouses import build_from, command, connected, settings
@@ -169,6 +168,17 @@ class Club:
         other._files = count(1 + len(list(self.delivered.iterdir())))
         return other
 
+    def with_own_project(self, root: Path) -> Path:
+        """Build from a copy of the project from now on, for a test to change. Returns where it lies."""
+        shutil.copytree(self.project, root, ignore=shutil.ignore_patterns("target", "logs"), symlinks=True)
+        # What is the product's stays the product's.
+        for link in [path for path in root.rglob("*") if path.is_symlink()]:
+            original = (self.project / link.relative_to(root)).resolve()
+            link.unlink()
+            link.symlink_to(original)
+        self.project = root
+        return root
+
     def published(self) -> Published:
         """What readers see."""
         if self.engine:
@@ -179,7 +189,7 @@ class Club:
                     return list(cursor.fetchall())
 
                 return _published(rows)
-        with duckdb.connect(str(self.warehouse / "warehouse.duckdb"), read_only=True) as connection:
+        with open_file(self.warehouse / "warehouse.duckdb", read_only=True) as connection:
             return _published(lambda query: connection.execute(query).fetchall())
 
     def expected(self) -> Published:

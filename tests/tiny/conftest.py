@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -84,16 +83,4 @@ def _grow(club: Club) -> Club:
 @pytest.fixture
 def project(tmp_path: Path) -> Callable[[Club], Path]:
     """Gives a club a copy of the project, for a test to change. Returns where it lies."""
-
-    def own(club: Club) -> Path:
-        root = tmp_path / "project"
-        shutil.copytree(club.project, root, ignore=shutil.ignore_patterns("target", "logs"), symlinks=True)
-        # What is the product's stays the product's.
-        for link in [path for path in root.rglob("*") if path.is_symlink()]:
-            original = (club.project / link.relative_to(root)).resolve()
-            link.unlink()
-            link.symlink_to(original)
-        club.project = root
-        return root
-
-    return own
+    return lambda club: club.with_own_project(tmp_path / "project")

@@ -26,6 +26,7 @@ from warehouse.errors import BuildError
 
 DAYS, SCALE, SEED = "730", "1.0", "7"
 MARKER = "holds-demo-data"
+OBSERVED_AT = "GRANARY_OBSERVED_AT"
 
 
 def _folder(target: Target, domain: str) -> Path:
@@ -47,7 +48,7 @@ def set_aside(target: Target, say: Callable[[str], None]) -> None:
         return
     aside = target.folder / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     aside.mkdir()
-    for name in ("build.duckdb", "warehouse.duckdb", "warehouse__next.duckdb", "pipelines", "demo", MARKER):
+    for name in ("build.duckdb", "warehouse.duckdb", "warehouse__next.duckdb", "pipelines", "demo", "matches", MARKER):
         if (target.folder / name).exists():
             shutil.move(target.folder / name, aside / name)
     say(f"this warehouse held the demo's data; a source is configured now, so that was put aside in {aside}")
@@ -86,7 +87,10 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
     with ExitStack() as stack:
         settings: dict[str, str] = {}
         for domain in companies:
-            settings |= stack.enter_context(_served(target, domain))
+            served = stack.enter_context(_served(target, domain))
+            # Their days are the same but where one was simulated later: by the latest, all had happened.
+            observed = max(each.get(OBSERVED_AT, "") for each in (settings, served))
+            settings |= served | {OBSERVED_AT: observed}
         # What somebody set stays set.
         stack.enter_context(variables({name: os.environ.get(name, value) for name, value in settings.items()}))
         yield bool(companies)

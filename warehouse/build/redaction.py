@@ -13,11 +13,13 @@ from ingestion.contract.reading import read_contracts
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target
 from ingestion.duck import connect
+from ingestion.encryption import parquet, parquet_options
 from ingestion.privacy.crosswalk import drop_identifiers, shred
 from ingestion.privacy.identifiers import as_known, is_redacted, person_column, redacted
 from ingestion.privacy.tombstones import forgotten_of, read_tombstones
 from ingestion.sql import literal
 from warehouse import ledger
+from warehouse.build.removal import unsay
 from warehouse.database import Database, open_database
 from warehouse.publish.access import audited
 from warehouse.publish.publish import prepare_next
@@ -45,10 +47,13 @@ def apply_tombstones(target: Target, say: Say) -> int | None:
         ledger.ensure_tables(database)
         was_cut_short = bool(database.run(f"select 1 from {database.granary('redacting')}"))
         database.run(f"insert into {database.granary('redacting')} values (current_timestamp)")
+    persons = [(each.source, each.person, each.replacement) for each in tombstones]
+    with open_database(target) as database:
+        _fill(database, "forgotten", persons)
+        unsaid, tokens = unsay(database, [(source, person) for source, person, _ in persons])
     with acting_as_loader(), open_database(target) as database:
-        _fill(database, "forgotten", [(each.source, each.person, each.replacement) for each in tombstones])
+        _fill(database, "forgotten", persons)
         known: set[Person] = set()
-        tokens: set[str] = set()
         for table in tables_of_persons(target):
             if database.exists(database.raw(table.source, table.name)):
                 for redact in (_redact, _redact_rejects, _redact_archive):
@@ -57,7 +62,7 @@ def apply_tombstones(target: Target, say: Say) -> int | None:
                     tokens |= found
         gone = tokens - _still_used(database, tokens)
         drop_identifiers(target, gone)
-    is_changed = bool(known) or was_cut_short
+    is_changed = bool(known or unsaid) or was_cut_short
     if is_changed:
         shred(target.folder)
     with open_database(target) as database:
@@ -147,7 +152,7 @@ def _redact_archive(database: Database, table: Table) -> tuple[set[str], set[str
     forgotten = forgotten_of(database.target, table)
     for file in sorted(archive_of(database.target, table).glob("*.parquet")) if forgotten else []:
         with closing(connect()) as connection:
-            archived = f"read_parquet({literal(str(file))})"
+            archived = parquet(connection, [file])
             names = [str(row[0]) for row in connection.execute(f"describe from {archived}").fetchall()]
             known = as_known(table, names, archived, None, forgotten)
             listed = ", ".join([str(person_column(table)), *(_token(each, each.name) for each in table.identifiers)])
@@ -155,7 +160,7 @@ def _redact_archive(database: Database, table: Table) -> tuple[set[str], set[str
             if not rows:
                 continue
             partial = file.with_suffix(".partial")
-            connection.execute(f"copy ({known}) to {literal(str(partial))} (format parquet)")
+            connection.execute(f"copy ({known}) to {literal(str(partial))} ({parquet_options(connection)})")
             partial.replace(file)
             people |= {str(row[0]) for row in rows}
             tokens |= {str(token) for row in rows for token in row[1:] if token}
@@ -167,7 +172,7 @@ def _archived_tokens(target: Target, table: Table, tokens: set[str]) -> set[str]
     if not files or not tokens:
         return set()
     with closing(connect()) as connection:
-        archived = f"read_parquet([{', '.join(literal(str(file)) for file in files)}], union_by_name = true)"
+        archived = parquet(connection, files)
         columns = " union ".join(f"select {_token(each, each.name)} from {archived}" for each in table.identifiers)
         return {str(row[0]) for row in connection.execute(columns).fetchall()} & tokens
 

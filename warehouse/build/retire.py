@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import Target
-from ingestion.domains import domains
+from ingestion.domains import domains, schemas_of
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
 from warehouse.publish.access import audited
@@ -35,12 +35,12 @@ def retire(target: Target, domain: str, say: Say) -> int:
         if target.engine == "duckdb" and not target.published_file.exists():
             raise BuildError("nothing is published yet")
         with open_database(target) as database:
-            lost = _lost(database, domain)
+            schemas, lost = _lost(database, domain)
         if target.engine == "duckdb":
             copy_published(target)
         with open_database(target) as database:
             number = next_number(database)
-            (_take_from_file if target.engine == "duckdb" else _take_from_schemas)(database, domain, number)
+            (_take_from_file if target.engine == "duckdb" else _take_from_schemas)(database, schemas, number)
             audited(database, "retire", json.dumps({"domain": domain, "generation": number}))
         if target.engine == "duckdb":
             exchange_files(target)
@@ -53,59 +53,64 @@ def retire(target: Target, domain: str, say: Say) -> int:
     return number
 
 
-def _lost(database: Database, domain: str) -> str:
-    """What readers lose, in words. Raises BuildError where the domain isn't published."""
+def _lost(database: Database, domain: str) -> tuple[list[str], str]:
+    """The schemas that readers lose, and what that is, in words. Raises BuildError where the domain isn't published."""
     published = lost_schemas(database, [])
     if domain not in published:
         raise BuildError(f"{domain} is no published domain: there is {', '.join(published) or 'none'}")
-    tables = _tables(database, domain)
-    views = views_over(database, [database.target.schema(domain)]) if database.target.engine == "postgres" else []
+    schemas = [each for each in schemas_of(domain, database.target.project) if each in published]
+    tables = _tables(database, schemas)
+    own = [database.target.schema(each) for each in schemas]
+    views = views_over(database, own) if database.target.engine == "postgres" else []
     over = f", and what others made over them: {', '.join(views)}" if views else ""
-    return f"{len(tables)} tables ({', '.join(tables)}){over}"
+    return schemas, f"{len(tables)} tables ({', '.join(tables)}){over}"
 
 
-def _tables(database: Database, domain: str) -> list[str]:
-    *catalog, schema, _ = database.published(domain, "").split(".")
-    condition = "table_schema = %s" + (" and table_catalog = %s" if catalog else "")
+def _tables(database: Database, schemas: list[str]) -> list[str]:
+    *catalog, _, _ = database.published(schemas[0], "").split(".")
+    condition = "table_schema = any(%s)" + (" and table_catalog = %s" if catalog else "")
+    names = [database.target.schema(each) for each in schemas]
     rows = database.run(
-        f"select table_name from information_schema.tables where {condition} order by 1", [schema, *catalog]
+        f"select table_name from information_schema.tables where {condition} order by 1", [names, *catalog]
     )
     return [str(row[0]) for row in rows]
 
 
-def _take_from_file(database: Database, domain: str, number: int) -> None:
+def _take_from_file(database: Database, schemas: list[str], number: int) -> None:
     """DuckDB: the next file is a copy of the published one; take the domain out of it."""
-    for statement in _forgotten(database, domain, database.next):
+    for statement in _forgotten(database, schemas, database.next):
         database.run(statement)
-    database.run(f"drop schema {database.next_schema(domain)} cascade")
+    for schema in schemas:
+        database.run(f"drop schema {database.next_schema(schema)} cascade")
     database.run(_numbered(database.next(OPS, "generation"), number))
     database.run("checkpoint marts")
 
 
-def _take_from_schemas(database: Database, domain: str, number: int) -> None:
+def _take_from_schemas(database: Database, schemas: list[str], number: int) -> None:
     """Postgres: drop the domain's schemas of both generations; the one before is whole no more."""
-    schema = database.target.schema(domain)
+    names = [database.target.schema(each) for each in schemas]
     statements = [
-        *_forgotten(database, domain, database.published),
+        *_forgotten(database, schemas, database.published),
         _numbered(database.published(OPS, "generation"), number),
-        f"drop schema {schema} cascade",
-        f"drop schema if exists {schema}{NEXT} cascade",
+        *(f"drop schema {each} cascade" for each in names),
+        *(f"drop schema if exists {each}{NEXT} cascade" for each in names),
         f"delete from {database.granary('held')}",
-        *_forgotten(database, domain, database.next),
+        *_forgotten(database, schemas, database.next),
     ]
     if database.exists(database.next(OPS, "generation")):
         statements.append(f"delete from {database.next(OPS, 'generation')}")
-    if not Exchange(database, tables_of(database, [schema]), statements).done():
+    if not Exchange(database, tables_of(database, names), statements).done():
         raise BuildError(
-            f"retiring tried for {ALL_SECONDS} seconds to keep readers out for a moment; {domain} stays. See who reads "
-            "in pg_stat_activity, then try again"
+            f"retiring tried for {ALL_SECONDS} seconds to keep readers out for a moment; {schemas[0]} stays. See who "
+            "reads in pg_stat_activity, then try again"
         )
 
 
-def _forgotten(database: Database, domain: str, of_generation: Callable[[str, str], str]) -> list[str]:
-    """Statements after which a generation knows nothing of the domain's schema and relations."""
-    names = ", ".join(f"'{name}'" for name in _tables(database, domain)) or "''"
-    conditions = {TABLE: f"schema_name = '{domain}'", **dict.fromkeys(SEEN, f"relation_name in ({names})")}
+def _forgotten(database: Database, schemas: list[str], of_generation: Callable[[str, str], str]) -> list[str]:
+    """Statements after which a generation knows nothing of the domain's schemas and relations."""
+    names = ", ".join(f"'{name}'" for name in _tables(database, schemas)) or "''"
+    listed = ", ".join(f"'{each}'" for each in schemas)
+    conditions = {TABLE: f"schema_name in ({listed})", **dict.fromkeys(SEEN, f"relation_name in ({names})")}
     tables = {of_generation(OPS, name): condition for name, condition in conditions.items()}
     return [f"delete from {table} where {condition}" for table, condition in tables.items() if database.exists(table)]
 

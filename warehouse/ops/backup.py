@@ -21,6 +21,8 @@ import duckdb
 
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import Target
+from ingestion.duck import connect
+from ingestion.encryption import attach, open_file
 from ingestion.privacy.crosswalk import crosswalk_file
 from warehouse.build.redaction import apply_tombstones
 from warehouse.errors import BuildError
@@ -97,6 +99,7 @@ def restore(target: Target, backup: Path | None, say: Say) -> None:
 
     Raises:
         BuildError: there is no such backup, or it is damaged; nothing was changed.
+        ConfigurationError: it was written with another key; nothing was changed.
     """
     _require_duckdb(target)
     newest = max(_backups(target.folder / "backups"), default=None)
@@ -107,6 +110,9 @@ def restore(target: Target, backup: Path | None, say: Say) -> None:
     for name, checksum in manifest["files"].items():
         if not (backup / name).exists() or _checksum(backup / name) != checksum:
             raise BuildError(f"{backup / name} is not what was backed up: take another backup; nothing was changed")
+        with closing(connect()) as connection:
+            # One from before a change of keys has the former; said before anything is moved.
+            attach(connection, backup / name, "copy", read_only=True)
     started = time.monotonic()
     with build_lock(target):
         aside = target.folder / f"before_restore_{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -149,7 +155,7 @@ def _backups(folder: Path) -> Iterable[Path]:
 def _checkpoint(file: Path) -> None:
     """Write what is in the file's log into the file. Closed again, for a copy of an open file loses its lock."""
     try:
-        with closing(duckdb.connect(str(file))) as connection:
+        with closing(open_file(file)) as connection:
             connection.execute("checkpoint")
     except duckdb.IOException as error:
         # A reader has it open, so nothing is in its log: who writes closes it, and that writes the log.
@@ -163,8 +169,8 @@ def _checksum(file: Path) -> str:
 
 
 def _row_counts(file: Path) -> dict[str, int]:
-    with closing(duckdb.connect()) as connection:
-        connection.execute(f"attach '{file}' as copy (read_only)")
+    with closing(connect()) as connection:
+        attach(connection, file, "copy", read_only=True)
         tables: list[Any] = connection.execute(
             "select schema_name, table_name from duckdb_tables() where database_name = 'copy' order by all"
         ).fetchall()

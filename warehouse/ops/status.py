@@ -12,11 +12,12 @@ import psycopg2
 from ingestion.destination.lock import lock_holder
 from ingestion.destination.target import Target
 from warehouse.errors import BuildError
+from warehouse.ops.disks import print_protection
 from warehouse.reading.query import ask, open_published, print_table
 
 
 def print_status(target: Target, say: Callable[[str], None]) -> None:
-    """Print who builds at the moment, the last runs, what is published, the last loads, and open rejects by reason.
+    """Print who builds, the last runs, what is published, the last loads, open rejects by reason, what is encrypted.
 
     It reads what readers see, so that it answers while a build is at work, too.
 
@@ -60,6 +61,8 @@ def print_status(target: Target, say: Callable[[str], None]) -> None:
         say("open rejects" if rows else "no open rejects")
         if rows:
             print_table(["source", "resource", "reasons", "records", "since"], rows, say)
+    say("")
+    print_protection(target, say)
 
 
 def _print_runs(connection: Any, target: Target, say: Callable[[str], None]) -> None:

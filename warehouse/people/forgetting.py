@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from ingestion.contract.contracts import Table
+from ingestion.contract.reading import read_contracts
 from ingestion.destination.lock import build_lock
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target
@@ -20,12 +21,13 @@ from ingestion.privacy.identifiers import person_column
 from ingestion.privacy.tombstones import Tombstone, read_tombstones, write_tombstones
 from warehouse.build.build import build_both_generations
 from warehouse.build.redaction import Person, Say, apply_tombstones, tables_of_persons
+from warehouse.build.removal import MATCHES
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 
 
 def forget(target: Target, asked: Sequence[str], dry: bool, say: Say) -> None:
-    """Forget persons, and all who share an address with them; without any, do again what a restore undid.
+    """Forget persons, and all who share an address with them or are the same; without any, forget again.
 
     Args:
         target: the warehouse.
@@ -38,11 +40,18 @@ def forget(target: Target, asked: Sequence[str], dry: bool, say: Say) -> None:
     """
     with build_lock(target):
         known = {(each.source, each.person) for each in read_tombstones(target)}
+        sources = {table.source for table in tables_of_persons(target)}
         for each in asked:
             with acting_as_loader(), open_database(target) as database:
-                persons = _found(database, each) - known
+                found = _found(database, each)
+            with open_database(target) as database:
+                found |= _matched(database, found)
+            persons = {person for person in found if person[0] in sources} - known
             for source, person in sorted(persons):
                 say(f"{'would forget' if dry else 'forgetting'} {source}:{person}")
+            for source, person in sorted(person for person in found if person[0] not in sources):
+                what = f"{source}:{person} is the same person, and no contract of {source}"
+                say(f"not forgotten: {what} says `person:` (docs/privacy.md)")
             if not persons:
                 say(f"{each} is forgotten already")
             elif not dry:
@@ -94,6 +103,29 @@ def _found(database: Database, asked: str) -> set[Person]:
             f"the source numbers its people ({known}), or an address"
         )
     return persons
+
+
+def _matched(database: Database, persons: set[Person]) -> set[Person]:
+    """The records of other sources, or of the same, that are these persons' by what matches them."""
+    matched: set[Person] = set()
+    for contract in [each for each in read_contracts(database.target.project) if each.reader == MATCHES]:
+        said = contract.meta[MATCHES]
+        relation = f"{database.target.schema('intermediate')}.{said['identities']}"
+        if not database.exists(relation):
+            continue
+        source, record = said["key"]
+        marks = ", ".join(["(%s, %s)"] * len(persons))
+        matched |= {
+            (str(row[0]), str(row[1]))
+            for row in database.run(
+                f"select distinct other.{source}, other.{record} from {relation} as mine "
+                f"inner join {relation} as other on mine.person_key = other.person_key "
+                f"where (mine.{source}, mine.{record}) in ({marks}) "
+                "and mine.valid_to >= timestamp '9999-12-31' and other.valid_to >= timestamp '9999-12-31'",
+                [value for person in sorted(persons) for value in person],
+            )
+        }
+    return matched
 
 
 def _column(table: Table) -> str:

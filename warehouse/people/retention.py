@@ -17,15 +17,16 @@ from pathlib import Path
 from ingestion.contract.contracts import ContractError, Table
 from ingestion.contract.reading import read_contract, read_contracts
 from ingestion.destination.lock import build_lock
-from ingestion.destination.roles import has_roles
 from ingestion.destination.target import Target
 from ingestion.duck import connect, copied_csv
+from ingestion.encryption import parquet, parquet_options
 from ingestion.load.extracts import all_columns
 from ingestion.load.run import observation_time
 from ingestion.sql import literal, quoted
 from warehouse import ledger
 from warehouse.build.build import build_both_generations
 from warehouse.build.redaction import archive_of
+from warehouse.build.removal import delete_doomed, place_of
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 from warehouse.publish.access import audited
@@ -95,14 +96,9 @@ def _limited(project: Path) -> list[Table]:
     return [table for contract in read_contracts(project) for table in contract.tables if kept_days(table)]
 
 
-def _place(database: Database) -> str:
-    """What a row can be found by, for as long as nobody else writes."""
-    return "rowid" if database.target.engine == "duckdb" else "ctid"
-
-
 def _doomed(database: Database, table: Table, horizon: datetime) -> int:
     """Note the rows that are to go, in the temporary table `doomed`. Returns their number."""
-    raw, place = database.raw(table.source, table.name), _place(database)
+    raw, place = database.raw(table.source, table.name), place_of(database)
     database.run("drop table if exists doomed")
     if not database.exists(raw):
         return 0
@@ -125,7 +121,7 @@ def _doomed(database: Database, table: Table, horizon: datetime) -> int:
 
 
 def _archive(database: Database, table: Table, count: int) -> None:
-    raw, place = database.raw(table.source, table.name), _place(database)
+    raw, place = database.raw(table.source, table.name), place_of(database)
     file = archive_of(database.target, table) / f"{datetime.now(UTC):%Y%m%dT%H%M%S%f}.parquet"
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial")
@@ -133,44 +129,18 @@ def _archive(database: Database, table: Table, count: int) -> None:
     listed = ", ".join(f"r.{quoted(name)}" for name in columns)
     going = f"select {listed} from {raw} as r inner join doomed as d on r.{place} = d.place"
     if database.target.engine == "duckdb":
-        database.run(f"copy ({going}) to {literal(str(partial))} (format parquet)")
+        database.run(f"copy ({going}) to {literal(str(partial))} ({parquet_options(database.connection)})")
     else:
         csv = partial.with_suffix(".csv")
         with database.connection.cursor() as cursor, csv.open("wb") as handle:
             cursor.copy_expert(f"copy ({going}) to stdout (format csv, header)", handle)
         with closing(connect()) as connection:
-            connection.execute(f"copy (from {copied_csv(csv, columns)}) to {literal(str(partial))} (format parquet)")
+            copied, options = copied_csv(csv, columns), parquet_options(connection)
+            connection.execute(f"copy (from {copied}) to {literal(str(partial))} ({options})")
         csv.unlink()
     with closing(connect()) as connection:
-        row = connection.execute(f"select count(*) from read_parquet({literal(str(partial))})").fetchone()
+        row = connection.execute(f"select count(*) from {parquet(connection, [partial])}").fetchone()
     if row is None or row[0] != count:
         raise BuildError(f"{partial} has {row and row[0]:,} of {count:,} versions: nothing of {raw} was deleted")
     partial.replace(file)
-    _delete(database, table, file)
-
-
-def _delete(database: Database, table: Table, file: Path) -> None:
-    """Delete what is archived and enter it in the books, in one transaction."""
-    raw, place = database.raw(table.source, table.name), _place(database)
-    as_loader = as_transformer = ""
-    if database.target.name == "prod" and has_roles(database.connection):
-        as_loader, as_transformer = "set local role granary_loader", "set local role granary_transformer"
-        database.run("grant select on doomed to granary_loader")
-    now = datetime.now(UTC).replace(tzinfo=None)
-    statements = [
-        "begin",
-        f"insert into {database.granary('archived')} (source_name, resource_name, load_id, archived_count, file_name, "
-        f"archived_at) select '{table.source}', '{table.name}', r._load_id, count(*), {literal(str(file))}, "
-        f"cast('{now.isoformat(sep=' ')}' as timestamp) from {raw} as r inner join doomed as d on r.{place} = d.place "
-        "group by r._load_id",
-        as_loader,
-        f"delete from {raw} where {place} in (select place from doomed)",
-        as_transformer,
-        "commit",
-    ]
-    try:
-        for statement in filter(None, statements):
-            database.run(statement)
-    except Exception:
-        database.run("rollback")
-        raise
+    delete_doomed(database, table, str(file))

@@ -1,9 +1,10 @@
 """Who reads which published relation, as its YAML declares, given to a Postgres whose roles are made.
 
 `meta.access` of a model says it: `shared`, everybody who reads; `tenant`, a tenant the rows of its own, told by the
-column that `meta.tenant_key` names, and reporters all; `internal`, reporters alone. What isn't declared isn't
-published. The rights of Granary's own roles follow the declaration from the next publish on; those of others are
-whoever's who granted them (`warehouse/publish/rights.py`).
+column that `meta.tenant_key` names, and reporters all; `internal`, reporters alone; `clinical`, clinicians alone, and
+the server writes down each reading; `research`, researchers and clinicians. What isn't declared isn't published. The
+rights of Granary's own roles follow the declaration from the next publish on; those of others are whoever's who
+granted them (`warehouse/publish/rights.py`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,18 @@ from ingestion.sql import quoted
 from warehouse.database import NEXT, Database
 from warehouse.errors import BuildError
 
-ACCESS = ("shared", "tenant", "internal")
 REPORTER, TENANT = "granary_reporter", "granary_tenant"
+CLINICIAN, RESEARCHER = "granary_clinician", "granary_researcher"
+# Nobody's: what it may read is what pgaudit writes down, whoever reads it.
+AUDITED = "granary_audited"
+READERS = {
+    "shared": (REPORTER, TENANT, CLINICIAN, RESEARCHER),
+    "tenant": (REPORTER, TENANT),
+    "internal": (REPORTER,),
+    "clinical": (CLINICIAN, AUDITED),
+    "research": (CLINICIAN, RESEARCHER),
+}
+ROLES = (REPORTER, TENANT, CLINICIAN, RESEARCHER, AUDITED)
 
 # Policies whose name begins so are the declaration's; others are somebody else's.
 _PRESENT = """
@@ -27,8 +38,10 @@ _PRESENT = """
         n.nspname,
         c.relname,
         c.relrowsecurity,
-        has_table_privilege(%(reporter)s, c.oid, 'select'),
-        has_table_privilege(%(tenant)s, c.oid, 'select'),
+        array(
+            select r.rolname::text from pg_roles as r
+            where r.rolname = any(%(roles)s) and has_table_privilege(r.oid, c.oid, 'select')
+        ),
         coalesce(array_agg(p.policyname || ' ' || p.qual) filter (where p.policyname like 'granary\\_%%'), '{}'),
         coalesce(bool_or(p.policyname not like 'granary\\_%%'), false)
     from pg_class as c
@@ -36,6 +49,14 @@ _PRESENT = """
     left join pg_policies as p on p.schemaname = n.nspname and p.tablename = c.relname
     where n.nspname = any(%(schemas)s) and c.relkind in ('r', 'p')
     group by n.nspname, c.relname, c.relrowsecurity, c.oid"""
+
+_WHO_READS = """
+    select distinct n.nspname, r.rolname
+    from pg_class as c
+    join pg_namespace as n on n.oid = c.relnamespace
+    join pg_roles as r on has_table_privilege(r.oid, c.oid, 'select')
+    where n.nspname = any(%(schemas)s) and r.rolname = any(%(roles)s) and c.relkind in ('r', 'p')
+    order by 1, 2"""
 
 
 @dataclass(frozen=True)
@@ -64,8 +85,8 @@ def declared_access(manifest: Any, target: Target) -> list[Declared]:
         if not meta.get("published"):
             continue
         access, key = meta.get("access"), meta.get("tenant_key", "")
-        if access not in ACCESS:
-            raise BuildError(f"{node.name} doesn't say who reads it: config.meta.access is one of {', '.join(ACCESS)}")
+        if access not in READERS:
+            raise BuildError(f"{node.name} doesn't say who reads it: config.meta.access is one of {', '.join(READERS)}")
         if access == "tenant" and key not in node.columns:
             raise BuildError(
                 f"{node.name} is a tenant's by '{key}', which it has no column of: see config.meta.tenant_key"
@@ -80,13 +101,18 @@ def grant_access(database: Database, declared: Iterable[Declared]) -> None:
     if not _has_readers(database):
         return
     listed = list(declared)
-    rows = database.run(
-        _PRESENT,
-        {"reporter": REPORTER, "tenant": TENANT, "schemas": sorted({f"{each.schema}{NEXT}" for each in listed})},
-    )
+    roles = [str(row[0]) for row in database.run("select rolname from pg_roles where rolname = any(%s)", [list(ROLES)])]
+    for each in listed:
+        lacking = sorted(set(READERS[each.access]) - set(roles))
+        # A database of an older migration has no clinicians, who read what is shared as well.
+        if lacking and each.access in ("clinical", "research"):
+            raise BuildError(f"{each.name} is read by {lacking[0]}, which isn't there: `make migrate TARGET=prod`")
+    rows = database.run(_PRESENT, {"roles": roles, "schemas": sorted({f"{each.schema}{NEXT}" for each in listed})})
     present = {(row[0], row[1]): _Present(*row[2:]) for row in rows}
     statements = [
-        statement for each in listed for statement in _differences(each, present[(f"{each.schema}{NEXT}", each.name)])
+        statement
+        for each in listed
+        for statement in _differences(each, present[(f"{each.schema}{NEXT}", each.name)], roles)
     ]
     # Runs are no part of a generation; their views are made anew by every build.
     statements += [
@@ -98,10 +124,12 @@ def grant_access(database: Database, declared: Iterable[Declared]) -> None:
 
 
 def schema_access(database: Database, schemas: Iterable[str]) -> list[str]:
-    """Statements that let Granary's readers into the published schemas."""
+    """Statements that let Granary's readers into the schemas, once published, in which they may read something."""
     if not _has_readers(database):
         return []
-    return [f"grant usage on schema {schema} to {REPORTER}, {TENANT}" for schema in schemas]
+    present = {f"{schema}{NEXT}": schema for schema in schemas}
+    rows = database.run(_WHO_READS, {"roles": [each for each in ROLES if each != AUDITED], "schemas": sorted(present)})
+    return [f"grant usage on schema {present[str(schema)]} to {role}" for schema, role in rows]
 
 
 def tenant_named(tenant: str) -> tuple[str, str]:
@@ -114,19 +142,18 @@ class _Present(NamedTuple):
     """What a table has now."""
 
     has_security: bool
-    reporter_reads: bool
-    tenant_reads: bool
+    readers: list[str]
     policies: list[str]
     has_other_policies: bool
 
 
-def _differences(declared: Declared, present: _Present) -> list[str]:
+def _differences(declared: Declared, present: _Present, roles: Iterable[str]) -> list[str]:
     table = f"{declared.schema}{NEXT}.{quoted(declared.name)}"
-    statements = [] if present.reporter_reads else [f"grant select on {table} to {REPORTER}"]
-    if declared.access == "internal" and present.tenant_reads:
-        statements.append(f"revoke select on {table} from {TENANT}")
-    if declared.access != "internal" and not present.tenant_reads:
-        statements.append(f"grant select on {table} to {TENANT}")
+    statements = []
+    for role in sorted(roles):
+        may = role in READERS[declared.access]
+        if may != (role in present.readers):
+            statements.append(f"{'grant' if may else 'revoke'} select on {table} {'to' if may else 'from'} {role}")
     mine = f"({declared.tenant_key} = ANY (( SELECT access.my_tenants() AS my_tenants)::uuid[]))"
     wanted = {"granary_all true", f"granary_mine {mine}"} if declared.access == "tenant" else set()
     if set(present.policies) != wanted:

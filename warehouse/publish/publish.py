@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 
 from ingestion.destination.target import Target
+from ingestion.encryption import open_file
 from warehouse import ledger
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
@@ -22,6 +23,7 @@ from warehouse.publish.access import Declared, audited, grant_access, schema_acc
 from warehouse.publish.exchange import ALL_SECONDS, Exchange
 from warehouse.publish.rights import align_rights, schema_rights_moved, views_left_behind, views_made_anew
 from warehouse.publish.schemas import lost_schemas, next_schemas, published_schemas, readers_kept_out
+from warehouse.publish.withdrawals import refuse_withdrawn
 
 
 def prepare_next(target: Target) -> None:
@@ -59,7 +61,7 @@ def _copy(file: Path, to: Path) -> None:
 def _is_read(file: Path) -> bool:
     """Whether another process has the file open, which keeps DuckDB from writing to it."""
     try:
-        duckdb.connect(str(file)).close()
+        open_file(file).close()
     except duckdb.IOException as error:
         return "lock" in str(error).lower()
     return False
@@ -175,7 +177,7 @@ def roll_back(target: Target) -> tuple[int, int]:
     """Give readers the generation before. Returns the numbers of the one that goes and the one that comes.
 
     Raises:
-        BuildError: there is none, or a later build has begun to change it.
+        BuildError: there is none, a later build has begun to change it, or somebody is in it who has withdrawn since.
     """
     if target.engine == "duckdb" and not target.next_file.exists():
         raise BuildError("there is no generation before the published one")
@@ -197,6 +199,7 @@ def roll_back(target: Target) -> tuple[int, int]:
                 f"generation {present} was rolled back to already, from {before}; there is only one before each. "
                 "`make build` builds and publishes anew"
             )
+        refuse_withdrawn(database)
         schemas = next_schemas(database)
     if target.engine == "duckdb":
         exchange_files(target)

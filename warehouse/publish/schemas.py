@@ -37,7 +37,7 @@ def _written(database: Database, of_generation: Callable[[str, str], str]) -> li
     if not database.exists(of_generation(OPS, "generation")):
         return []
     # A generation from before this was written down had all domains that there were.
-    known = [CORE, OPS, *(domain.name for domain in domains.listed(database.target.project))]
+    known = [CORE, OPS, *_of_domains(database.target, domains.listed(database.target.project))]
     return sorted(name for name in known if _has_tables(database, of_generation(name, "")))
 
 
@@ -73,7 +73,11 @@ def _left_in_next(database: Database) -> set[str]:
             "where database_name = 'marts' and not internal and schema_name <> 'main'"
         )
         return {str(row[0]) for row in rows}
-    return {*(domain.name for domain in domains.listed(database.target.project)), *next_schemas(database)}
+    return {*_of_domains(database.target, domains.listed(database.target.project)), *next_schemas(database)}
+
+
+def _of_domains(target: Target, among: Iterable[domains.Domain]) -> list[str]:
+    return [schema for domain in among for schema in domains.schemas_of(domain.name, target.project)]
 
 
 def refuse_to_take_away(target: Target) -> None:
@@ -81,11 +85,12 @@ def refuse_to_take_away(target: Target) -> None:
     if target.engine == "duckdb" and not target.published_file.exists():
         return
     with open_database(target) as database:
-        lost = lost_schemas(database, [domain.name for domain in domains.domains(target.project)])
+        lost = lost_schemas(database, _of_domains(target, domains.domains(target.project)))
     if lost:
+        theirs = [each.name for each in domains.listed(target.project) if lost[0] in _of_domains(target, [each])]
         raise BuildError(
             f"{', '.join(lost)}: published, but off, by DOMAINS or by the list in dbt_project.yml: readers would "
-            f"lose it. Have it on, or take it from readers first: `make retire DOMAIN={lost[0]}`"
+            f"lose it. Have it on, or take it from readers first: `make retire DOMAIN={(theirs or lost)[0]}`"
         )
 
 

@@ -20,6 +20,7 @@ import duckdb
 
 from ingestion.destination.target import Target, libpq
 from ingestion.duck import connect, load_extension
+from ingestion.encryption import attach
 from ingestion.sql import literal, quoted
 from warehouse.errors import BuildError
 from warehouse.reading.query import require_published, spelled_otherwise
@@ -97,7 +98,7 @@ def open_for_export(target: Target) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = connect()
     try:
         if target.engine == "duckdb":
-            connection.execute(f"attach {literal(str(target.published_file))} as marts (read_only)")
+            attach(connection, target.published_file, "marts", read_only=True)
         else:
             load_extension(connection, "postgres_scanner")
             dsn = " ".join(f"{key}={value}" for key, value in libpq().items() if value)

@@ -14,7 +14,8 @@ import psycopg2
 import sqlparse
 
 from ingestion.destination.target import Target
-from ingestion.sql import literal
+from ingestion.duck import guard
+from ingestion.encryption import attach
 from warehouse.errors import BuildError
 from warehouse.publish.access import REPORTER
 
@@ -71,12 +72,14 @@ def open_published(
     try:
         if target.engine == "duckdb":
             connection = duckdb.connect()
+            guard(connection)
             if runs and runs_file.exists():
-                connection.execute(f"attach {literal(str(runs_file))} as runs (read_only)")
+                attach(connection, runs_file, "runs", read_only=True)
             marts = file or target.published_file
             # A first build that failed has published nothing, and is a run all the same.
             if marts.exists():
-                connection.execute(f"attach {literal(str(marts))} as marts (read_only); use marts")
+                attach(connection, marts, "marts", read_only=True)
+                connection.execute("use marts")
         else:
             # libpq reads its own variables for what is not given.
             connection = psycopg2.connect("", user=login or None, password=password or None)

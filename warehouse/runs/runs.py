@@ -20,12 +20,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from ingestion.contract.contracts import OWN_SOURCE
 from ingestion.contract.reading import read_contract
 from ingestion.destination.lock import LockError, build_lock
 from ingestion.destination.target import Target
+from ingestion.encryption import attach, open_file
 from ingestion.load.extracts import Extract, Loaded, Reader
 from ingestion.load.loading import load
 from ingestion.signals import interrupt_of
@@ -260,9 +259,9 @@ def _show(target: Target, views: list[str]) -> None:
     file = target.folder / "runs.duckdb"
     partial = file.with_suffix(".writing")
     partial.unlink(missing_ok=True)
-    with duckdb.connect(str(partial)) as connection:
+    with open_file(partial) as connection:
         # Under its own name, which the views' definitions give.
-        connection.execute(f"attach {literal(str(target.build_file))} as {target.build_file.stem} (read_only)")
+        attach(connection, target.build_file, target.build_file.stem, read_only=True)
         for name in views:
             connection.execute(f"create table {name} as from {target.build_file.stem}.runs.{name}")
     partial.replace(file)

@@ -6,8 +6,10 @@ import json
 import random
 from typing import Any
 
-from .clock import DAY, iso, stamp
-from .company import Company, on, schedule
+from ingestion.demo.agenda import on, schedule
+from ingestion.demo.clock import DAY, iso, stamp
+
+from .company import Company
 from .people import new_email
 from .truth import count, note_broken, note_gone, note_mended
 from .vocabulary import FIRST_NAMES, LAST_NAMES

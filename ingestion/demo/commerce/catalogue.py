@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from .clock import DAY, HOUR, day_text, stamp
-from .company import Company, Row, audit, insert, new_id, on, schedule, update
+from ingestion.demo.agenda import on, schedule
+from ingestion.demo.clock import DAY, HOUR, day_text, stamp
+
+from .company import Company, Row, audit, insert, new_id, update
 from .vocabulary import CATEGORIES, PRODUCT_SIZES, PRODUCT_STYLES
 
 REORDER_LEVEL = 10

@@ -1,24 +1,22 @@
-"""The simulated company: its state, its agenda of events, and how it writes to its shop's database.
+"""The simulated company: its state, and how it writes to its shop's database.
 
-An event is (time, sequence, name, arguments). Events of a day happen in the order of time, whoever planned them, so
-that every row written carries what happened before it. State is plain structures, so that it can be stored; what a
-run has yet to write is in `Company.batch`.
+Events of a day happen in the order of time, whoever planned them, so that every row written carries what happened
+before it. State is plain structures, so that it can be stored; what a run has yet to write is in `Company.batch`.
 """
 
 from __future__ import annotations
 
-import heapq
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar
+from typing import Any
 
-from .clock import DAY, stamp
+from ingestion.demo.agenda import Event
+from ingestion.demo.clock import stamp
+
 from .shop_schema import TABLES
 from .truth import HISTORY_COLUMNS, Changes, Truth, count, note_broken, note_mended, note_state
 
 Row = dict[str, Any]
-Event = tuple[int, int, str, tuple[Any, ...]]
 
 
 @dataclass
@@ -93,36 +91,6 @@ def from_state(state: dict[str, Any]) -> Company:
     return Company(**(state | {"retail": Retail(**state["retail"]), "truth": Truth(**state["truth"])}))
 
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-# What happens at an event: a function of the company, the time and the event's arguments.
-HANDLERS: dict[str, Callable[..., Any]] = {}
-
-
-def on(name: str) -> Callable[[F], F]:
-    """Decorator: this function is what happens at events of that name."""
-
-    def register(handler: F) -> F:
-        HANDLERS[name] = handler
-        return handler
-
-    return register
-
-
-def schedule(company: Company, t: int, name: str, *args: Any) -> None:
-    """Put an event on the agenda."""
-    company.sequence += 1
-    heapq.heappush(company.agenda, (t, company.sequence, name, args))
-
-
-def run_events(company: Company, end: int) -> None:
-    """Let everything happen that is on the agenda before `end`."""
-    agenda = company.agenda
-    while agenda and agenda[0][0] < end:
-        t, _, name, args = heapq.heappop(agenda)
-        HANDLERS[name](company, t, *args)
-
-
 def new_id(company: Company, table: str) -> int:
     """The next number of a table's key."""
     number = company.last_ids.get(table, 0) + 1
@@ -173,19 +141,3 @@ def _note_version(company: Company, table: str, row: Row, t: int) -> None:
     columns = HISTORY_COLUMNS.get(table)
     if columns:
         note_state(truth, company.batch.truth, table, key, t, tuple([row[column] for column in columns]))
-
-
-def draw_count(rng: random.Random, mean: float) -> int:
-    """A random number of events, where `mean` are expected (Poisson; for many, its normal approximation)."""
-    if mean > 40:
-        return max(0, round(rng.gauss(mean, mean**0.5)))
-    total, number = rng.expovariate(1), 0
-    while total < mean:
-        total += rng.expovariate(1)
-        number += 1
-    return number
-
-
-def some_time(rng: random.Random, day: int, first: int = 0, last: int = 24) -> int:
-    """A random second of a day, between two hours."""
-    return day * DAY + rng.randrange(first * 3600, last * 3600)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from ingestion.demo.agenda import on, schedule
+from ingestion.demo.clock import DAY, HOUR, stamp
+
 from .catalogue import move, reorder
-from .clock import DAY, HOUR, london_date, stamp
-from .company import Company, Row, audit, insert, new_id, on, schedule, update
+from .clock import london_date
+from .company import Company, Row, audit, insert, new_id, update
 from .open_orders import Order, note_line, pence, retire
 from .payments import refund
 from .vocabulary import REFUND_REASONS

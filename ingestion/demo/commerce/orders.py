@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from .clock import DAY, HOUR, london_date, stamp
-from .company import Company, Row, audit, delete, insert, new_id, on, schedule, update
+from ingestion.demo.agenda import on, schedule
+from ingestion.demo.clock import DAY, HOUR, stamp
+
+from .clock import london_date
+from .company import Company, Row, audit, delete, insert, new_id, update
 from .open_orders import Order, note_line, pence, retire
 from .payments import plan_payments
 from .vocabulary import COUNTRIES, RATES

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from .clock import DAY, HOUR, MINUTE, london_date, stamp
-from .company import Company, audit, insert, new_id, on, schedule, update
+from ingestion.demo.agenda import on, schedule
+from ingestion.demo.clock import DAY, HOUR, MINUTE, stamp
+
+from .clock import london_date
+from .company import Company, audit, insert, new_id, update
 from .open_orders import Order, pence, retire
 from .truth import note_amount
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from .clock import DAY, HOUR, MINUTE, stamp
-from .company import Company, Row, audit, delete, insert, new_id, on, schedule, update
+from ingestion.demo.agenda import on, schedule
+from ingestion.demo.clock import DAY, HOUR, MINUTE, stamp
+
+from .company import Company, Row, audit, delete, insert, new_id, update
 from .vocabulary import COUNTRIES, EMAIL_DOMAINS, FIRST_NAMES, LAST_NAMES, STREETS, plain
 
 STATUSES = ("active", "inactive", "suspended")

@@ -9,7 +9,9 @@ import random
 from collections import Counter
 from typing import Any
 
-from .clock import DAY, HOUR, MINUTE, day_text, is_trading_day, stamp
+from ingestion.demo.clock import DAY, HOUR, MINUTE, day_text, stamp
+
+from .clock import is_trading_day
 from .company import Company, Retail
 from .truth import count, note_sale
 from .vocabulary import RETAIL_AWKWARD, RETAIL_COLOURS, RETAIL_COUNTRIES, RETAIL_NOTES, RETAIL_STYLES, RETAIL_THINGS

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from .clock import DAY, UNIX_OFFSET, iso
+from ingestion.demo.clock import DAY, UNIX_OFFSET, iso
+
 from .folder import last_state
 
 MAXIMUM_PAGE_SIZE = 1000

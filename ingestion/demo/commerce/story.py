@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from ingestion.demo.agenda import draw_count, on, run_events, schedule, some_time
+from ingestion.demo.clock import DAY, HOUR, day_date
+
 from . import accounts, delivery, orders, payments, people
 from .catalogue import found
-from .clock import DAY, HOUR, day_date
-from .company import Company, draw_count, on, run_events, schedule, some_time
+from .company import Company
 from .shop_schema import TABLES
 from .truth import count
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .clock import OPEN_END, stamp
+from ingestion.demo.clock import OPEN_END, stamp
 
 # table: the columns whose states have intervals, in the order of the truth tables.
 HISTORY_COLUMNS: dict[str, tuple[str, ...]] = {

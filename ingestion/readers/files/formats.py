@@ -83,7 +83,7 @@ def _documents(copy: Path, layout: Layout, made: Path) -> Content:
 
 
 def _json_lines(copy: Path) -> Iterator[bytes]:
-    for line in _lines(copy):
+    for line in lines_of(copy):
         text = line.strip()
         if not text:
             continue
@@ -109,7 +109,8 @@ def _careful(line: bytes) -> bytes:
         return dumped(line.decode("utf-8", "backslashreplace"))
 
 
-def _lines(copy: Path) -> Iterator[bytes]:
+def lines_of(copy: Path) -> Iterator[bytes]:
+    """The lines of a file, blank ones too, without their LF and the file's byte order mark."""
     held = b""
     for number, chunk in enumerate(chunks(copy)):
         *whole, held = (held + (chunk if number else chunk.removeprefix(codecs.BOM_UTF8))).split(b"\n")

@@ -32,7 +32,7 @@ class Layout:
 
     table: the table of their records. Its column `file_series` is filled with the series, if it has one.
     glob: which files of the folder; where empty, by the format.
-    format: one of FORMATS.
+    format: one of FORMATS, or what another reader makes of the files; that has a glob.
     holds: what a file holds, one of HOLDS.
     period: the column for the date that a file is of, which stands in its name as `period_format` says.
     delimiter, encoding: of text.
@@ -100,15 +100,17 @@ class Layout:
     @property
     def patterns(self) -> list[str]:
         """The globs that the table's files match: the contract's, else any name with an ending of the format."""
+        if self.glob:
+            return [self.glob]
         endings = [each[1:] for each in FORMATS[self.format] if not each.endswith(".gz")]
         both = ["".join(f"[{letter}{letter.upper()}]" for letter in ending) for ending in endings]
-        return [self.glob] if self.glob else [f"*.{ending}*" for ending in both]
+        return [f"*.{ending}*" for ending in both]
 
     def wrong_ending(self, name: str) -> str | None:
         """What is wrong with a file's name for its format, if anything. A contract's own glob says what it takes."""
-        endings = FORMATS[self.format]
-        if self.glob or name.lower().endswith(endings):
+        if self.glob or name.lower().endswith(FORMATS[self.format]):
             return None
+        endings = FORMATS[self.format]
         return f"its name ends in neither {' nor '.join(endings)}" if endings[1:] else f"its name is no *{endings[0]}"
 
     @property

@@ -9,6 +9,8 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pyarrow as pa
+
 from ingestion.contract.contracts import Source, Table
 from ingestion.contract.rules import cast
 from ingestion.domains import variables
@@ -20,7 +22,7 @@ from ingestion.readers.files.folder import copies_folder, list_files, open_folde
 from ingestion.readers.files.layout import Layout, bare, file_table, layouts, written_as
 from ingestion.readers.files.numbering import numbered
 from ingestion.readers.files.parsing import parsed, parsed_table, unreadable_table
-from ingestion.readers.files.versions import Found, Version, find, known_of, unseen
+from ingestion.readers.files.versions import Found, Prepare, Version, find, known_of, unseen
 from ingestion.readers.gone import compared
 from ingestion.readers.settings import setting
 from ingestion.sql import literal, quoted
@@ -33,7 +35,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
-class _Files:
+class Files:
     """A table's files: how they are laid out, and what is new."""
 
     layout: Layout
@@ -66,26 +68,26 @@ def extracts(reader: Reader) -> Generator[Extract, None, None]:
             is a reject, and the others go on.
     """
     source = reader.contract.name
-    notes, every = _found(reader)
+    notes, every = found_files(reader, layouts(reader.contract))
     for each in every:
         each.found.fresh = parsed(reader.connection, each.layout, each.found.fresh)
         notes += [*each.found.notes, *_notes(source, each.layout, each.found.fresh)]
-    bad = [version for each in every for version in each.found.fresh if version.fault]
-    for version in bad[:_NOTES_AT_MOST]:
-        notes.append(
-            f"{source}: {version.file.name} was not loaded: {version.fault}; a mended file is loaded by itself"
-        )
-    if len(bad) > _NOTES_AT_MOST:
-        more = len(bad) - _NOTES_AT_MOST
-        notes.append(f"{source}: {more:,} more files were not loaded: see {reader.contract.schema}.rejects")
-    yield _versions(reader, every, notes)
+    yield file_versions(reader, every, notes)
     for each in every:
         yield _records(reader, each)
 
 
-def _found(reader: Reader) -> tuple[list[str], list[_Files]]:
-    """What lies in the folder and is new, by table, and what a person should know of the folder."""
-    source, described = reader.contract.name, layouts(reader.contract)
+def found_files(
+    reader: Reader, described: Sequence[Layout], prepare: Prepare | None = None
+) -> tuple[list[str], list[Files]]:
+    """What lies in the folder and is new, by table, and what a person should know of the folder.
+
+    Args:
+        reader: what the load works with.
+        described: the layouts of the files.
+        prepare: what makes a copied file ready (see `versions.find`); by the layout's format where none is given.
+    """
+    source = reader.contract.name
     url = str(setting(source, "bucket_url"))
     folder = open_folder(source, url)
     notes, wanted = [], []
@@ -99,7 +101,7 @@ def _found(reader: Reader) -> tuple[list[str], list[_Files]]:
         wanted.append((known, unseen(known, listed)))
     copies = copies_folder(reader.target, source, [file for _, files in wanted for file in files])
     reader.on_complete.append(lambda: shutil.rmtree(copies))
-    return notes, [_Files(known.layout, find(reader, known, folder, files, copies)) for known, files in wanted]
+    return notes, [Files(known.layout, find(reader, known, folder, files, copies, prepare)) for known, files in wanted]
 
 
 def _notes(source: str, layout: Layout, versions: Sequence[Version]) -> list[str]:
@@ -126,8 +128,21 @@ def _effective_at(reader: Reader, layout: Layout, version: Version) -> datetime:
     return datetime.combine(version.period, time(), zone).astimezone(UTC).replace(tzinfo=None)
 
 
-def _versions(reader: Reader, every: Sequence[_Files], notes: Sequence[str]) -> Extract:
-    """The new versions, which stay as the temporary table `versions`."""
+def _bad(reader: Reader, every: Sequence[Files]) -> list[str]:
+    """Notes of the files that were not loaded."""
+    source, bad = reader.contract.name, [version for each in every for version in each.found.fresh if version.fault]
+    notes = [
+        f"{source}: {version.file.name} was not loaded: {version.fault}; a mended file is loaded by itself"
+        for version in bad[:_NOTES_AT_MOST]
+    ]
+    if len(bad) > _NOTES_AT_MOST:
+        more = len(bad) - _NOTES_AT_MOST
+        notes.append(f"{source}: {more:,} more files were not loaded: see {reader.contract.schema}.rejects")
+    return notes
+
+
+def file_versions(reader: Reader, every: Sequence[Files], notes: Sequence[str]) -> Extract:
+    """The new versions, which stay as the temporary table `versions`, with notes of those that are bad and others."""
     rows = [
         (
             str(version.path),
@@ -149,7 +164,12 @@ def _versions(reader: Reader, every: Sequence[_Files], notes: Sequence[str]) -> 
     table = file_table(reader.contract)
     reader.connection.execute(f"create or replace temp table file_versions ({_COLUMNS})")
     if rows:
-        reader.connection.executemany(f"insert into file_versions values ({', '.join('?' * len(rows[0]))})", rows)
+        # By `executemany` each value would take as long as a look for modules that may define its type.
+        arrays = [pa.array(values) for values in zip(*rows, strict=True)]
+        names = [part.split()[0] for part in _COLUMNS.split(", ")]
+        reader.connection.register("file_rows", pa.Table.from_arrays(arrays, names=names))
+        reader.connection.execute("insert into file_versions by name from file_rows")
+        reader.connection.unregister("file_rows")
     # By the names that the tables give the date; null where none does.
     own = {part.split()[0] for part in _COLUMNS.split(", ")}
     named = ""
@@ -175,7 +195,7 @@ def _versions(reader: Reader, every: Sequence[_Files], notes: Sequence[str]) -> 
         source_count=len(rows) + known,
         known=known,
         rejects=rejects,
-        notes=tuple(notes),
+        notes=(*notes, *_bad(reader, every)),
         more=any(each.found.more for each in every),
     )
 
@@ -186,7 +206,7 @@ def _reject_key(table: Table, known: Sequence[str]) -> str:
     return f"to_json([{', '.join(parts)}])"
 
 
-def _records(reader: Reader, files: _Files) -> Extract:
+def _records(reader: Reader, files: Files) -> Extract:
     """The records of the new versions, and the deletes that follow from them."""
     layout, found, table = files.layout, files.found, files.layout.table
     mine = f"v.table_name = {literal(table.name)}"

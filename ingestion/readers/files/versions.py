@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -17,6 +17,8 @@ from ingestion.sql import literal, quoted
 
 # When a version takes its place among those of the same thing: the date that it is of, where that tells, and its time.
 Order = tuple[date, int]
+# Makes of a copied file what is parsed, and says what it holds. It raises BadFileError where the file is not sound.
+Prepare = Callable[[Path, Delivered], tuple[Path, Content]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,14 @@ def unseen(known: Known, listed: Iterable[Delivered]) -> list[Delivered]:
     return sorted(files, key=lambda each: known.order(known.layout.period_of(each.name), each.revision))
 
 
-def find(reader: Reader, known: Known, folder: Folder, files: Sequence[Delivered], copies: Path) -> Found:
+def find(
+    reader: Reader,
+    known: Known,
+    folder: Folder,
+    files: Sequence[Delivered],
+    copies: Path,
+    prepare: Prepare | None = None,
+) -> Found:
     """Copy and verify files that completed loads haven't seen.
 
     Of files that each hold the whole table, a load takes the first that is new: each is compared with the one before.
@@ -108,6 +117,7 @@ def find(reader: Reader, known: Known, folder: Folder, files: Sequence[Delivered
         folder: where the files lie.
         files: those of `unseen`.
         copies: where the copies go.
+        prepare: makes of a copy what is parsed; by the layout's format where none is given.
 
     Raises:
         SourceError: a file can't be read. One that can be read and is not sound is faulty, and the others go on.
@@ -117,12 +127,10 @@ def find(reader: Reader, known: Known, folder: Folder, files: Sequence[Delivered
         if known.layout.holds == "table" and any(version.content for version in found.fresh):
             found.more = True
             break
-        path = copies / copy_name(file)
-        checksum = copy_file(folder, file, path)
-        if checksum is None:
+        version = taken(known.layout, folder, file, copies, prepare or _by_format(known.layout, reader.workspace))
+        if version is None:
             found.notes.append(f"{folder.source}: {file.name} was written while it was read; the next load reads it")
         else:
-            version = _version(known.layout, file, path, checksum, reader.workspace)
             _sort_in(version, known, found)
             if known.layout.holds == "part":
                 found.notes += _named_otherwise(folder.source, version, known)
@@ -208,7 +216,20 @@ def known_of(reader: Reader, layout: Layout, files: Table) -> Known:
     return known
 
 
-def _version(layout: Layout, file: Delivered, path: Path, checksum: str, workspace: Path) -> Version:
+def _by_format(layout: Layout, workspace: Path) -> Prepare:
+    return lambda copy, file: prepared(copy, layout, workspace)
+
+
+def taken(layout: Layout, folder: Folder, file: Delivered, copies: Path, prepare: Prepare) -> Version | None:
+    """A file, copied and verified; None where it is written meanwhile.
+
+    Raises:
+        SourceError: it can't be read.
+    """
+    path = copies / copy_name(file)
+    checksum = copy_file(folder, file, path)
+    if checksum is None:
+        return None
     version = Version(file, path, layout.period_of(file.name), layout.series_of(file.name), checksum)
     ending = layout.wrong_ending(file.name)
     if ending:
@@ -216,7 +237,7 @@ def _version(layout: Layout, file: Delivered, path: Path, checksum: str, workspa
     if layout.period and version.period is None:
         return version.faulty(layout.no_period)
     try:
-        text, content = prepared(path, layout, workspace)
+        text, content = prepare(path, file)
     except BadFileError as error:
         return version.faulty(str(error))
     return replace(version, path=text, content=content)

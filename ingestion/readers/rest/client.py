@@ -8,9 +8,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -21,9 +21,9 @@ from ingestion.load.extracts import SourceError, first_line
 from ingestion.readers.documents import field, parsed
 from ingestion.readers.rest.authorization import SECRETS, Authorize
 from ingestion.readers.rest.endpoint import Endpoint
+from ingestion.readers.rest.waiting import LONGEST_WAIT, retry_after
 from ingestion.readers.settings import variable
 
-LONGEST_WAIT = 300.0  # seconds; an API that asks for more is asked again by the next load
 _FIRST_WAIT, _LONGEST_BACKOFF = 0.5, 60.0
 _START_SHOWN = 80
 _PATIENCE = 10  # how many times as long as one wait a whole reply may take
@@ -63,6 +63,7 @@ class Client:
     """A source's API and how patiently it is asked. `wait` takes seconds; tests give one that doesn't.
 
     authorize: writes into a request who asks.
+    address: the setting that says where the API is.
     """
 
     source: str
@@ -73,6 +74,7 @@ class Client:
     timeout_seconds: float
     max_attempts: int
     wait: Callable[[float], None] = time.sleep
+    address: str = "base_url"
 
     def page(self, session: requests.Session, place: Place, modified_since: str | None) -> Page:
         """One page of the records modified at or after a time, or of all.
@@ -99,60 +101,97 @@ class Client:
             query[endpoint.page_parameter] = place
         elif endpoint.paging == "link" and place != 1:
             url, query = self._linked(url, str(place)), {}
-        return read_page(self.source, endpoint, self._get(session, url, query), place)
+        return read_page(self.source, endpoint, self.get(session, url, query), place, self.address)
 
     def _linked(self, url: str, link: str) -> str:
-        """The address of the next page. One of another server doesn't get to see who asks."""
-        linked, own = urlsplit(urljoin(url, link)), urlsplit(self.base_url)
+        return self.own(urljoin(url, link), f"the next page of {self.endpoint.named}")
+
+    def own(self, address: str, what: str) -> str:
+        """An address that the API itself gave for `what`. One of another server doesn't get to see who asks.
+
+        Raises:
+            ReplyError: it is of another server.
+        """
+        linked, own = urlsplit(address), urlsplit(self.base_url)
         if (linked.scheme, linked.netloc) != (own.scheme, own.netloc):
             raise ReplyError(
-                f"{self.source}: the next page of {self.endpoint.named} is said to be at {linked.netloc}, and "
+                f"{self.source}: {what} is said to be at {linked.netloc}, and "
                 f"{own.netloc} was asked: it isn't asked for, since it would see the token; check that "
-                f"{variable(self.source, 'base_url')} names the API as it names itself"
+                f"{variable(self.source, self.address)} names the API as it names itself"
             )
         return linked.geturl()
 
-    def _get(self, session: requests.Session, url: str, query: Mapping[str, Any]) -> requests.Response:
-        """A reply that is neither 429 nor 5xx, or none: what passes by itself is waited for."""
+    def get(
+        self,
+        session: requests.Session,
+        url: str,
+        query: Mapping[str, Any],
+        headers: Mapping[str, str] | None = None,
+        to: Path | None = None,
+        authorize: Authorize | None = None,
+    ) -> requests.Response:
+        """A reply that is neither 429 nor 5xx: what passes by itself is waited for.
+
+        Args:
+            session: to ask with.
+            url: what to ask.
+            query: what to ask it.
+            headers: what else to say.
+            to: a file for what a reply of 200 has, however large.
+            authorize: what says who asks; the client's own where none is given.
+
+        Raises:
+            SourceError: there was no such reply.
+        """
         trouble, shown = "", url.split("?", 1)[0]
         for attempt in range(self.max_attempts):
             asked_to_wait: float | None = None
             try:
                 # As an auth function: requests would put a .netrc entry in the place of a header.
                 response = session.get(
-                    url, params=query, auth=self.authorize, timeout=self.timeout_seconds, stream=True
+                    url,
+                    params=query,
+                    headers=headers,
+                    auth=authorize or self.authorize,
+                    timeout=self.timeout_seconds,
+                    stream=True,
                 )
-                self._read_whole(response)
+                self._read_whole(response, to if response.status_code == 200 else None)
             except (requests.Timeout, requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
                 trouble = f"it doesn't answer ({_kind(error)})"
             except requests.RequestException as error:
                 raise SourceError(
                     f"{self.source}: {self.base_url} can't be asked: {first_line(error)}; "
-                    f"check {variable(self.source, 'base_url')}"
+                    f"check {variable(self.source, self.address)}"
                 ) from error
             else:
                 if response.status_code != 429 and response.status_code < 500:
                     return response
                 trouble = f"it answers {response.status_code}"
-                asked_to_wait = _retry_after(response)
+                asked_to_wait = retry_after(response)
             if attempt + 1 < self.max_attempts:
                 self.wait(self._seconds(attempt, asked_to_wait))
         raise SourceError(
             f"{self.source}: {shown} was asked {self.max_attempts} times, and {trouble}; check that it "
-            f"runs and that {variable(self.source, 'base_url')} names it, then load again: what came is kept"
+            f"runs and that {variable(self.source, self.address)} names it, then load again: what came is kept"
         )
 
-    def _read_whole(self, response: requests.Response) -> None:
-        """Read a reply to its end. One that drips keeps every single wait short, and ends all the same.
+    def _read_whole(self, response: requests.Response, to: Path | None) -> None:
+        """Read a reply to its end, into a file where one is given.
+
+        One that drips keeps every single wait short, and ends all the same.
 
         Raises:
             requests.Timeout: it has not come within ten times the seconds that one wait may last.
             SourceError: it is larger than any page.
         """
         until, whole = time.monotonic() + _PATIENCE * self.timeout_seconds, bytearray()
-        with response:
+        with response, to.open("wb") if to else nullcontext() as file:
             try:
                 while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                    if file:
+                        file.write(chunk)
+                        continue
                     whole += chunk
                     if time.monotonic() > until:
                         raise requests.Timeout
@@ -183,19 +222,10 @@ def _kind(error: Exception) -> str:
     return "time-out" if isinstance(error, requests.Timeout) else "the connection fails or breaks off"
 
 
-def _retry_after(response: requests.Response) -> float | None:
-    """Seconds that the reply asks to wait, from either form of the header (RFC 9110, 10.2.3)."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-def read_page(source: str, endpoint: Endpoint, response: requests.Response, place: Place) -> Page:
-    """A reply as a page.
+def read_page(
+    source: str, endpoint: Endpoint, response: requests.Response, place: Place, address: str = "base_url"
+) -> Page:
+    """A reply as a page. `address` is the setting that says where the API is.
 
     Raises:
         ReplyError: it is something else.
@@ -206,7 +236,7 @@ def read_page(source: str, endpoint: Endpoint, response: requests.Response, plac
         403: f"check that {secrets or 'anybody'} may list {endpoint.resource}",
     }.get(
         response.status_code,
-        f"check that {variable(source, 'base_url')} is the API itself, not a page or a proxy before it",
+        f"check that {variable(source, address)} is the API itself, not a page or a proxy before it",
     )
     kind = response.headers.get("Content-Type", "no content type").split(";")[0]
     start = " ".join(response.text[:_START_SHOWN].split())
@@ -215,12 +245,13 @@ def read_page(source: str, endpoint: Endpoint, response: requests.Response, plac
     if response.status_code != 200:
         raise ReplyError(f"{came}; {hint}")
     try:
-        reply = parsed(response.content, endpoint.records)
+        reply = parsed(response.content, endpoint.records, as_written=endpoint.as_written)
     except ValueError as error:
         raise ReplyError(f"{came}, which is no whole JSON document; {hint}") from error
     counted = [name for name in (endpoint.page, endpoint.pages, endpoint.total) if name]
     try:
-        records = field(reply, endpoint.records)
+        lacks = endpoint.records_may_lack and isinstance(reply, dict) and endpoint.records not in reply
+        records = [] if lacks else field(reply, endpoint.records)
         number, pages, total = (
             int(field(reply, name)) if name else None for name in (endpoint.page, endpoint.pages, endpoint.total)
         )

@@ -23,11 +23,13 @@ class Endpoint:
     entities: what its records are, in the plural, for messages; the table's name where empty.
     parameters: what else is asked for.
     records: where a reply has the list of records (see `documents.parsed`).
+    records_may_lack: a reply without that field has no records.
+    as_written: a number that would be written otherwise, such as 2.50, is a text in the records.
     paging: one of PAGINGS.
     page_parameter, size_parameter: the query's names for a page's number, offset or token, and for its size; the size
         is left out where empty.
     first_page: the number of the first page.
-    next: where a reply has the token of the next page or the link to it.
+    next: where a reply has the token of the next page or the link to it (see `documents.field`).
     page, pages, total: where a reply has its number, how many pages there are, how many records in all; empty where
         it doesn't say.
     since_parameter: the query's name for the time from which on modified records are wanted. Where empty, all records
@@ -41,6 +43,8 @@ class Endpoint:
     entities: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
     records: str = "data"
+    records_may_lack: bool = False
+    as_written: bool = False
     paging: str = "page"
     page_parameter: str = "page"
     size_parameter: str = "page_size"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,27 +19,32 @@ from infra.migrate import migrate
 from ingestion.destination.target import current_target
 from tests.api.served import Served, ask_keys_for_secrets, served
 from tests.api.test_rows import rows_of
-from tests.commerce.warehouse.test_metrics import ENGINES
+from tests.commerce.companies import give_rights
+from tests.commerce.warehouse.test_metrics import BY_HAND, ENGINES
 from tests.tiny.test_rights import ask
 from tests.warehouses import connected
+from warehouse.people.extract import extract_tenant
 from warehouse.reading.metrics import Metrics
+from warehouse.reading.query import ask as ask_published
 from warehouse.reading.query import open_published
 
 pytestmark = pytest.mark.slow
 
-ALL, RETAIL = "company_reporter", "company_retail"
+ALL, RETAIL, SHOP = "company_reporter", "company_retail", "company_shop"
+LOGINS: dict[str, list[str]] = {ALL: [], RETAIL: ["retail"], SHOP: ["shop", "accounts"]}
+PASSWORD = "a password of this test"
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def company_api(
     request: pytest.FixtureRequest, built: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
-    """An API over a copy of the company's marts: on DuckDB for a reporter and a tenant, on Postgres for a reporter."""
+    """An API over a copy of the company's marts, for a reporter and tenants; on Postgres with a publish's rights."""
     folder = tmp_path_factory.mktemp("company_api")
     if request.param == "duckdb":
         shutil.copytree(built, folder / "warehouse")
         world = SimpleNamespace(folder=folder, place={}, warehouse=folder / "warehouse")
-        with served(world, {}, {ALL: [], RETAIL: ["retail"]}) as made:
+        with served(world, {}, LOGINS) as made:
             yield made
         return
     (folder / "warehouse").mkdir()
@@ -47,18 +52,16 @@ def company_api(
     made_by = Served(SimpleNamespace(place={}, warehouse=folder / "warehouse"), admin, "", folder, None, {}, {})
     with made_by.entered():
         migrate("head", lambda line: None)
-        make_login(ALL, "reporter", [], "a password of this test", lambda line: None)
+        for login, tenants in LOGINS.items():
+            make_login(login, "tenant" if tenants else "reporter", tenants, PASSWORD, lambda line: None)
+        give_rights()
     ask_keys_for_secrets(admin)
-    with closing(connected(admin)) as connection:
-        for schema in ("commerce", "core", "ops"):
-            ask(connection, f"grant usage on schema {schema} to granary_reporter")
-            ask(connection, f"grant select on all tables in schema {schema} to granary_reporter")
     world = SimpleNamespace(folder=folder, place={}, warehouse=folder / "warehouse")
-    with served(world, admin, {ALL: []}) as made:
+    with served(world, admin, LOGINS) as made:
         yield made
     with closing(connected(admin)) as connection:
         names = [str(name) for (name,) in ask(connection, "select key_name from access.api_keys")]
-        ask(connection, f"drop role {', '.join([ALL, *names])}")
+        ask(connection, f"drop role {', '.join([*LOGINS, *names])}")
 
 
 def test_every_mart_is_there_whole(company_api: Served, built: Path) -> None:
@@ -80,8 +83,6 @@ def test_every_mart_is_there_whole(company_api: Served, built: Path) -> None:
     assert rows > 10_000
 
 
-# The copied marts on Postgres have no row policies; tests/api has them, on the same engine.
-@pytest.mark.parametrize("company_api", ["duckdb"], indirect=True)
 def test_a_tenant_reads_its_rows(company_api: Served, built: Path) -> None:
     path = "/marts/commerce/fct_sales?format=arrow&select=sales_line_key,source_key"
     found = pa.ipc.open_stream(company_api.get(path, RETAIL).content).read_all()
@@ -92,6 +93,35 @@ def test_a_tenant_reads_its_rows(company_api: Served, built: Path) -> None:
     assert Counter(found.column(0).to_pylist()) == Counter(key for (key,) in wanted) and wanted
     names = {each["name"] for each in company_api.get("/catalog", RETAIL).json()["marts"]}
     assert names < {each["name"] for each in company_api.get("/catalog", ALL).json()["marts"]}
+
+
+@pytest.mark.parametrize("login", [RETAIL, SHOP])
+def test_a_tenants_metrics_are_those_of_its_rows(company_api: Served, login: str, tmp_path: Path) -> None:
+    """Each metric that a tenant may ask, by month, is what SQL says in the tenant's own session, or of its extract."""
+    listed = {each["name"] for each in company_api.get("/catalog", login).json()["metrics"]}
+    of_all = {each["name"] for each in company_api.get("/catalog", ALL).json()["metrics"]}
+    assert {"net_sales", "orders", "average_order_value"} <= listed < of_all
+    alike = 0
+    with company_api.entered():
+        target = current_target()
+        file = None if company_api.admin else extract_tenant(target, LOGINS[login], tmp_path, lambda line: None)
+        with open_published(target, file=file, login=login, password=PASSWORD) as connection:
+            for name in sorted(listed & BY_HAND.keys()):
+                wanted = by_month(ask_published(connection, BY_HAND[name])[1])
+                asked = {"metrics": name, "group_by": "month"}
+                own, whole = (company_api.get("/metrics-query", each, params=asked) for each in (login, ALL))
+                assert own.status_code == 200, own.text
+                assert by_month([row.values() for row in own.json()["rows"]]) == pytest.approx(wanted, rel=1e-9), name
+                alike += by_month([row.values() for row in whole.json()["rows"]]) == wanted
+    assert alike < len(listed) / 2, "a tenant's metrics differ from everybody's"
+    refused = company_api.get("/metrics-query", login, params={"metrics": (of_all - listed).pop()})
+    assert refused.status_code == 400
+
+
+def by_month(rows: Iterable[Iterable[Any]]) -> dict[str, float]:
+    """Values by month. A month without any has none, or a sum of nothing: which of the two is all the same here."""
+    pairs = [tuple(row) for row in rows]
+    return {str(month): float(value) for month, value in pairs if month is not None and value and float(value)}
 
 
 def test_every_metric_is_what_the_command_says(company_api: Served) -> None:

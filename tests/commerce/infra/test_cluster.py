@@ -3,83 +3,42 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg2
+import pyarrow as pa
 import pytest
 
-from infra.cluster import Cluster, bring_down, bring_up, primary_of, run_sql, start_node
+from infra.cluster import bring_down, bring_up, primary_of, run_sql, start_node
 from infra.drills import backup, failover_drill, restore_drill
 from infra.erasure import erasure_drill
 from infra.following import following_drill
 from infra.logins import make_login
-from infra.machine import as_server, binary, require_tools, wait_for
+from infra.machine import as_server, binary, wait_for
 from infra.migrate import migrate
 from infra.monitoring.panels import DATABASE
 from infra.rotation import rotate
 from ingestion.destination.target import current_target
 from orchestration.alerts.conditions import Alert, what_is_wrong
-from tests.absent import absent, package
-from tests.commerce.world import Company
+from tests.absent import package
+from tests.api.served import served
+from tests.commerce.infra.production import PASSWORD, Production, production
 from tests.infra.monitoring.systems import POSTGRES_EXPORTER, PROMETHEUS, postgres_exporter, prometheus, until
-from tests.ports import free_port
 from tests.tiny.test_rights import another_day, ask
 from tests.warehouses import settings
 from warehouse.errors import BuildError
 
+__all__ = ["production"]
 pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.systems]
 
-PASSWORD = "a password of this test"
-
-
-@dataclass
-class Production:
-    cluster: Cluster
-    world: Company
-    said: list[str]
-
-    def reader(self, **other: object) -> psycopg2.extensions.connection:
-        """A reporter's connection through the pooler."""
-        settings: dict[str, object] = {
-            "host": "localhost", "port": self.cluster.pooler_port, "user": "anna", "password": PASSWORD,
-            "dbname": "granary", "sslmode": "verify-full", "sslrootcert": f"{self.cluster.root}/tls/ca.crt", **other,
-        }  # fmt: skip
-        connection = psycopg2.connect(**settings)  # type: ignore[call-overload]
-        connection.autocommit = True
-        return connection
-
-
-@pytest.fixture(scope="module")
-def production(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
-    """A cluster with a small company's warehouse on it."""
-    try:
-        require_tools()
-    except BuildError as error:
-        absent(request, f"POSTGRES WITH ITS TOOLS IS NOT HERE: BACKUP, RESTORE AND FAILOVER NOT TESTED ({error})")
-    # The server's user has to come in, and a socket's name may not be long.
-    folder = Path(tempfile.mkdtemp(prefix="granary_infra_"))
-    folder.chmod(0o755)
-    cluster, said = Cluster(folder / "c", free_port()), []
-    try:
-        bring_up(cluster, said.append)
-        with settings(cluster.environment("one")):
-            migrate("head", said.append)
-            for login, role in (("build", "builder"), ("anna", "reporter")):
-                make_login(login, role, [], PASSWORD, said.append)
-        engine = {**cluster.environment("one", "build"), "PGPASSWORD": PASSWORD, "TARGET": "prod"}
-        world = Company(tmp_path_factory.mktemp("production"), engine, days=6)
-        world.deliver(world.withheld())
-        world.build()
-        another_day(world)
-        yield Production(cluster, world, said)
-    finally:
-        bring_down(cluster, said.append)
-        shutil.rmtree(folder)
+API_LOGINS = {"api_all": [], "api_shop": ["shop"]}
+ASKING = 20  # clients of the API at once
 
 
 def test_up_again_changes_nothing(production: Production) -> None:
@@ -133,6 +92,47 @@ def test_readers_have_the_replica(production: Production) -> None:
         wait_for(lambda: ask(reader, number) == published, "the replica doesn't show what is published")
         sums = "select count(*), sum(net_amount) from commerce.fct_sales"
         assert ask(reader, sums) == ask(primary, sums)
+
+
+@pytest.mark.parametrize("database", ["granary_api", "granary_api_readers"])
+def test_the_api_by_the_pooler(production: Production, tmp_path: Path, database: str) -> None:
+    """Each key's rows are those of its login's session, also when many ask at once; on the replica, too."""
+    cluster, world = production.cluster, production.world
+    admin = cluster.environment("one") | {"TARGET": "prod"}
+    with settings(admin):
+        for login, tenants in API_LOGINS.items():
+            make_login(login, "tenant" if tenants else "reporter", tenants, PASSWORD, lambda line: None)
+    by_pooler = {"PGPORT": str(cluster.pooler_port), "PGDATABASE": database}
+    place = SimpleNamespace(folder=tmp_path, place={}, warehouse=world.warehouse)
+    with served(place, admin, API_LOGINS, by_pooler) as api:
+        sales = "/marts/commerce/fct_sales?select=sales_line_key,quantity&format=arrow"
+        keys = "select sales_line_key::text, quantity from commerce.fct_sales"
+        wanted = {}
+        for login in API_LOGINS:
+            with closing(production.reader(dbname=database, user=login)) as reader:
+                wanted[login] = Counter(ask(reader, keys))
+        assert 0 < wanted["api_shop"].total() < wanted["api_all"].total()
+
+        def rows_of(number: int) -> tuple[str, Counter[tuple[object, ...]]]:
+            login = list(API_LOGINS)[number % 2]
+            answer = api.get(f"{sales}&limit={1_000_000 - number}", login)
+            assert answer.status_code == 200, answer.text
+            rows = pa.ipc.open_stream(answer.content).read_all().to_pylist()
+            return login, Counter(tuple(row.values()) for row in rows)
+
+        with ThreadPoolExecutor(ASKING) as clients:
+            for login, found in clients.map(rows_of, range(8 * ASKING)):
+                assert found == wanted[login]
+        [row] = api.get("/metrics-query", "api_all", params={"metrics": "units_sold"}).json()["rows"]
+        with closing(production.reader(dbname=database)) as reader:
+            ((units,),) = ask(reader, "select sum(quantity) from commerce.fct_sales where line_type = 'sale'")
+        assert int(Decimal(str(row["units_sold"]))) == units
+        paged = api.rows("/marts/commerce/fct_sales", "api_shop", select="sales_line_key", page_size=7)
+        assert len(paged) == wanted["api_shop"].total()
+        generation = api.get("/catalog", "api_all").json()["generation"]
+        if database == "granary_api":
+            another_day(world)
+            until(lambda: api.get("/catalog", "api_all").json()["generation"] > generation, lambda: "not published")
 
 
 def test_settings_of_one_session_are_not_the_next_ones(production: Production) -> None:

@@ -16,9 +16,10 @@ from ingestion.contract.reading import read_contract
 from ingestion.demo.commerce import Fault, next_day, serving, simulate
 from ingestion.destination.target import Target
 from ingestion.load.extracts import SourceError
-from ingestion.readers.rest import client, listing, reader
+from ingestion.readers.rest import listing, reader
 from ingestion.readers.rest.client import Client, Page, Place
 from ingestion.readers.rest.endpoint import endpoints
+from ingestion.readers.rest.waiting import retry_after
 from tests.crosswalks import identifiers
 from tests.ingestion.loads import NOON, ask, content, load_source, rejects
 
@@ -312,7 +313,7 @@ def test_old_pages_are_not_used(
 def test_retry_after(header: str, seconds: float | None) -> None:
     response = requests.Response()
     response.headers["Retry-After"] = header
-    assert client._retry_after(response) == seconds
+    assert retry_after(response) == seconds
 
 
 def test_api_that_asks_to_wait_long() -> None:

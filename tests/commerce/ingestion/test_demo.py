@@ -31,6 +31,7 @@ from ingestion.demo.commerce.truth import HISTORY_COLUMNS
 
 ROOT = Path(__file__).resolve().parents[3]
 SCALE = 0.1
+SIMULATE = [sys.executable, "-m", "ingestion.demo", "simulate", "--domain", "commerce"]
 STATUSES = {"active", "inactive", "suspended"}
 LONDON = ZoneInfo("Europe/London")
 
@@ -83,7 +84,18 @@ def test_same_by_any_path(forty_days: Path, tmp_path: Path) -> None:
 
 def test_same_in_another_process(forty_days: Path, tmp_path: Path) -> None:
     """String hashing differs between processes; the company must not."""
-    command = [sys.executable, "-m", "ingestion.demo", "simulate", "--days", "40", "--scale", str(SCALE)]
+    command = [
+        sys.executable,
+        "-m",
+        "ingestion.demo",
+        "simulate",
+        "--domain",
+        "commerce",
+        "--days",
+        "40",
+        "--scale",
+        str(SCALE),
+    ]
     environment = os.environ | {"PYTHONHASHSEED": "123", "TZ": "Asia/Tokyo"}
     subprocess.run([*command, "--folder", str(tmp_path / "c")], check=True, env=environment, cwd=ROOT)
     assert content(tmp_path / "c") == content(forty_days)
@@ -119,7 +131,7 @@ def test_refusals(forty_days: Path, tmp_path: Path) -> None:
         simulate(tmp_path, 3)
 
 
-@pytest.mark.parametrize("step", ["write_truth", "_write_state", "_place_files"])
+@pytest.mark.parametrize("step", ["write_truth", "_write_state", "place_files"])
 def test_crash_in_an_extension(step: str, tmp_path: Path, forty_days: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the commit nothing has happened; after it, the next command puts the files into place."""
     root = tmp_path / "c"
@@ -130,24 +142,35 @@ def test_crash_in_an_extension(step: str, tmp_path: Path, forty_days: Path, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        original = folder._place_files
+        original = folder.place_files
         calls = itertools.count()
         # The first call finishes an earlier run's files; the crash comes after this run's commit.
         patch.setattr(
             folder,
             step,
-            (lambda *args: crash() if next(calls) else original(*args)) if step == "_place_files" else crash,
+            (lambda *args: crash() if next(calls) else original(*args)) if step == "place_files" else crash,
         )
         with pytest.raises(KeyboardInterrupt):
             simulate(root, 40, scale=SCALE)
-    if step != "_place_files":
+    if step != "place_files":
         assert content(root) == before
     simulate(root, 40, scale=SCALE)
     assert content(root) == content(forty_days)
 
 
 def test_kill_while_creating(tmp_path: Path, forty_days: Path) -> None:
-    command = [sys.executable, "-m", "ingestion.demo", "simulate", "--days", "700", "--scale", str(SCALE)]
+    command = [
+        sys.executable,
+        "-m",
+        "ingestion.demo",
+        "simulate",
+        "--domain",
+        "commerce",
+        "--days",
+        "700",
+        "--scale",
+        str(SCALE),
+    ]
     with subprocess.Popen([*command, "--folder", str(tmp_path / "c")], stderr=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stderr
         assert b"60 of 700" in process.stderr.readline()

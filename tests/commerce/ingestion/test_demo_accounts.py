@@ -196,7 +196,7 @@ def test_truth(company: Path, api: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("way", ["input", "signal"])
 def test_serve_command(company: Path, way: str) -> None:
-    command = [sys.executable, "-m", "ingestion.demo", "serve", "--folder", str(company)]
+    command = [sys.executable, "-m", "ingestion.demo", "serve", "--domain", "commerce", "--folder", str(company)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdin
         assert process.stdout

@@ -26,7 +26,7 @@ class Server:
     """A server that takes mail, but what it is told to refuse.
 
     refused: what it answers to an address. answer: what it says when it has a message. on_message: is called then,
-    before it answers.
+    before it answers. ciphers: by which each mail came, "" without.
     """
 
     port: int = field(default_factory=free_port)
@@ -35,6 +35,7 @@ class Server:
     answer: str = "250 OK"
     on_receiver: Callable[[], None] = lambda: None
     on_message: Callable[[], None] = lambda: None
+    ciphers: list[str] = field(default_factory=list)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -54,13 +55,15 @@ class Server:
         assert [mail["To"]] == envelope.rcpt_tos, "each mail is one recipient's"
         if self.answer.startswith("250"):
             self.mails.append(mail)
+            encryption = server.transport.get_extra_info("cipher")
+            self.ciphers.append(encryption[0] if encryption else "")
         self.on_message()
         return self.answer
 
     @contextmanager
-    def running(self) -> Iterator[Server]:
-        """Listen."""
-        controller = Controller(self, hostname="127.0.0.1", port=self.port)
+    def running(self, **more: Any) -> Iterator[Server]:
+        """Listen. `more`: what aiosmtpd is to do besides."""
+        controller = Controller(self, **{"hostname": "127.0.0.1", "port": self.port, **more})
         controller.start()
         try:
             yield self

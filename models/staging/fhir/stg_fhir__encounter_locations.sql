@@ -1,0 +1,64 @@
+{# Made from views/encounter_locations.json by `make fhir-view`: change that. #}
+{% set each_1_paths = [['location', 'reference'], ['status'], ['period', 'start'], ['period', 'end']] %}
+with source as (
+    select * from {{ source('fhir', 'encounters') }}
+    where {{ from_completed_load() }}
+),
+
+each_1 as (
+    select source.*, each_1_rows.each_1, each_1_rows.each_1_position
+    from source
+    cross join lateral {{ json_rows(json_place_list('source.location', []), 'each_1') }}
+),
+
+renamed as (
+    select
+        id as encounter_id,
+        patient_id,
+        cast((each_1_position - 1) as bigint) as location_index,
+        {{ fhir_reference_key(json_values_text('each_1', each_1_paths, 1), 'Location') }} as location_id,
+        {{ json_values_text('each_1', each_1_paths, 1) }} as location_reference,
+        {{ json_values_text('each_1', each_1_paths, 2) }} as location_status,
+        {{ json_values_text('each_1', each_1_paths, 3) }} as started_text,
+        {{ json_values_text('each_1', each_1_paths, 4) }} as ended_text,
+        _operation = 'D' as is_deleted,
+        _effective_at as valid_at,
+        _revision as source_revision,
+        _observed_at as observed_at,
+        _load_id as load_id
+    from each_1
+),
+
+judged as (
+    select
+        *,
+        {{ fhir_precision('started_text') }} as started_precision,
+        {{ fhir_precision('ended_text') }} as ended_precision
+    from renamed
+),
+
+cleansed as (
+    select
+        encounter_id,
+        patient_id,
+        location_index,
+        location_id,
+        location_reference,
+        location_status,
+        started_text,
+        {{ fhir_at('started_text', 'started_precision') }} as started_at,
+        {{ fhir_date('started_text', 'started_precision') }} as started_date,
+        started_precision,
+        ended_text,
+        {{ fhir_at('ended_text', 'ended_precision') }} as ended_at,
+        {{ fhir_date('ended_text', 'ended_precision') }} as ended_date,
+        ended_precision,
+        is_deleted,
+        valid_at,
+        source_revision,
+        observed_at,
+        load_id
+    from judged
+)
+
+select * from cleansed

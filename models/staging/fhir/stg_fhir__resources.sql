@@ -1,0 +1,19 @@
+with source as (
+    select * from {{ source('fhir', 'resources') }}
+    where {{ from_completed_load() }}
+),
+
+renamed as (
+    select
+        resource_type,
+        id as resource_id,
+        byte_count,
+        _operation = 'D' as is_deleted,
+        _effective_at as valid_at,
+        _revision as source_revision,
+        _observed_at as observed_at,
+        _load_id as load_id
+    from source
+)
+
+select * from renamed

@@ -1,0 +1,1 @@
+"""Staging models made of SQL on FHIR's ViewDefinitions."""
