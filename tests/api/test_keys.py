@@ -183,7 +183,7 @@ def test_a_key_only_reads(on_postgres: Served) -> None:
             with pytest.raises(Exception, match=r"permission denied|must be|not permitted|does not exist"):
                 ask(connection, statement)
     for role, said in (
-        ("api_builder", "keys are for logins made with ROLE=reporter"),
+        ("api_builder", "keys are for logins whose ROLE is one of reporter"),
         (name, "is a key itself"),
         ("nobody", "no login"),
     ):
