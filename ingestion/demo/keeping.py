@@ -10,17 +10,86 @@ import os
 import pickle
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from . import DemoError
 
 _SIMULATE = "run `python -m ingestion.demo simulate --domain …"
 
 
+class World(Protocol):
+    """What is simulated, as far as any keeper knows it."""
+
+    seed: int
+    scale: float
+    days: int
+
+
+W = TypeVar("W", bound=World)
+
+
+@dataclass(frozen=True)
+class Keeper(Generic[W]):
+    """Keeps a simulator's world in a folder.
+
+    version: of its stored state.
+    databases: the folder's databases beside the simulator's own.
+    begin: makes a new world of a seed and a scale.
+    from_state: makes one of a stored state.
+    prepare: puts files into place and makes systems that are missing, before the transaction begins.
+    extend: simulates up to so many days, and commits them as one.
+    """
+
+    version: int
+    databases: Sequence[str]
+    begin: Callable[[int, float], W]
+    from_state: Callable[[dict[str, Any]], W]
+    prepare: Callable[[sqlite3.Connection, Path], None]
+    extend: Callable[[sqlite3.Connection, Path, W, int], None]
+
+    def simulate(self, folder: Path | str, days: int, seed: int = 7, scale: float = 1.0) -> None:
+        """Create the world's systems up to `days` days, or extend those of the folder to that many.
+
+        Nothing happens when they are there already. Raises DemoError when the folder belongs to another seed or scale,
+        holds more days, or is something else.
+        """
+        _check_size(days, scale)
+        with self._opened(Path(folder), create=True) as connection:
+            world = self._load(connection) or self.begin(seed, float(scale))
+            _check_same(Path(folder), (world.seed, world.scale, world.days), (seed, float(scale), days))
+            self.extend(connection, Path(folder), world, days)
+
+    def next_day(self, folder: Path | str, days: int = 1) -> None:
+        """Simulate `days` days more than the folder holds. Raises DemoError when it holds none."""
+        _check_size(days, 1)
+        with self._opened(Path(folder), create=False) as connection:
+            world = self._held(connection, Path(folder))
+            self.extend(connection, Path(folder), world, world.days + days)
+
+    def last_state(self, folder: Path | str) -> W:
+        """The world as of the folder's last day, all of its files in place. Raises DemoError when it holds none."""
+        with self._opened(Path(folder), create=False) as connection:
+            return self._held(connection, Path(folder))
+
+    def _opened(self, folder: Path, create: bool) -> AbstractContextManager[sqlite3.Connection]:
+        return _opened(folder, self.databases, create, lambda connection: self.prepare(connection, folder))
+
+    def _load(self, connection: sqlite3.Connection) -> W | None:
+        state = _load_state(connection, self.version)
+        return None if state is None else self.from_state(state)
+
+    def _held(self, connection: sqlite3.Connection, folder: Path) -> W:
+        world = self._load(connection)
+        if world is None:
+            raise DemoError(f"{folder} holds no simulated days: {_SIMULATE} --folder {folder}` first.")
+        return world
+
+
 @contextmanager
-def opened(
+def _opened(
     folder: Path, databases: Sequence[str], create: bool, prepare: Callable[[sqlite3.Connection], None]
 ) -> Iterator[sqlite3.Connection]:
     """A folder's databases on one connection, in a transaction that keeps other simulators out.
@@ -70,13 +139,13 @@ def _begin(connection: sqlite3.Connection, folder: Path) -> None:
         raise DemoError(f"{folder} is busy: another simulator is at work there; wait until it is done.") from error
 
 
-def check_size(days: int, scale: float) -> None:
+def _check_size(days: int, scale: float) -> None:
     """Raise DemoError where a world can't be simulated over so many days, or be of that size."""
     if days < 1 or scale <= 0:
         raise DemoError(f"days must be at least 1 and scale above 0, but they are {days} and {scale}.")
 
 
-def check_same(folder: Path, held: tuple[int, float, int], wanted: tuple[int, float, int]) -> None:
+def _check_same(folder: Path, held: tuple[int, float, int], wanted: tuple[int, float, int]) -> None:
     """Raise DemoError where a folder can't become what is wanted of it; each says seed, scale and days."""
     if held[:2] != wanted[:2]:
         raise DemoError(
@@ -87,12 +156,7 @@ def check_same(folder: Path, held: tuple[int, float, int], wanted: tuple[int, fl
         raise DemoError(f"{folder} holds {held[2]} days already, more than {wanted[2]}: choose another folder.")
 
 
-def nothing_simulated(folder: Path) -> DemoError:
-    """The error that a folder holds no simulated days yet."""
-    return DemoError(f"{folder} holds no simulated days: {_SIMULATE} --folder {folder}` first.")
-
-
-def load_state(connection: sqlite3.Connection, version: int) -> dict[str, Any] | None:
+def _load_state(connection: sqlite3.Connection, version: int) -> dict[str, Any] | None:
     """The stored state, None where there is none. Raises DemoError where it is of another version of the demo."""
     row = connection.execute("select version, content from state").fetchone()
     if row is None:

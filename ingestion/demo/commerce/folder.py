@@ -9,20 +9,11 @@ from __future__ import annotations
 import random
 import sqlite3
 import sys
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from pathlib import Path
 
 from ingestion.demo.clock import DAY, UNIX_OFFSET, stamp
-from ingestion.demo.keeping import (
-    check_same,
-    check_size,
-    load_state,
-    nothing_simulated,
-    opened,
-    place_files,
-    store_files,
-    store_state,
-)
+from ingestion.demo.keeping import Keeper, place_files, store_files, store_state
 
 from .company import Batch, Company, from_state, to_state
 from .retail import trade_day
@@ -34,48 +25,10 @@ _FLUSH_DAYS = 60  # rows wait for so many days in memory, so that a long simulat
 _STATE_VERSION = 1
 
 
-def simulate(folder: Path | str, days: int, seed: int = 7, scale: float = 1.0) -> None:
-    """Create the company's systems up to `days` days, or extend those of the folder to that many.
-
-    Nothing happens when they are there already. Raises DemoError when the folder belongs to another seed or scale,
-    holds more days, or is something else.
-    """
-    check_size(days, scale)
-    with _opened(Path(folder), create=True) as connection:
-        company = _load(connection) or Company(seed=seed, scale=float(scale))
-        check_same(Path(folder), (company.seed, company.scale, company.days), (seed, float(scale), days))
-        _extend(connection, Path(folder), company, days)
-
-
-def next_day(folder: Path | str, days: int = 1) -> None:
-    """Simulate `days` days more than the folder holds. Raises DemoError when it holds none."""
-    check_size(days, 1)
-    with _opened(Path(folder), create=False) as connection:
-        company = _load(connection)
-        if company is None:
-            raise nothing_simulated(Path(folder))
-        _extend(connection, Path(folder), company, company.days + days)
-
-
-def last_state(folder: Path | str) -> Company:
-    """The company as of the folder's last day, all of its files in place. Raises DemoError when it holds none."""
-    with _opened(Path(folder), create=False) as connection:
-        company = _load(connection)
-        connection.rollback()
-    if company is None:
-        raise nothing_simulated(Path(folder))
-    return company
-
-
-def _opened(folder: Path, create: bool) -> AbstractContextManager[sqlite3.Connection]:
-    """The folder's databases, its systems there and its files in place."""
-
-    def prepare(connection: sqlite3.Connection) -> None:
-        (folder / "retail").mkdir(exist_ok=True)
-        place_files(connection, folder / "retail")
-        _create_systems(folder)
-
-    return opened(folder, ("shop", "accounts", "truth"), create, prepare)
+def _prepare(connection: sqlite3.Connection, folder: Path) -> None:
+    (folder / "retail").mkdir(exist_ok=True)
+    place_files(connection, folder / "retail")
+    _create_systems(folder)
 
 
 def _create_systems(folder: Path) -> None:
@@ -96,11 +49,6 @@ def _create_systems(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "truth.sqlite")) as truth:
         create_truth(truth)
         truth.commit()
-
-
-def _load(connection: sqlite3.Connection) -> Company | None:
-    state = load_state(connection, _STATE_VERSION)
-    return None if state is None else from_state(state)
 
 
 def _extend(connection: sqlite3.Connection, folder: Path, company: Company, days: int) -> None:
@@ -157,3 +105,14 @@ def _write_state(connection: sqlite3.Connection, company: Company) -> None:
     files = ((name, content, at + UNIX_OFFSET) for name, (content, at) in company.batch.files.items())
     store_files(connection, files)
     store_state(connection, _STATE_VERSION, company.days, to_state(company))
+
+
+_keeper = Keeper(
+    version=_STATE_VERSION,
+    databases=("shop", "accounts", "truth"),
+    begin=lambda seed, scale: Company(seed=seed, scale=scale),
+    from_state=from_state,
+    prepare=_prepare,
+    extend=_extend,
+)
+simulate, next_day, last_state = _keeper.simulate, _keeper.next_day, _keeper.last_state

@@ -84,18 +84,7 @@ def test_same_by_any_path(forty_days: Path, tmp_path: Path) -> None:
 
 def test_same_in_another_process(forty_days: Path, tmp_path: Path) -> None:
     """String hashing differs between processes; the company must not."""
-    command = [
-        sys.executable,
-        "-m",
-        "ingestion.demo",
-        "simulate",
-        "--domain",
-        "commerce",
-        "--days",
-        "40",
-        "--scale",
-        str(SCALE),
-    ]
+    command = [*SIMULATE, "--days", "40", "--scale", str(SCALE)]
     environment = os.environ | {"PYTHONHASHSEED": "123", "TZ": "Asia/Tokyo"}
     subprocess.run([*command, "--folder", str(tmp_path / "c")], check=True, env=environment, cwd=ROOT)
     assert content(tmp_path / "c") == content(forty_days)
@@ -159,18 +148,7 @@ def test_crash_in_an_extension(step: str, tmp_path: Path, forty_days: Path, monk
 
 
 def test_kill_while_creating(tmp_path: Path, forty_days: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "ingestion.demo",
-        "simulate",
-        "--domain",
-        "commerce",
-        "--days",
-        "700",
-        "--scale",
-        str(SCALE),
-    ]
+    command = [*SIMULATE, "--days", "700", "--scale", str(SCALE)]
     with subprocess.Popen([*command, "--folder", str(tmp_path / "c")], stderr=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stderr
         assert b"60 of 700" in process.stderr.readline()
