@@ -24,7 +24,7 @@ from warehouse.errors import BuildError, PassingError
 from warehouse.publish.access import audited
 from warehouse.publish.publish import exchange, prepare_next, publish_held, roll_back, stamp
 from warehouse.publish.schemas import begin_schemas, refuse_to_take_away
-from warehouse.publish.withdrawals import declared_withdrawable, note_withdrawable
+from warehouse.publish.withdrawals import note_withdrawable
 from warehouse.results import FAILED, PASSED, Outcome
 from warehouse.runs.runs import Run, are_prepared, prepare_runs, recorded
 from warehouse.runs.summary import count_rows, print_summary, unusual
@@ -113,7 +113,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         session.few = behind is not None and behind < FEW_ROWS
         ledger.begin_generation(database)
         begin_schemas(database, project.schemas, project.code)
-        note_withdrawable(database, declared_withdrawable(project.manifest, target))
+        note_withdrawable(database, project.withdrawable)
         if request.select and not all(
             database.exists(database.next(schema, name)) for name, (schema, _) in project.models.items()
         ):

@@ -10,6 +10,7 @@ from warehouse import dbt
 from warehouse.build.lineage import Lineage
 from warehouse.fingerprints import fingerprints, unit_tested_code
 from warehouse.publish.access import Declared, declared_access
+from warehouse.publish.withdrawals import Withdrawable, declared_withdrawable
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Parsed:
     fingerprint: theirs, see `inputs.project_fingerprint`.
     models: every model that is published, by name: its schema as readers know it, the first line of its description.
     declared: who reads what of them.
+    withdrawable: which of them are of persons who can withdraw.
     code: the fingerprint of each relation's code.
     unit_tested: a fingerprint of all that unit tests depend on.
     """
@@ -27,6 +29,7 @@ class Parsed:
     manifest: Any
     models: dict[str, tuple[str, str]]
     declared: list[Declared]
+    withdrawable: list[Withdrawable]
     code: dict[str, str]
     unit_tested: str
     lineage: Lineage
@@ -60,6 +63,7 @@ def parsed(target: Target, fingerprint: str) -> Parsed:
             manifest,
             published_models(manifest, target),
             declared_access(manifest, target),
+            declared_withdrawable(manifest, target),
             code,
             unit_tested_code(manifest, code),
             Lineage(manifest),
