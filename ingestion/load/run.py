@@ -20,20 +20,20 @@ from ingestion.load.watching import Asked, Watch
 
 
 def configured_sources(project: Path) -> list[str]:
-    """The sources that have been told where to read.
-
-    What reads what others loaded, or what commands of the warehouse write, is loaded, and is none of them.
-    """
-    readers = {name: reader_of(read_contract(name, project)) for name in source_names(project)}
+    """The sources that have been told where to read."""
     return [
-        name for name, reader in readers.items()
-        if not getattr(reader, "BESIDE", False) and not is_derived(name, project) and reader.is_configured(name)
+        name for name in source_names(project)
+        if not _is_beside(name, project) and reader_of(read_contract(name, project)).is_configured(name)
     ]  # fmt: skip
 
 
-def is_derived(name: str, project: Path) -> bool:
-    """Whether a source reads what the others have loaded, and so comes after them: its reader says `DERIVED`."""
-    return getattr(reader_of(read_contract(name, project)), "DERIVED", False)
+def _is_beside(name: str, project: Path) -> bool:
+    """Whether a source is no system: its reader says `BESIDE`.
+
+    What commands of the warehouse write, or what is made of what the others have loaded: nobody points at it, and it
+    comes after them.
+    """
+    return getattr(reader_of(read_contract(name, project)), "BESIDE", False)
 
 
 def reader_of(contract: Source) -> ModuleType:
@@ -41,7 +41,8 @@ def reader_of(contract: Source) -> ModuleType:
 
     A reader is named by its place in ingestion/readers, such as `sql`; one that lies elsewhere by its module's
     full name.
-    It has `extracts(reader)`, an ExtractFunction, and `is_configured(source)`; it may have `watch(contract)`.
+    It has `extracts(reader)`, an ExtractFunction, and `is_configured(source)`; it may have `watch(contract)`,
+    and say `BESIDE`.
 
     Raises:
         ContractError: there is neither.
@@ -131,7 +132,7 @@ def load_all(
     observed_at = observation_time()
     loaded: list[Loaded] = []
     failures: list[str] = []
-    for name in sorted(source_names(target.project), key=lambda each: is_derived(each, target.project)):
+    for name in sorted(source_names(target.project), key=lambda each: _is_beside(each, target.project)):
         contract, wanted = read_contract(name, target.project), not only or name in only
         if not wanted and (target, name) in _made:
             continue

@@ -1,5 +1,5 @@
 """Keys drawn at random for the persons whom other sources know. See README.md."""
 
-from ingestion.readers.draws.reader import DERIVED, extracts, is_configured
+from ingestion.readers.draws.reader import BESIDE, extracts, is_configured
 
-__all__ = ["DERIVED", "extracts", "is_configured"]
+__all__ = ["BESIDE", "extracts", "is_configured"]

@@ -15,8 +15,8 @@ from ingestion.load.extracts import Extract, Loaded, Reader, SourceError, timest
 from ingestion.readers.settings import setting, variable
 from ingestion.sql import literal, quoted
 
-# It reads what other sources have loaded, after them, and is none that somebody configures.
-DERIVED = True
+# It reads what other sources have loaded, and is none that somebody configures.
+BESIDE = True
 
 
 def is_configured(source: str) -> bool:
