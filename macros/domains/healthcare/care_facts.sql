@@ -1,6 +1,6 @@
 {#  The joins by which a fact of care finds the versions that held: of the patient, and of a practitioner or a facility that
     it names. `records` is the alias of the fact's own rows, with event_at, patient_id and, where they are asked for, the
-    columns practitioner_reference_key and location_reference_key. #}
+    columns practitioner_reference_key and location_reference_key or organization_reference_key. #}
 {% macro patient_that_held(records) -%}
 left join {{ ref('int_patients__records') }} as persons
     on {{ records }}.patient_id = persons.patient_id and persons.source_id = 'fhir'
@@ -21,15 +21,16 @@ left join {{ ref('dim_practitioners') }} as practitioners
         and {{ records }}.event_at < practitioners.valid_to
 {%- endmacro %}
 
-{% macro location_that_held(records) -%}
+{# `kind`: location or organization, which begins the column's name, too. #}
+{% macro facility_that_held(records, kind) -%}
 left join {{ ref('int_facilities__references') }} as named_facilities
     on
-        {{ records }}.location_reference_key = named_facilities.reference_key
-        and named_facilities.facility_kind = 'location'
+        {{ records }}.{{ kind }}_reference_key = named_facilities.reference_key
+        and named_facilities.facility_kind = '{{ kind }}'
 left join {{ ref('dim_facilities') }} as facilities
     on
         named_facilities.facility_id = facilities.facility_id
-        and facilities.facility_kind = 'location'
+        and facilities.facility_kind = '{{ kind }}'
         and {{ records }}.event_at >= facilities.valid_from
         and {{ records }}.event_at < facilities.valid_to
 {%- endmacro %}

@@ -59,4 +59,4 @@ select
     cast(timed.ended_precision as {{ dbt.type_string() }}) as ended_precision
 from timed
 {{ patient_that_held('timed') }}
-{{ organization_that_held('timed') }}
+{{ facility_that_held('timed', 'organization') }}

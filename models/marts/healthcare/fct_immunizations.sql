@@ -55,4 +55,4 @@ select
     cast(timed.occurred_precision as {{ dbt.type_string() }}) as occurred_precision
 from timed
 {{ patient_that_held('timed') }}
-{{ location_that_held('timed') }}
+{{ facility_that_held('timed', 'location') }}

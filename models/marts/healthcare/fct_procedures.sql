@@ -61,4 +61,4 @@ select
     cast(timed.performed_ended_precision as {{ dbt.type_string() }}) as ended_precision
 from timed
 {{ patient_that_held('timed') }}
-{{ location_that_held('timed') }}
+{{ facility_that_held('timed', 'location') }}
