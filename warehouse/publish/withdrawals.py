@@ -60,11 +60,20 @@ def declared_withdrawable(manifest: Any, target: Target) -> list[Withdrawable]:
 
 def note_withdrawable(database: Database, withdrawable: Iterable[Withdrawable]) -> None:
     """Write down what is said, for a rollback does without the project, which may be what is broken."""
-    table = database.granary("withdrawable")
+    table, said = database.granary("withdrawable"), sorted(map(astuple, withdrawable))
     database.run(f"create table if not exists {table} ({COLUMNS})")
-    database.run(f"delete from {table}")
-    for each in withdrawable:
-        database.run(f"insert into {table} values (%s, %s, %s, %s, %s, %s)", list(astuple(each)))
+    if sorted(database.run(f"select * from {table}")) == said:
+        return
+    # Both or nothing: of an empty list, a rollback would show everybody.
+    database.run("begin")
+    try:
+        database.run(f"delete from {table}")
+        for each in said:
+            database.run(f"insert into {table} values (%s, %s, %s, %s, %s, %s)", list(each))
+        database.run("commit")
+    except Exception:
+        database.run("rollback")
+        raise
 
 
 def refuse_withdrawn(database: Database) -> None:
