@@ -134,18 +134,20 @@ def _recoded(blocks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """The file's bytes, cut where something begins."""
-    held = b""
+    held, seen = b"", 0
     for block in blocks:
         held += block
         starts = [
             start
-            for start in (match.start() for match in _MARK.finditer(held))
+            for start in (match.start() for match in _MARK.finditer(held, seen))
             if not start or held[start] in _FRAME or held[start - 1] in _BEFORE_SEGMENTS
         ]
         # What begins last may go on in the next block.
         for begin, end in pairwise([0, *(start for start in starts if start)]):
             yield held[begin:end]
         held = held[starts[-1] :] if starts else held
+        # Nothing begins in what was looked at, but in its end, of which three letters may wait for what follows them.
+        seen = max(0, len(held) - 3)
     yield held
 
 

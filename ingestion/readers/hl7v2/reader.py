@@ -166,15 +166,17 @@ def _segments(reader: Reader, table: Table, kind: str, counts: tuple[int, int]) 
     mine = f"""
         from hl7_segments as s inner join hl7_messages as m using (message)
         where s.segment_type {kind}"""
-    nameless = number(connection, f"select count(*) {mine} and s.segment_type = ''")
+    faulty = "(m.fault is not null or s.segment_type = '')"
+    nameless, seen, bad = connection.execute(f"""
+        select count(*) filter (s.segment_type = ''), count(*) filter (m.fault is null and m.is_seen),
+            count(*) filter {faulty}
+        {mine}""").fetchall()[0]
     known = "m.is_repeat"
-    if number(connection, f"select count(*) {mine} and m.fault is null and m.is_seen"):
+    if seen:
         # Of a message that raw has, records may have been rejected: these are judged again.
         raw = f"(select message_id, segment_number from {reader.complete(table.name)})"
         known += f" or (m.is_seen and (m.message_id, s.segment_number) in {raw})"
-    sound = f"m.fault is null and s.segment_type <> '' and not ({known})"
-    repeated = number(connection, f"select count(*) {mine} and m.fault is null and s.segment_type <> '' and ({known})")
-    faulty = "(m.fault is not null or s.segment_type = '')"
+    repeated = number(connection, f"select count(*) {mine} and not {faulty} and ({known})")
     key = [quoted(name) if name in ("message_id", "segment_number") else "null" for name in table.reject_key]
     rejects = f"""
         select to_json([{", ".join(f"cast({name} as varchar)" for name in key)}]) as record_key,
@@ -186,11 +188,10 @@ def _segments(reader: Reader, table: Table, kind: str, counts: tuple[int, int]) 
             coalesce(epoch_us(m.message_at), m.file_revision) as _revision,
             coalesce(m.message_at, m.modified_at) as _effective_at
         {mine} and {faulty}"""
-    bad = number(connection, f"select count(*) {mine} and {faulty}")
     fresh, touched = counts
     return Extract(
         table,
-        _relation(table, f"s.segment_type {kind} and {sound}"),
+        _relation(table, f"s.segment_type {kind} and not {faulty} and not ({known})"),
         fresh + touched + nameless,
         known=touched + repeated,
         rejects=rejects if bad else None,
