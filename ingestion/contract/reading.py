@@ -201,6 +201,11 @@ def source_names(project: Path = PROJECT_ROOT) -> list[str]:
     return source_ids(project)
 
 
+def contracts_of(reader: str, project: Path = PROJECT_ROOT) -> list[Source]:
+    """Those of them that name this reader. Raises ContractError."""
+    return [contract for contract in read_contracts(project) if contract.reader == reader]
+
+
 def read_contracts(project: Path = PROJECT_ROOT) -> list[Source]:
     """The contracts of all sources that are loaded from elsewhere, by their names. Raises ContractError."""
     return [read_contract(name, project) for name in source_names(project)]

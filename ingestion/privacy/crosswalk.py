@@ -76,19 +76,24 @@ def opened_file(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """The crosswalk's file, made where it isn't there; it is for its owner alone. One process has it at a time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with closing(connect()) as connection:
-        until = time.monotonic() + _WAIT_SECONDS
-        while True:
-            try:
-                attach(connection, file, "crosswalk")
-                break
-            except duckdb.IOException:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.05)
+        _attach(connection, file)
         file.chmod(0o600)
         connection.execute(f"create schema if not exists crosswalk.{SCHEMA}")
         connection.execute(TABLE.format(schema=f"crosswalk.{SCHEMA}", now="now()::timestamp"))
         yield connection
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, file: Path, *, read_only: bool = False) -> None:
+    """Attach the crosswalk's file as `crosswalk`, and wait for another process that has it."""
+    until = time.monotonic() + _WAIT_SECONDS
+    while True:
+        try:
+            return attach(connection, file, "crosswalk", read_only=read_only)
+        except duckdb.IOException:
+            # What isn't there won't come by waiting.
+            if time.monotonic() > until or (read_only and not file.exists()):
+                raise
+            time.sleep(0.05)
 
 
 def _exchange_in_file(file: Path, asked: Path, answered: Path) -> None:
@@ -116,7 +121,7 @@ def read_identifiers(connection: duckdb.DuckDBPyConnection, target: Target, kind
         connection.execute(f"insert into {table} from of_postgres")
         connection.unregister("of_postgres")
         return
-    attach(connection, file, "crosswalk", read_only=True)
+    _attach(connection, file, read_only=True)
     kinds_list = ", ".join(map(literal, listed)) or "null"
     connection.execute(
         f"insert into {table} select token, value from crosswalk.{SCHEMA}.identifiers where kind in ({kinds_list})"

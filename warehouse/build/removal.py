@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import UTC, datetime
+from typing import Any
 
-from ingestion.contract.contracts import Table
-from ingestion.contract.reading import read_contracts
+from ingestion.contract.contracts import ContractError, Source, Table, contract_file
+from ingestion.contract.reading import contracts_of
 from ingestion.destination.roles import has_roles
 from ingestion.readers.matches.log import Record, unsay_of
 from ingestion.sql import literal
@@ -14,6 +15,14 @@ from warehouse.database import Database
 
 # The kind of source that says of records of other sources whether they are one person's.
 MATCHES = "matches"
+
+
+def said_of_matches(source: Source, name: str) -> Any:
+    """What the contract's `config.meta.matches` says."""
+    try:
+        return source.meta[MATCHES][name]
+    except KeyError as error:
+        raise ContractError(f"{contract_file(source.name)}: config.meta.{MATCHES} says no {error}") from error
 
 
 def place_of(database: Database) -> str:
@@ -67,7 +76,7 @@ def unsay(database: Database, forgotten: Collection[Record]) -> tuple[int, set[s
         How many versions left raw, and the tokens that these had.
     """
     count, tokens = 0, set[str]()
-    for contract in [each for each in read_contracts(database.target.project) if each.reader == MATCHES]:
+    for contract in contracts_of(MATCHES, database.target.project):
         unsay_of(contract.name, database.target, forgotten)
         for table in contract.tables:
             raw = database.raw(table.source, table.name)

@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import duckdb
+import psycopg2
 
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import Target
@@ -55,7 +56,11 @@ def rekey(target: Target, say: Callable[[str], None]) -> None:
         _rekey_archive(target.folder / "archive", [key, before, ""], say)
         if crosswalk is None:
             target.folder.mkdir(parents=True, exist_ok=True)
-            count = reseal(target.schema(SCHEMA), key, before, target.folder)
+            try:
+                count = reseal(target.schema(SCHEMA), key, before, target.folder)
+            except psycopg2.Error as error:
+                reason = str(error).strip().splitlines()[0]
+                raise BuildError(f"the crosswalk can't be written anew: {reason}; nothing of it was changed") from error
             say(f"{target.schema(SCHEMA)}.identifiers: {count:,} values are {_now(key)}")
     if not key:
         say(f"what is written from now on is in the clear; delete {BEFORE}")

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from ingestion.contract.contracts import Table
-from ingestion.contract.reading import read_contracts
+from ingestion.contract.reading import contracts_of
 from ingestion.destination.lock import build_lock
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target
@@ -21,7 +21,7 @@ from ingestion.privacy.identifiers import person_column
 from ingestion.privacy.tombstones import Tombstone, read_tombstones, write_tombstones
 from warehouse.build.build import build_both_generations
 from warehouse.build.redaction import Person, Say, apply_tombstones, tables_of_persons
-from warehouse.build.removal import MATCHES
+from warehouse.build.removal import MATCHES, said_of_matches
 from warehouse.database import Database, open_database
 from warehouse.errors import BuildError
 
@@ -108,12 +108,11 @@ def _found(database: Database, asked: str) -> set[Person]:
 def _matched(database: Database, persons: set[Person]) -> set[Person]:
     """The records of other sources, or of the same, that are these persons' by what matches them."""
     matched: set[Person] = set()
-    for contract in [each for each in read_contracts(database.target.project) if each.reader == MATCHES]:
-        said = contract.meta[MATCHES]
-        relation = f"{database.target.schema('intermediate')}.{said['identities']}"
+    for contract in contracts_of(MATCHES, database.target.project):
+        relation = database.built("intermediate", said_of_matches(contract, "identities"))
         if not database.exists(relation):
             continue
-        source, record = said["key"]
+        source, record = said_of_matches(contract, "key")
         marks = ", ".join(["(%s, %s)"] * len(persons))
         matched |= {
             (str(row[0]), str(row[1]))

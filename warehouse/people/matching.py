@@ -15,9 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 import duckdb
+import psycopg2
 
-from ingestion.contract.contracts import ContractError, Source, contract_file
-from ingestion.contract.reading import read_contracts
+from ingestion.contract.contracts import Source, contract_file
+from ingestion.contract.reading import contracts_of
 from ingestion.destination.lock import build_lock
 from ingestion.destination.roles import acting_as_loader
 from ingestion.destination.target import Target, attach_warehouse
@@ -27,9 +28,10 @@ from ingestion.load.run import observation_time
 from ingestion.privacy.crosswalk import read_identifiers
 from ingestion.readers.matches.log import APART, MATCH, Record, Said, everything_said, holding, said_of, say_more
 from ingestion.sql import quoted
-from warehouse.build.removal import MATCHES
+from warehouse.build.removal import MATCHES, said_of_matches
 from warehouse.errors import BuildError
 from warehouse.people.linkage import Linked, linked, prepare, read_model, trained
+from warehouse.people.revealing import unreadable
 
 Say = Callable[[str], None]
 # How many pairs that contradict are named; the others are counted.
@@ -50,7 +52,7 @@ def match(target: Target, name: str, say: Say, *, train: bool = False) -> None:
         BuildError: nothing is built yet, or Splink or the model isn't there.
     """
     source = source_of_matches(target, name)
-    file = target.project / contract_file(source.name).parent / _said(source, "model")
+    file = target.project / contract_file(source.name).parent / said_of_matches(source, "model")
     model = read_model(file)
     with build_lock(target), closing(connect()) as connection:
         # Values in clear text don't go to a disk.
@@ -63,7 +65,7 @@ def match(target: Target, name: str, say: Say, *, train: bool = False) -> None:
             say(f"{file.relative_to(target.project)} has the weights of {records:,} records: `git diff` shows them")
             return
         found = linked(connection, model)
-        say(f"compared {records:,} records of {_said(source, 'records')} by model {model.checksum}")
+        say(f"compared {records:,} records of {said_of_matches(source, 'records')} by model {model.checksum}")
         said = _news(everything_said(source.name, target), found, model.checksum, say)
         joining = _joining(connection, target, source, [each for each in said if each.operation == "U"])
         if said:
@@ -98,7 +100,7 @@ def unmatch(target: Target, name: str, asked: Sequence[str], reason: str, say: S
     with build_lock(target), closing(connect()) as connection:
         persons = _persons(connection, target, source)
         if unknown := [_named(each) for each in records if each not in persons]:
-            raise BuildError(f"{', '.join(unknown)}: no record of {_said(source, 'records')} is called so")
+            raise BuildError(f"{', '.join(unknown)}: no record of {said_of_matches(source, 'records')} is called so")
         decided = {each.records for each in holding(everything_said(source.name, target)) if each.verdict == APART}
         operation = "D" if back else "U"
         said = [
@@ -135,19 +137,11 @@ def source_of_matches(target: Target, name: str = "") -> Source:
     Raises:
         BuildError: there is none, or there are several.
     """
-    sources = [each for each in read_contracts(target.project) if each.reader == MATCHES and name in ("", each.name)]
+    sources = [each for each in contracts_of(MATCHES, target.project) if name in ("", each.name)]
     if len(sources) != 1:
         there = ", ".join(each.name for each in sources) or "none that is on"
         raise BuildError(f"which source of matches? SOURCE=<source>; there is {there}")
     return sources[0]
-
-
-def _said(source: Source, name: str) -> Any:
-    """What the contract's `config.meta.matches` says."""
-    try:
-        return source.meta[MATCHES][name]
-    except KeyError as error:
-        raise ContractError(f"{contract_file(source.name)}: config.meta.{MATCHES} says no {error}") from error
 
 
 def _named(record: Record) -> str:
@@ -178,17 +172,21 @@ def _relation(connection: duckdb.DuckDBPyConnection, target: Target, model: str)
 
 def _key(source: Source, alias: str) -> str:
     """A record's name, as an expression: its source and its id, with what neither has in it between."""
-    return " || chr(31) || ".join(f"cast({alias}.{quoted(column)} as varchar)" for column in _said(source, "key"))
+    columns = said_of_matches(source, "key")
+    return " || chr(31) || ".join(f"cast({alias}.{quoted(column)} as varchar)" for column in columns)
 
 
 def _read_people(connection: duckdb.DuckDBPyConnection, target: Target, source: Source) -> None:
     """Make the table `people`: the records, with what tokens stand for in the place of tokens."""
-    relation = _relation(connection, target, _said(source, "records"))
+    relation = _relation(connection, target, said_of_matches(source, "records"))
     connection.execute(f"create table tokens as select *, {_key(source, 'r')} as record from {relation} as r")
     columns = [str(row[0]) for row in connection.execute("describe tokens").fetchall() if row[0] != "record"]
     kinds = [each.removesuffix(_TOKEN) for each in columns if each.endswith(_TOKEN)]
-    with acting_as_loader():
-        read_identifiers(connection, target, kinds, "known")
+    try:
+        with acting_as_loader():
+            read_identifiers(connection, target, kinds, "known")
+    except (duckdb.Error, psycopg2.Error) as error:
+        raise unreadable(error) from error
     joins = " ".join(f"left join known as {quoted(k)} on {quoted(k)}.token = t.{quoted(k + _TOKEN)}" for k in kinds)
     values = ", ".join(f"{quoted(kind)}.value as {quoted(kind)}" for kind in kinds)
     others = ", ".join(f"t.{quoted(each)}" for each in columns if not each.endswith(_TOKEN))
@@ -198,8 +196,8 @@ def _read_people(connection: duckdb.DuckDBPyConnection, target: Target, source: 
 
 def _persons(connection: duckdb.DuckDBPyConnection, target: Target, source: Source) -> dict[Record, str]:
     """Whose each record is now, by its key."""
-    relation = _relation(connection, target, _said(source, "identities"))
-    one, other = (f"cast({quoted(column)} as varchar)" for column in _said(source, "key"))
+    relation = _relation(connection, target, said_of_matches(source, "identities"))
+    one, other = (f"cast({quoted(column)} as varchar)" for column in said_of_matches(source, "key"))
     rows = connection.execute(
         f"select {one}, {other}, cast(person_key as varchar) from {relation} where valid_to >= timestamp '9999-12-31'"
     ).fetchall()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ingestion.contract.reading import read_contract, source_names
+from ingestion.contract.reading import contracts_of
 from ingestion.destination.lock import build_lock
 from ingestion.destination.target import Target
 from ingestion.environment import variables
@@ -23,7 +23,7 @@ def begin_release(target: Target, say: Callable[[str], None]) -> None:
     Raises:
         BuildError: no source of the project draws keys, or the draw failed.
     """
-    drawing = [name for name in source_names(target.project) if read_contract(name, target.project).reader == READER]
+    drawing = [contract.name for contract in contracts_of(READER, target.project)]
     if not drawing:
         raise BuildError("no source of the domains that are on draws keys: see ingestion/readers/draws/README.md")
     with build_lock(target):

@@ -23,6 +23,11 @@ def reveal(target: Target, tokens: Sequence[str], say: Callable[[str], None]) ->
     try:
         known = values_of(target, tokens)
     except (duckdb.Error, psycopg2.Error) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BuildError(f"the crosswalk can't be read: {reason}; on Postgres granary_privacy may") from error
+        raise unreadable(error) from error
     print_table(["token", "stands for"], [(each, known.get(each)) for each in tokens], say)
+
+
+def unreadable(error: Exception) -> BuildError:
+    """What is said where the crosswalk can't be read, to whoever asked for it."""
+    reason = str(error).strip().splitlines()[0]
+    return BuildError(f"the crosswalk can't be read: {reason}; on Postgres granary_privacy may")
