@@ -88,15 +88,21 @@ def test_a_draw_may_be_given(grown: Club, project: Callable[[Club], Path], tmp_p
     given = {person: str(uuid.uuid5(uuid.NAMESPACE_OID, person)) for person in members}
     file = tmp_path / "keys.csv"
 
-    def written(persons: list[str]) -> None:
-        lines = [f"club,{person},{given[person]}" for person in persons]
+    def written(persons: list[str], *more: str) -> None:
+        lines = [*(f"club,{person},{given[person]}" for person in persons), *more]
         file.write_text("\n".join(["source_id,person_id,release_key", *lines]) + "\n", encoding="utf-8")
 
     written(members[1:])
     with pytest.raises(BuildError, match=f"has no key of 1 persons, such as club:{members[0]}; nothing was drawn"):
         released(club, SOURCES__RELEASE_KEYS__KEYS=str(file))
     assert keys_of(club) == {}
-    written(members)
+    # A person twice, and one key for two: they would be released as one.
+    for more in (f"club,{members[0]},{uuid.uuid4()}", f"club,9999,{given[members[0]]}"):
+        written(members, more)
+        with pytest.raises(BuildError, match=f"twice 1 times, such as of club:{members[0]}; nothing was drawn"):
+            released(club, SOURCES__RELEASE_KEYS__KEYS=str(file))
+    assert keys_of(club) == {}
+    written(members, "club,9998,")
     released(club, SOURCES__RELEASE_KEYS__KEYS=str(file))
     assert keys_of(club) == {(1, person): key for person, key in given.items()}
 

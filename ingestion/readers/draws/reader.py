@@ -54,7 +54,8 @@ def extracts(reader: Reader) -> Generator[Extract, Loaded, None]:
         _require_keys(reader, Path(str(keys)))
         draw = f"""(
             select given.release_key from read_csv({literal(str(keys))}, all_varchar = true) as given
-            where given.source_id = persons.source_id and given.person_id = persons.person_id)"""
+            where given.source_id = persons.source_id and given.person_id = persons.person_id
+                and given.release_key is not null)"""
     # Drawn once, however often the rows are read.
     connection.execute(f"""
         create or replace temp table drawn as
@@ -94,18 +95,34 @@ def _persons(reader: Reader) -> str:
 def _require_keys(reader: Reader, file: Path) -> None:
     if not file.is_file():
         raise SourceError(f"{reader.contract.name}: there is no file {file}, which {_where(reader)} names")
-    row = reader.connection.execute(f"""
-        select count(*), min(source_id || ':' || person_id) from (
-            select source_id, person_id from persons
-            except
-            select source_id, person_id from read_csv({literal(str(file))}, all_varchar = true)
-            where release_key is not null)""").fetchone()
-    lacking, example = row or (0, None)
+    given = f"(select * from read_csv({literal(str(file))}, all_varchar = true) where release_key is not null)"
+    lacking, example = _counted(
+        reader, f"select source_id, person_id from persons except select source_id, person_id from {given}"
+    )
     if lacking:
         raise SourceError(
             f"{reader.contract.name}: {file} has no key of {lacking:,} persons, such as {example}; nothing was drawn: "
             f"add them, or unset {_where(reader)}"
         )
+    # One person has one key, and a key is of one person, or two would be released as one.
+    for columns in ("source_id, person_id", "release_key"):
+        twice, example = _counted(
+            reader,
+            f"select min(source_id) as source_id, min(person_id) as person_id from {given} "
+            f"group by {columns} having count(*) > 1",
+        )
+        if twice:
+            raise SourceError(
+                f"{reader.contract.name}: {file} has {columns} twice {twice:,} times, such as of {example}; nothing "
+                f"was drawn: give each person a key of its own, once, or unset {_where(reader)}"
+            )
+
+
+def _counted(reader: Reader, persons: str) -> tuple[int, str]:
+    """How many persons a select has, and one of them."""
+    asked = f"select count(*), min(source_id || ':' || person_id) from ({persons})"
+    count, example = reader.connection.execute(asked).fetchone() or (0, "")
+    return count, example
 
 
 def _where(reader: Reader) -> str:
