@@ -234,7 +234,9 @@ def main() -> int:
             export(target, wanted, _say)
         elif arguments.command == "extract":
             tenants = [each.strip() for each in arguments.tenants.split(",") if each.strip()]
-            if arguments.role and not tenants:
+            if arguments.role and tenants:
+                raise BuildError("a tenant's rows, or what a role may read: say TENANT=… or ROLE=…, not both")
+            if arguments.role:
                 extract_role(target, arguments.role, arguments.folder, _say)
             else:
                 extract_tenant(target, tenants, arguments.folder, _say)
