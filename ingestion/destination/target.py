@@ -161,9 +161,14 @@ def attach_warehouse(connection: duckdb.DuckDBPyConnection, target: Target, *, w
     """
     if target.engine == "duckdb":
         attach(connection, target.build_file, "warehouse")
-        return
+    else:
+        attach_postgres(connection, "warehouse", writable=writable)
+
+
+def attach_postgres(connection: duckdb.DuckDBPyConnection, alias: str, *, writable: bool = False) -> None:
+    """Attach the Postgres that libpq's variables name. Raises duckdb.Error."""
     load_extension(connection, "postgres_scanner")
     given = {key: value.replace("\\", "\\\\").replace("'", "\\'") for key, value in libpq().items() if value}
     dsn = " ".join(f"{key}='{value}'" for key, value in given.items())
     mode = "" if writable else ", read_only"
-    connection.execute(f"attach {literal(dsn)} as warehouse (type postgres{mode})")
+    connection.execute(f"attach {literal(dsn)} as {alias} (type postgres{mode})")

@@ -44,7 +44,7 @@ def exchange(schema: str, asked: Path, answered: Path) -> None:
     seal = _seal()
     sent = _sealed_file(seal, asked) if seal else asked
     # Of what is sealed the server gets no value: it is asked by hashes, and what they are of is known here alone.
-    column, same = ("value_hash", "value_hash") if seal else ("value", "md5(value)")
+    column, same = ("value_hash", "{0}value_hash") if seal else ("value", "md5({0}value)")
     with _opened() as cursor:
         _make(cursor, schema, with_hash=seal is not None)
         _require(cursor, schema, seal)
@@ -57,14 +57,14 @@ def exchange(schema: str, asked: Path, answered: Path) -> None:
         cursor.execute(f"""
             insert into {schema}.identifiers (token, {columns})
             select kind || '_' || replace(gen_random_uuid()::text, '-', ''), {columns} from asked
-            order by kind, {same}  -- two that wait for each other's values do so in one order
-            on conflict (kind, {same}) do nothing""")
+            order by kind, {same.format("")}  -- two that wait for each other's values do so in one order
+            on conflict (kind, {same.format("")}) do nothing""")
         found = asked.with_name("tokens.csv")
         with found.open("wb") as file:
             cursor.copy_expert(
                 f"copy (select asked.kind, asked.{column}, i.token from asked join {schema}.identifiers as i "
-                f"on i.kind = asked.kind and {same.replace(column, f'i.{column}')} = "
-                f"{same.replace(column, f'asked.{column}')}) to stdout (format csv, header, force_quote *)",
+                f"on i.kind = asked.kind and {same.format('i.')} = {same.format('asked.')}) "
+                "to stdout (format csv, header, force_quote *)",
                 file,
             )
     with closing(connect()) as connection:

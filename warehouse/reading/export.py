@@ -18,8 +18,8 @@ from uuid import UUID
 
 import duckdb
 
-from ingestion.destination.target import Target, libpq
-from ingestion.duck import connect, load_extension
+from ingestion.destination.target import Target, attach_postgres
+from ingestion.duck import connect
 from ingestion.encryption import attach
 from ingestion.sql import literal, quoted
 from warehouse.errors import BuildError
@@ -100,9 +100,7 @@ def open_for_export(target: Target) -> Iterator[duckdb.DuckDBPyConnection]:
         if target.engine == "duckdb":
             attach(connection, target.published_file, "marts", read_only=True)
         else:
-            load_extension(connection, "postgres_scanner")
-            dsn = " ".join(f"{key}={value}" for key, value in libpq().items() if value)
-            connection.execute(f"attach {literal(dsn)} as marts (type postgres, read_only)")
+            attach_postgres(connection, "marts")
         yield connection
     except duckdb.Error as error:
         raise BuildError(f"the published marts can't be opened: {str(error).strip().splitlines()[0]}") from error
