@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.proxies import prefix_of
 from api.reading import Caller
 
 SECONDS = 10.0
@@ -26,16 +29,17 @@ class _Kept:
 
 
 class KeptAnswers:
-    """The answers, the oldest first."""
+    """The answers, the oldest first. `proxies`: whom the path is believed that answers name others by."""
 
-    def __init__(self) -> None:
+    def __init__(self, proxies: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._proxies = proxies
         self._lock = threading.Lock()
         self._size = 0
         self._answers: dict[tuple[str, ...], _Kept] = {}
 
     def found(self, request: Request, caller: Caller) -> tuple[Response, int] | None:
         """The answer to this very request, and how many rows it has; None where none is kept."""
-        kept = self._answers.get(_asked(request, caller))
+        kept = self._answers.get(self._asked(request, caller))
         return (kept.response, kept.rows) if kept and kept.until > time.monotonic() else None
 
     def keep(self, request: Request, caller: Caller, response: Response, rows: int) -> None:
@@ -44,7 +48,7 @@ class KeptAnswers:
         generation = response.headers.get("Granary-Generation")
         if response.status_code != 200 or size > LARGEST or generation != str(caller.generation):
             return
-        asked = _asked(request, caller)
+        asked = self._asked(request, caller)
         with self._lock:
             self._drop(asked)
             self._answers[asked] = _Kept(response, rows, time.monotonic() + SECONDS)
@@ -69,13 +73,12 @@ class KeptAnswers:
         if kept := self._answers.pop(asked, None):
             self._size -= len(kept.response.body)
 
-
-def _asked(request: Request, caller: Caller) -> tuple[str, ...]:
-    """What an answer depends on."""
-    headers = request.headers
-    return (
-        caller.key, caller.rights, str(caller.generation), request.method, request.scope["path"],
-        request.scope["query_string"].decode("latin-1"),
-        headers.get("accept", ""), headers.get("accept-encoding", ""),
-        headers.get("x-forwarded-prefix", ""),
-    )  # fmt: skip
+    def _asked(self, request: Request, caller: Caller) -> tuple[str, ...]:
+        """What an answer depends on."""
+        headers = request.headers
+        return (
+            caller.key, caller.rights, str(caller.generation), request.method, request.scope["path"],
+            request.scope["query_string"].decode("latin-1"),
+            headers.get("accept", ""), headers.get("accept-encoding", ""),
+            prefix_of(request, self._proxies),
+        )  # fmt: skip

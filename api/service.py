@@ -26,7 +26,7 @@ class Service:
         self.reader, self.project, self.settings = reader, project, settings
         self.rate = Rate(settings.requests)
         self.accesses, self.spools = accesses, spools
-        self.kept = KeptAnswers()
+        self.kept = KeptAnswers(settings.proxies)
         self.is_over = threading.Event()
         self._callers: dict[str, tuple[float, Caller]] = {}
         self._latest = 0
