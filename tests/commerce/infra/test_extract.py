@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from ingestion.destination.target import current_target
+from ingestion.project import PROJECT_ROOT
 from tests.commerce.warehouse.test_metrics import ENGINES
 from tests.warehouses import settings
 from warehouse.errors import BuildError
@@ -75,4 +79,14 @@ def test_an_extract_holds_a_tenants_rows(
 def test_an_extract_of_nobody(built: Path, tmp_path: Path, tenants: list[str], message: str) -> None:
     with settings({"TARGET": "dev", "WAREHOUSE_DIR": str(built)}), pytest.raises(BuildError, match=message):
         extract_tenant(current_target(), tenants, tmp_path, lambda line: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_extract_is_a_tenants_or_a_roles(built: Path, tmp_path: Path) -> None:
+    words = ["extract", "retail", "--role", "researcher", "--folder", str(tmp_path)]
+    environment = {**os.environ, "TARGET": "dev", "WAREHOUSE_DIR": str(built)}
+    done = subprocess.run(
+        [sys.executable, "-m", "warehouse", *words], cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "say TENANT=… or ROLE=…, not both" in done.stderr
     assert list(tmp_path.iterdir()) == []
