@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from duckdb import DuckDBPyConnection
 
 from ingestion.contract.contracts import Column, Table
 from ingestion.contract.reading import read_contracts
@@ -49,19 +53,27 @@ def apply_tombstones(target: Target, say: Say) -> int | None:
         database.run(f"insert into {database.granary('redacting')} values (current_timestamp)")
     persons = [(each.source, each.person, each.replacement) for each in tombstones]
     with open_database(target) as database:
+        # Where this is cut short, raw may have no token any more of what the crosswalk still has to forget.
+        database.run(f"create table if not exists {_forgotten_tokens(database)} (token varchar not null)")
         _fill(database, "forgotten", persons)
-        unsaid, tokens = unsay(database, [(source, person) for source, person, _ in persons])
+        unsaid = unsay(database, [(source, person) for source, person, _ in persons], partial(_keep, database))
+        found = [
+            find(database, table)
+            for table in tables_of_persons(target)
+            if database.exists(database.raw(table.source, table.name))
+            for find in (_in_raw, _in_rejects, _in_archive)
+        ]
+        known = {person for each in found for person in each.persons}
+        _keep(database, {token for each in found for token in each.tokens})
+        tokens = {str(token) for (token,) in database.run(f"select token from {_forgotten_tokens(database)}")}
     with acting_as_loader(), open_database(target) as database:
         _fill(database, "forgotten", persons)
-        known: set[Person] = set()
-        for table in tables_of_persons(target):
-            if database.exists(database.raw(table.source, table.name)):
-                for redact in (_redact, _redact_rejects, _redact_archive):
-                    people, found = redact(database, table)
-                    known |= {(table.source, person) for person in people}
-                    tokens |= found
+        for each in found:
+            each.redact(database)
         gone = tokens - _still_used(database, tokens)
         drop_identifiers(target, gone)
+    with open_database(target) as database:
+        database.run(f"delete from {_forgotten_tokens(database)}")
     is_changed = bool(known or unsaid) or was_cut_short
     if is_changed:
         shred(target.folder)
@@ -90,36 +102,60 @@ def _fill(database: Database, name: str, rows: Sequence[tuple[str, str, str]]) -
         database.run(f"insert into {name} values {marks}", [value for row in chunk for value in row])
 
 
+def _forgotten_tokens(database: Database) -> str:
+    """The table of what is to leave the crosswalk, for as long as that isn't done."""
+    return database.granary("forgotten_tokens")
+
+
+def _keep(database: Database, tokens: Iterable[str]) -> None:
+    """Write down what is to leave the crosswalk, before anything that has it leaves."""
+    for token in sorted(tokens):
+        database.run(f"insert into {_forgotten_tokens(database)} values (%s)", [token])
+
+
 def _token(column: Column, value: str) -> str:
     """An expression of the token in a column that is a direct identifier."""
     # A document has it among what may be kept: {"_token":"…", …}.
     return f"split_part(split_part({value}, '\"_token\":\"', 2), '\"', 1)" if column.keeps else value
 
 
-def _redact(database: Database, table: Table) -> tuple[set[str], set[str]]:
-    """Redact a table of raw. Returns the persons that it still knew, and the tokens that it had of them."""
+@dataclass(frozen=True)
+class _Known:
+    """What a place still knows of persons to forget: these, the tokens that it has of them, and how it forgets them."""
+
+    persons: set[Person]
+    tokens: set[str]
+    redact: Callable[[Database], None]
+
+
+def _told(table: Table, rows: Iterable[tuple[Any, ...]]) -> tuple[set[Person], set[str]]:
+    """Persons and tokens of rows that have a person's id, then tokens."""
+    rows = list(rows)
+    return {(table.source, str(row[0])) for row in rows}, {str(token) for row in rows for token in row[1:] if token}
+
+
+def _in_raw(database: Database, table: Table) -> _Known:
+    """What a table of raw still knows."""
     raw, columns = database.raw(table.source, table.name), [each for each in table.columns if is_redacted(each)]
+    changed = {column.name: redacted(column, f"r.{column.name}", "f.replacement") for column in columns}
     ours = (
         f"f.source = '{table.source}' and f.person = cast(r.{person_column(table)} as varchar) and ("
-        + " or ".join(
-            f"r.{column.name} is distinct from {redacted(column, f'r.{column.name}', 'f.replacement')}"
-            for column in columns
-        )
+        + " or ".join(f"r.{name} is distinct from {value}" for name, value in changed.items())
         + ")"
     )
     listed = ", ".join(["f.person", *(_token(column, f"r.{column.name}") for column in table.identifiers)])
     rows = database.run(f"select distinct {listed} from {raw} as r join forgotten as f on {ours}")
-    if not rows:
-        return set(), set()
-    changes = ", ".join(
-        f"{column.name} = {redacted(column, f'r.{column.name}', 'f.replacement')}" for column in columns
-    )
-    database.run(f"update {raw} as r set {changes} from forgotten as f where {ours}")
-    return {str(row[0]) for row in rows}, {str(token) for row in rows for token in row[1:] if token}
+    changes = ", ".join(f"{name} = {value}" for name, value in changed.items())
+
+    def redact(database: Database) -> None:
+        if rows:
+            database.run(f"update {raw} as r set {changes} from forgotten as f where {ours}")
+
+    return _Known(*_told(table, rows), redact)
 
 
-def _redact_rejects(database: Database, table: Table) -> tuple[set[str], set[str]]:
-    """Empty the rejected records of a table's forgotten persons. Returns the persons and the tokens, as `_redact`."""
+def _in_rejects(database: Database, table: Table) -> _Known:
+    """What the rejected records of a table still know: they are emptied."""
     rejects = database.raw(table.source, "rejects")
     rows = database.run(
         f"select distinct r.reject_id, f.person, r.record from {rejects} as r "
@@ -127,17 +163,22 @@ def _redact_rejects(database: Database, table: Table) -> tuple[set[str], set[str
         "where r.resource = %s",
         [table.source, table.name],
     )
-    people, tokens = set(), set()
+    persons, tokens, ids = set(), set(), []
     for reject_id, person, text in rows:
         record = json.loads(text)
         if str(record.get(str(person_column(table)))) != person:
             continue
-        database.run(f"update {rejects} set record = '{{}}' where reject_id = %s", [reject_id])
-        people.add(str(person))
+        ids.append(reject_id)
+        persons.add((table.source, str(person)))
         for column in table.identifiers:
             value = str(record.get(column.name) or "")
             tokens.add(json.loads(value).get("_token", "") if column.keeps and value else value)
-    return people, tokens - {""}
+
+    def redact(database: Database) -> None:
+        for reject_id in ids:
+            database.run(f"update {rejects} set record = '{{}}' where reject_id = %s", [reject_id])
+
+    return _Known(persons, tokens - {""}, redact)
 
 
 def archive_of(target: Target, table: Table) -> Path:
@@ -145,26 +186,34 @@ def archive_of(target: Target, table: Table) -> Path:
     return target.folder / "archive" / table.source / table.name
 
 
-def _redact_archive(database: Database, table: Table) -> tuple[set[str], set[str]]:
-    """Redact what was archived of a table. Returns the persons and the tokens, as `_redact`."""
-    people: set[str] = set()
-    tokens: set[str] = set()
-    forgotten = forgotten_of(database.target, table)
+def _in_archive(database: Database, table: Table) -> _Known:
+    """What was archived of a table, and still knows."""
+    forgotten, rows, files = forgotten_of(database.target, table), [], []
     for file in sorted(archive_of(database.target, table).glob("*.parquet")) if forgotten else []:
         with closing(connect()) as connection:
-            archived = parquet(connection, [file])
-            names = [str(row[0]) for row in connection.execute(f"describe from {archived}").fetchall()]
-            known = as_known(table, names, archived, None, forgotten)
+            archived, known = _archived(connection, table, file, forgotten)
             listed = ", ".join([str(person_column(table)), *(_token(each, each.name) for each in table.identifiers)])
-            rows = connection.execute(f"select distinct {listed} from (from {archived} except {known})").fetchall()
-            if not rows:
-                continue
-            partial = file.with_suffix(".partial")
-            connection.execute(f"copy ({known}) to {literal(str(partial))} ({parquet_options(connection)})")
-            partial.replace(file)
-            people |= {str(row[0]) for row in rows}
-            tokens |= {str(token) for row in rows for token in row[1:] if token}
-    return people, tokens
+            found = connection.execute(f"select distinct {listed} from (from {archived} except {known})").fetchall()
+        if found:
+            files.append(file)
+            rows += found
+
+    def redact(_: Database) -> None:
+        for file in files:
+            with closing(connect()) as connection:
+                known = _archived(connection, table, file, forgotten)[1]
+                anew = file.with_suffix(".partial")
+                connection.execute(f"copy ({known}) to {literal(str(anew))} ({parquet_options(connection)})")
+            anew.replace(file)
+
+    return _Known(*_told(table, rows), redact)
+
+
+def _archived(connection: DuckDBPyConnection, table: Table, file: Path, forgotten: str | None) -> tuple[str, str]:
+    """A file of the archive, and a select of it as the warehouse may know it."""
+    archived = parquet(connection, [file])
+    names = [str(row[0]) for row in connection.execute(f"describe from {archived}").fetchall()]
+    return archived, as_known(table, names, archived, None, forgotten)
 
 
 def _archived_tokens(target: Target, table: Table, tokens: set[str]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,17 +65,18 @@ def delete_doomed(database: Database, table: Table, file: str) -> None:
         raise
 
 
-def unsay(database: Database, forgotten: Collection[Record]) -> tuple[int, set[str]]:
+def unsay(database: Database, forgotten: Collection[Record], keep: Callable[[set[str]], None]) -> int:
     """Take out of logs of matches, and out of raw, what is said of these records.
 
     Args:
         database: the warehouse, acting as the transformer; it has the temporary table `forgotten`.
         forgotten: the same persons, as a source and its id.
+        keep: gets the tokens that versions had, before these leave raw.
 
     Returns:
-        How many versions left raw, and the tokens that these had.
+        How many versions left raw.
     """
-    count, tokens = 0, set[str]()
+    count = 0
     for contract in contracts_of(MATCHES, database.target.project):
         unsay_of(contract.name, database.target, forgotten)
         for table in contract.tables:
@@ -91,7 +92,7 @@ def unsay(database: Database, forgotten: Collection[Record]) -> tuple[int, set[s
             )
             rows = database.run("select * from doomed")
             if rows:
+                keep({str(token) for row in rows for token in row[1:] if token})
                 delete_doomed(database, table, "")
             count += len(rows)
-            tokens |= {str(token) for row in rows for token in row[1:] if token}
-    return count, tokens
+    return count
