@@ -92,6 +92,23 @@ def test_a_build_does_not_know_the_exceptions(manifest: dict[str, Any]) -> None:
     assert seeds and SEED not in seeds
 
 
+def test_no_view_beside_the_generations_reads_the_ledger_of_one(manifest: dict[str, Any]) -> None:
+    """Postgres binds a view to the tables that were there when it was made: those of one of the generations."""
+    calls = {name: set(macro["depends_on"]["macros"]) for name, macro in manifest["macros"].items()}
+    reading = {"macro.granary.ledger_table"}
+    while more := {name for name, called in calls.items() if called & reading} - reading:
+        reading |= more
+    views = {
+        node["name"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+        and node["config"]["materialized"] == "view"
+        and not node["config"]["meta"].get("published")
+        and set(node["depends_on"]["macros"]) & reading
+    }
+    assert views == set()
+
+
 def test_what_is_left_to_dbt_bouncer_is_among_its_checks() -> None:
     checks = yaml.safe_load((PROJECT_ROOT / "dbt-bouncer.yml").read_text(encoding="utf-8"))["manifest_checks"]
     assert set().union(*evaluator.ELSEWHERE.values()) <= {check["name"] for check in checks}

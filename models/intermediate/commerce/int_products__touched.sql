@@ -1,3 +1,4 @@
+{{ config(materialized='table', post_hook=list_of_keys()) }}
 -- Whose versions may differ from those that the facts were joined to, and from when on.
 with new_loads as (
     {{ loads_new_to(facts_of_products()) }}
