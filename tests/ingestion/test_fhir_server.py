@@ -18,7 +18,7 @@ from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded, SourceError
 from ingestion.load.loading import load
 from ingestion.readers import fhir
-from tests.ingestion.fhir import SHARED, loaded, needs_shared, observation, patient
+from tests.ingestion.fhir import SHARED, histories, loaded, needs_shared, observation, patient
 from tests.ingestion.fhir_server import TOKEN, FhirServer, serving
 from tests.ingestion.loads import NOON, ask, check_balance, contract_of
 
@@ -141,6 +141,32 @@ def test_an_export_is_waited_for_and_the_next_goes_on_from_it(exporting: FhirSer
     assert deleted == [("p1", "2025-01-01 00:00:00")]
     exporting.deleted, exporting.resources = [], {name: found[-2:] for name, found in exporting.resources.items()}
     assert loaded(run(warehouse, 2)) == {"patients": (0, 2, 0), "observations": (0, 2, 0)}
+
+
+@pytest.fixture
+def clock_elsewhere(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine's clock is not UTC's."""
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("clock_elsewhere")
+@pytest.mark.parametrize("written", ["2025-01-01T05:00:00-05:00", "2025-01-01T10:00:00"])
+def test_an_exports_time_is_one_moment_in_any_zone(exporting: FhirServer, warehouse: Target, written: str) -> None:
+    # Changed an hour before the export that tells of its end.
+    exporting.resources = {"Patient": [changed(patient("p"), 540)], "Observation": []}
+    exporting.transaction_time, exporting.deleted = written, ["Patient/p"]
+    assert loaded(run(warehouse)) == {"patients": (2, 0, 0)}
+    [versions] = histories(warehouse, "patients").values()
+    assert [content[0] for _, content in versions] == ["U", "D"]
+    [deleted] = ask(
+        warehouse,
+        "select _effective_at::text, _revision - epoch_us(_effective_at) from raw_fhir.patients where _operation = 'D'",
+    )
+    assert deleted == ("2025-01-01 10:00:00", 1)
 
 
 def test_files_get_the_token_only_where_they_want_it(exporting: FhirServer, warehouse: Target) -> None:

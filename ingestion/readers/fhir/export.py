@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -232,10 +232,11 @@ def _lines(reader: Reader, client: Client, path: Path, count: int | None, name: 
 
 
 def _moment(client: Client, manifest: dict[str, Any]) -> datetime:
+    """Of which moment of the server an export is, in UTC, which is also meant where no zone is said."""
     try:
         moment = datetime.fromisoformat(str(manifest["transactionTime"]))
-        return moment.astimezone() if moment.tzinfo is None else moment
-    except ValueError:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ReplyError(f"{client.source}: the export's transactionTime is no time") from None
 
 
