@@ -24,6 +24,7 @@ class FhirServer:
     trouble: gives a status to answer a request with, by its path, instead of what was asked; `stall` keeps it waiting.
     public_files: files of an export want no token.
     pending: how many times an export's state is 202.
+    said: what a manifest says instead of what is so.
     """
 
     resources: dict[str, list[dict[str, Any]]]
@@ -35,6 +36,7 @@ class FhirServer:
     wrong_count: bool = False
     other_origin: str = ""
     transaction_time: str = "2024-06-01T00:00:00Z"
+    said: dict[str, Any] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     tokens: dict[str, str | None] = field(default_factory=dict)
 
@@ -95,7 +97,7 @@ class FhirServer:
         deleted = [{"type": "Bundle", "url": f"{self.url}/files/deleted"}] if self.deleted else []
         return {
             "transactionTime": self.transaction_time, "requiresAccessToken": not self.public_files,
-            "output": output, "deleted": deleted, "error": [],
+            "output": output, "deleted": deleted, "error": [], **self.said,
         }  # fmt: skip
 
     def _file(self, name: str) -> bytes:

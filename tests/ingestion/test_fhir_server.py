@@ -186,6 +186,21 @@ def test_an_export_that_is_not_what_it_says(exporting: FhirServer, warehouse: Ta
     assert loaded(run(warehouse)) == {"patients": (5, 0, 0), "observations": (100, 0, 0)}
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"output": None}, {"transactionTime": ""}, {"output": [{"type": "Patient"}]}, {"output": ["Patient"]},
+        {"output": [{"type": "Patient", "url": 1}]}, {"deleted": [{"type": "Bundle"}]}, {"deleted": 1}, {"error": 1},
+    ],
+)  # fmt: skip
+def test_a_manifest_that_is_none_is_not_kept(exporting: FhirServer, warehouse: Target, said: dict[str, Any]) -> None:
+    exporting.said = said
+    with pytest.raises(SourceError, match="the export's manifest"):
+        run(warehouse)
+    exporting.said = {}
+    assert loaded(run(warehouse)) == {"patients": (5, 0, 0), "observations": (100, 0, 0)}
+
+
 def test_an_export_that_is_gone_is_asked_for_anew(exporting: FhirServer, warehouse: Target) -> None:
     seen: list[str] = []
 

@@ -169,11 +169,24 @@ def _awaited(client: Client, session: requests.Session, status: str) -> dict[str
         wait = min(2 * wait, _LONGEST_WAIT)
     try:
         manifest = response.json()
-        assert isinstance(manifest["output"], list)
-        assert manifest["transactionTime"]
-        return dict(manifest)
-    except (ValueError, KeyError, TypeError, AssertionError):
-        raise ReplyError(f"{client.source}: the export's manifest lacks transactionTime or output") from None
+    except ValueError:
+        manifest = None
+    if not _is_sound(manifest):
+        raise ReplyError(
+            f"{client.source}: the export's manifest lacks transactionTime, output, or the address of a file"
+        )
+    return dict(manifest)
+
+
+def _is_sound(manifest: Any) -> bool:
+    """Whether a manifest has what is asked of it later: it is kept for a day, and the server isn't asked again."""
+    if not isinstance(manifest, dict) or not manifest.get("transactionTime"):
+        return False
+    lists: list[Any] = [manifest.get("output"), manifest.get("deleted") or [], manifest.get("error") or []]
+    if not all(isinstance(each, list) for each in lists):
+        return False
+    output, deleted, _ = lists
+    return all(isinstance(each, dict) and isinstance(each.get("url"), str) for each in (*output, *deleted))
 
 
 def _files(
@@ -186,7 +199,7 @@ def _files(
         path = state.folder / f"{number:04}.ndjson"
         name = f"file {number} of the export ({each.get('type')})"
         if not path.exists():
-            _fetch(client, session, str(each["url"]), path, name, bool(manifest.get("requiresAccessToken")))
+            _fetch(client, session, each["url"], path, name, bool(manifest.get("requiresAccessToken")))
         count = each.get("count")
         found.append((path, count if isinstance(count, int) else None, name))
     return found
