@@ -69,6 +69,14 @@ def test_a_search_reads_what_was_changed_since(server: FhirServer, warehouse: Ta
     assert rows == [("female", "2025-01-01 00:00:00", 1), ("male", "2025-01-01 03:20:00", 1)]
 
 
+def test_a_search_that_finds_nothing_reads_on_from_where_it_was(server: FhirServer, warehouse: Target) -> None:
+    assert loaded(run(warehouse)) == {"patients": (5, 0, 0), "observations": (100, 0, 0)}
+    observations, server.resources["Observation"] = server.resources["Observation"], []
+    assert loaded(run(warehouse, 1)) == {"patients": (0, 5, 0)}
+    server.resources["Observation"] = observations
+    assert loaded(run(warehouse, 2)) == {"patients": (0, 5, 0), "observations": (0, 11, 0)}
+
+
 def test_trouble_is_waited_for_and_a_load_goes_on_at_its_page(server: FhirServer, warehouse: Target) -> None:
     times = {"/Observation": 0}
 
