@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ingestion.destination.target import Target
+from ingestion.readers.fhir.contents import delivered
 from tests.ingestion.fhir import Delivery, bundle, everything, histories, lines, loaded, observation, patient
 from tests.ingestion.loads import ask, rejects
 
@@ -256,6 +257,36 @@ def test_a_manifest_counts_what_its_files_have(delivery: Delivery) -> None:
     assert "the manifest counts 2 resources, and it has 1" in results["files"].notes[0]
     delivery.put("Patient.2.ndjson", lines(patient("r"), patient("s")), 4)
     assert loaded(delivery.load()) == {"files": (1, 1, 0), "patients": (2, 0, 0)}
+
+
+def test_a_manifest_counts_the_lines_of_a_file_of_deletions(delivery: Delivery) -> None:
+    deleted = json.loads(bundle(*({"request": {"method": "DELETE", "url": f"Patient/{each}"}} for each in "pqr")))
+    told = {"type": "Bundle", "url": "https://here/export/deleted.ndjson", "count": 1}
+    manifest = {"transactionTime": "2024-06-01T00:00:00Z", "output": [], "deleted": [told]}
+    delivery.put("manifest.json", json.dumps(manifest), 1)
+    delivery.put("deleted.ndjson", lines(deleted), 2)
+    assert loaded(delivery.load()) == {"files": (2, 0, 0), "patients": (3, 0, 0)}
+
+
+def test_a_manifest_may_say_anything_of_what_was_deleted(delivery: Delivery) -> None:
+    delivery.put("manifest.json", json.dumps({"transactionTime": "2024-06-01T00:00:00Z", "output": [], "deleted": 1}))
+    delivery.put("Patient.1.ndjson", lines(patient("p")), 2)
+    assert loaded(delivery.load()) == {"files": (2, 0, 0), "patients": (1, 0, 0)}
+
+
+@pytest.mark.parametrize("before", range(1, len('"Bundle"')))
+def test_a_bundle_is_seen_across_what_is_read_at_once(tmp_path: Path, before: int) -> None:
+    deleted = bundle({"request": {"method": "DELETE", "url": "Patient/p"}})
+    start = deleted.index('"Bundle"') + before
+    padded = lines(patient("q", x=""))
+    padded = padded.replace('"x": ""', f'"x": "{"x" * ((1 << 20) - start - len(padded))}"')
+    copy = tmp_path / "a.ndjson"
+    copy.write_text(padded + lines(deleted), encoding="utf-8")
+    with copy.open("rb") as file:
+        assert file.read(1 << 20).endswith(b'"Bundle"'[:before])
+    made, content = delivered(copy, copy.name, tmp_path / "made")
+    assert (content.kind, content.record_count) == ("bundle", 2)
+    assert json.loads(made.read_text(encoding="utf-8").splitlines()[1])["id"] == "p"
 
 
 def test_attachments_say_how_long_they_are(delivery: Delivery) -> None:

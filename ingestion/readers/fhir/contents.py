@@ -24,6 +24,9 @@ _REFERENCE = re.compile(rb'(?<="reference":")urn:[^"\\]+(?=")')
 _ADDRESS = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9.-]{1,64})(?:/_history/[^/]*)?")
 _ETAG = re.compile(r'(?:W/)?"?([0-9]{1,18})"?')
 _NESTED = 3  # bundles within bundles
+# What lines that can be read as they lie there don't have.
+_ODD = (b"\r", b"\0", b"\x01", b"\n\n", b"\n ", b"\n\t", b'"Bundle"')
+_SEAM = max(map(len, _ODD)) - 1
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,13 @@ class Delivery(Content):
     kind: str = "resources"
     counts: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
+
+    def is_miscounted(self, count: int | None) -> bool:
+        """Whether a manifest that counts so many resources in it is wrong.
+
+        Of a file of deletions it counts the lines, and each is a bundle of many.
+        """
+        return self.kind == "resources" and count not in (None, self.record_count)
 
 
 def delivered(copy: Path, name: str, made: Path) -> tuple[Path, Delivery]:
@@ -126,28 +136,29 @@ def _is_log(line: bytes) -> bool:
 def _plain_lines(copy: Path) -> int | None:
     """How many lines a file has that can be read as it lies there; None where it has to be looked at line by line."""
     decoder, count, last = codecs.getincrementaldecoder("utf-8")(), 0, b"\n"
-    for chunk in chunks(copy):
-        if count == 0 and last == b"\n" and (chunk.startswith(codecs.BOM_UTF8) or _is_log(chunk[:4096])):
+    for number, chunk in enumerate(chunks(copy)):
+        if not number and (chunk.startswith(codecs.BOM_UTF8) or _is_log(chunk[:4096])):
             return None
-        joined = last + chunk[:1]
-        for odd in (b"\r", b"\0", b"\x01", b"\n\n", b"\n ", b"\n\t", b'"Bundle"'):
-            if odd in chunk or odd in joined:
-                return None
+        # What lies across two chunks has all its bytes but one, at most, in either.
+        joined = last + chunk[:_SEAM]
+        if any(odd in chunk or odd in joined for odd in _ODD):
+            return None
         try:
             if not chunk.isascii() or decoder.getstate()[0]:
                 decoder.decode(chunk)
         except UnicodeDecodeError:
             return None
         count += chunk.count(b"\n")
-        last = chunk[-1:]
-    return None if decoder.getstate()[0] else count + (last != b"\n")
+        last = (last + chunk[-_SEAM:])[-_SEAM:]
+    return None if decoder.getstate()[0] else count + (last[-1:] != b"\n")
 
 
 def _counts(manifest: dict[str, Any]) -> dict[str, int]:
     """How many resources the files of a manifest have, where it says so."""
+    deleted = manifest.get("deleted")
     return {
         str(each["url"]).split("?")[0].rsplit("/", 1)[-1]: each["count"]
-        for each in (*manifest["output"], *(manifest.get("deleted") or ()))
+        for each in (*manifest["output"], *(deleted if isinstance(deleted, list) else ()))
         if isinstance(each, dict) and isinstance(each.get("count"), int) and each.get("url")
     }
 

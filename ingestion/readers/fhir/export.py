@@ -234,8 +234,7 @@ def _lines(reader: Reader, client: Client, path: Path, count: int | None, name: 
         raise SourceError(
             f"{client.source}: {name} is not sound: {error}; nothing was loaded: load again, and it is exported anew"
         ) from error
-    # A deletion's bundle is a line, and has many.
-    if count is not None and content.kind == "resources" and count != content.record_count:
+    if content.is_miscounted(count):
         shutil.rmtree(path.parent)
         raise SourceError(
             f"{client.source}: the manifest counts {count:,} resources in {name}, and it has {content.record_count:,}; "
