@@ -95,8 +95,12 @@ def _kept(tree: Tree, json: str, filled: Filled, above: str = "", depth: int = 1
         text = _kept(below, value, filled, f"{path}.", depth + 1) if below else f"cast({value} as varchar)"
         if path in filled:
             made_of, make = filled[path]
-            kinds |= {made_of: "VARCHAR"} if made_of else {}
-            text = f"coalesce({text}, {make(f'{name}[{literal(made_of)}]')})"
+            of = f"{name}[{literal(made_of)}]"
+            if made_of in tree:
+                of = f"({of} ->> '$')"
+            elif made_of:
+                kinds[made_of] = "VARCHAR"
+            text = f"coalesce({text}, {make(of)})"
         parts.append(f"{literal(_key(field))} || {text}")
     shape = "{" + ", ".join(f"{_key(field)} {quoted(kind)}" for field, kind in kinds.items()) + "}"
     read = (

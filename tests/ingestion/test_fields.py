@@ -43,6 +43,18 @@ def test_what_is_kept_and_what_is_not(paths: list[str], document: str | None, ke
     assert tuple(each and json.loads(each) for each in row) == (kept, others)
 
 
+def test_a_field_that_another_is_made_of_may_be_kept_itself() -> None:
+    documents = [{"x": {"data": 'a"b\\'}}, {"x": [{"data": None}, {"data": "abc", "size": 7}, {"data": 12}]}, {"x": {}}]
+    length = ("data", lambda text: f"cast(strlen({text}) as varchar)")
+    for paths in (["x.data", "x.size"], ["x.size", "x.data"], ["x.size"]):
+        kept = kept_fields(paths, "document", {"x.size": length})
+        rows = duckdb.execute(f"select {kept} from (select unnest(?) as document)", [[*map(json.dumps, documents)]])
+        found = [json.loads(document)["x"] for (document,) in rows.fetchall()]
+        sizes = [{"size": 4}, [{}, {"size": 7}, {"size": 2}], {}]
+        both = [{"data": 'a"b\\', "size": 4}, [{}, {"data": "abc", "size": 7}, {"data": 12, "size": 2}], {}]
+        assert found == (both if "x.data" in paths else sizes)
+
+
 def test_deep_paths_are_no_dear_expression() -> None:
     deep = [".".join(["provision"] * depth + ["type"]) for depth in range(8)]
     document = json.dumps({"type": 0, "provision": [{"type": 1, "provision": {"type": 2, "x": 3}}]})
