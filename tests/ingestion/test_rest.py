@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,6 +19,7 @@ from ingestion.load.extracts import SourceError
 from ingestion.load.loading import load
 from ingestion.readers.rest import extracts
 from ingestion.readers.rest.client import Client, Page, Place
+from ingestion.readers.rest.endpoint import Endpoint
 from tests.ingestion.loads import NOON, ask
 
 COLUMNS = (Column("id", "text", required=True), Column("updated_at", "timestamp", required=True))
@@ -176,3 +179,38 @@ def test_a_reply_that_drips_ends(
     with pytest.raises(SourceError, match=r"it doesn't answer \(time-out\)"):
         load(DIRECTORY, extracts, warehouse, NOON)
     assert time.monotonic() - began < 8
+
+
+def fetched(answer: Answer, serve: Callable[[Answer], None], to: Path) -> bytes:
+    """What a client makes a file of; its patience ends after half a second."""
+    serve(answer)
+    client = Client(
+        "directory", Endpoint(listing("files"), auth="none"), os.environ["SOURCES__DIRECTORY__BASE_URL"],
+        authorize=lambda request: request, page_size=1, timeout_seconds=0.05, max_attempts=1,
+    )  # fmt: skip
+    with requests.Session() as session:
+        client.get(session, f"{client.base_url}/v1/files", {"page": 1}, to=to)
+    return to.read_bytes()
+
+
+def test_a_file_that_drips_ends(serve: Callable[[Answer], None], tmp_path: Path) -> None:
+    def drip(path: str, number: int) -> Iterator[bytes]:
+        for _ in range(200):
+            yield b" "
+            time.sleep(0.02)
+
+    began = time.monotonic()
+    with pytest.raises(SourceError, match=r"it doesn't answer \(time-out\)"):
+        fetched(drip, serve, tmp_path / "file")
+    assert time.monotonic() - began < 3
+
+
+def test_a_file_may_take_its_time_as_long_as_it_comes(serve: Callable[[Answer], None], tmp_path: Path) -> None:
+    def stream(path: str, number: int) -> Iterator[bytes]:
+        for _ in range(60):
+            yield bytes(10_000)
+            time.sleep(0.02)
+
+    began = time.monotonic()
+    assert fetched(stream, serve, tmp_path / "file") == bytes(600_000)
+    assert time.monotonic() - began > 1

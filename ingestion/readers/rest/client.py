@@ -26,9 +26,9 @@ from ingestion.readers.settings import variable
 
 _FIRST_WAIT, _LONGEST_BACKOFF = 0.5, 60.0
 _START_SHOWN = 80
-_PATIENCE = 10  # how many times as long as one wait a whole reply may take
+_PATIENCE = 10  # how many times as long as one wait a whole page may take
 _CHUNK, _LARGEST_PAGE = 1 << 16, 1 << 28  # bytes
-
+_SLOWEST = 1 << 10  # bytes a second: a file that comes more slowly is given up
 
 # Where a page is: its number, or that of its first record, from 1; or the token or link that the page before gave.
 Place = int | str
@@ -179,22 +179,26 @@ class Client:
     def _read_whole(self, response: requests.Response, to: Path | None) -> None:
         """Read a reply to its end, into a file where one is given.
 
-        One that drips keeps every single wait short, and ends all the same.
+        One that drips keeps every single wait short, and ends all the same: a page after ten times the seconds that one
+        wait may last, a file as soon as in so many seconds less than a KiB a second came.
 
         Raises:
-            requests.Timeout: it has not come within ten times the seconds that one wait may last.
-            SourceError: it is larger than any page.
+            requests.Timeout: it dripped.
+            SourceError: it is no file, and larger than any page.
         """
-        until, whole = time.monotonic() + _PATIENCE * self.timeout_seconds, bytearray()
+        until, whole, came = time.monotonic() + (seconds := _PATIENCE * self.timeout_seconds), bytearray(), 0
         with response, to.open("wb") if to else nullcontext() as file:
             try:
                 while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                    came += len(chunk)
+                    if time.monotonic() > until:
+                        if not file or came < _SLOWEST * seconds:
+                            raise requests.Timeout
+                        until, came = time.monotonic() + seconds, 0
                     if file:
                         file.write(chunk)
                         continue
                     whole += chunk
-                    if time.monotonic() > until:
-                        raise requests.Timeout
                     if len(whole) > _LARGEST_PAGE:
                         raise ReplyError(
                             f"{self.source}: a page has more than {_LARGEST_PAGE:,} bytes; set "
