@@ -122,7 +122,7 @@ def _exists(node: Function, scope: Scope) -> Value:
 
 
 def _empty(node: Function, scope: Scope) -> Value:
-    return Scalar("not " + values.exists(_value(node.of, scope)), "boolean")
+    return Scalar("(not " + values.exists(_value(node.of, scope)) + ")", "boolean")
 
 
 def _not(node: Function, scope: Scope) -> Value:
