@@ -41,7 +41,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Scalar:
-    """A value of SQL's, null where it is empty: a boolean, a number, or a text of any other type."""
+    """A value of SQL's, null where it is empty: a boolean, a number, a timestamp (UTC), or a text of any other type."""
 
     sql: Sql
     type: str
@@ -131,6 +131,8 @@ def items(value: Value) -> Items:
 def text(value: Value, what: str) -> Sql:
     """The one text of a value. `what` names the expression in the error that more than one raise at run time."""
     if isinstance(value, Scalar):
+        if value.type == "timestamp":
+            return "(replace(cast(" + value.sql + " as text), ' ', 'T') || 'Z')"
         return value.sql if type_of(value) not in {"boolean", "number"} else "cast(" + value.sql + " as text)"
     if isinstance(value, Place) and value.many is False:
         macro = "json_value_text" if value.is_value else "json_place_text"
@@ -182,6 +184,8 @@ def type_of(value: Value) -> str | None:
     kind = value.type
     if kind in NUMBERS:
         return "number"
+    if kind == "timestamp":
+        return "instant"
     if kind is None or kind in TIMES or kind in {"boolean", "number"} or not is_primitive(kind):
         return kind
     return "text"

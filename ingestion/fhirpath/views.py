@@ -233,6 +233,8 @@ def typed(value: Value, column: Column) -> Sql:
         return "cast(" + value.sql + f" as {'numeric(28, 8)' if kind == 'decimal' else 'bigint'})"
     if kind in NUMBERS:
         return call("fhir_decimal" if kind == "decimal" else "fhir_integer", text(value, column.path))
+    if isinstance(value, Scalar) and value.type == "timestamp":
+        return value.sql
     return text(value, column.path)
 
 

@@ -106,6 +106,42 @@ def test_model_of_a_view_is_built(request: pytest.FixtureRequest, root: Path, tm
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("engine", ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)])
+def test_a_time_that_raw_has_as_one_is_compared_as_any(
+    request: pytest.FixtureRequest, root: Path, tmp_path: Path, engine: str
+) -> None:
+    postgres = None if engine == "duckdb" else request.getfixturevalue("new_postgres_database")()
+    # Of a day it isn't known which of its hours is meant: an instant within it is neither equal to it nor not.
+    paths = {
+        "is_after_the_first": "meta.lastUpdated > @2020-06-01T10:00:00.000001+02:00",
+        "is_the_first": "meta.lastUpdated = @2020-06-01T08:00:00.000001Z",
+        "is_of_another_day": "meta.lastUpdated != @2020-06-01",
+        "is_itself": "meta.lastUpdated = meta.lastUpdated",
+    }
+    flags = [{"name": name, "path": path, "type": "boolean"} for name, path in paths.items()]
+    texts = [{"name": "low", "path": "meta.lastUpdated.lowBoundary()", "type": "string"},
+             {"name": "shown", "path": "'at ' & meta.lastUpdated", "type": "string"}]  # fmt: skip
+    updated = {"name": "updated", "path": "meta.lastUpdated", "type": "instant"}
+    key = {"name": "observation_id", "path": "getResourceKey()", "type": "id"}
+    where = [{"path": "meta.lastUpdated > @2020-05 or meta.lastUpdated.empty()"}]
+    written(root, VIEW | {"where": where, "select": [{"column": [key, *flags, *texts, updated]}]})
+    (tmp_path / "built").mkdir()
+    staged = Staged(tmp_path / "built", postgres)
+    moments = ["2020-06-01 08:00:00.000001", "2020-06-02 08:00:00", "2020-04-30 23:59:59", None]
+    staged.fill("observations", [{"id": f"o{at}", "meta.lastUpdated": each} for at, each in enumerate(moments)])
+    model = root / "models/staging/fhir/stg_fhir__blood_pressures.sql"
+    staged.stage(stg_fhir__blood_pressures=model.read_text(encoding="utf-8"))
+    rows = staged.rows(
+        f"select observation_id, {', '.join(paths)}, low, shown, cast(updated_at as text) "
+        "from main.stg_fhir__blood_pressures order by 1"
+    )
+    assert rows == [
+        ("o0", False, True, None, True, "2020-06-01T08:00:00.000Z", "at 2020-06-01T08:00:00.000001Z", moments[0]),
+        ("o1", True, False, True, True, "2020-06-02T08:00:00.000Z", "at 2020-06-02T08:00:00Z", moments[1]),
+        ("o3", None, None, None, None, None, "at ", None),
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
