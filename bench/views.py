@@ -130,13 +130,13 @@ def _elements(name: str, file: Path) -> str:
     """A select of a raw table's columns from a file: each element as text."""
     columns = read_contract("fhir").table(name).columns
     types = {"text": "VARCHAR", "boolean": "BOOLEAN", "bigint": "BIGINT"}
-    elements = {each.source_name or each.name: types.get(each.data_type, "VARCHAR") for each in columns}
+    elements = {each.at_source: types.get(each.data_type, "VARCHAR") for each in columns}
     read = ", ".join(f"'{element}': '{kind}'" for element, kind in elements.items() if element.isalnum())
     expressions = {
         "patient_id": "subject ->> '$.reference'", "last_updated": "cast(null as timestamp)",
         "version_id": "cast(null as text)",
     }  # fmt: skip
-    named = {each.name: expressions.get(each.name, f'"{each.source_name or each.name}"') for each in columns}
+    named = {each.name: expressions.get(each.name, f'"{each.at_source}"') for each in columns}
     selected = [f"{of} as {name}" for name, of in named.items()]
     log = "'U' as _operation, timestamp '2024-01-01' as _effective_at, 1 as _revision, timestamp '2024-01-01' as " \
         "_observed_at, 'load' as _load_id"  # fmt: skip

@@ -59,7 +59,7 @@ class Staged:
         )
         values = []
         for row in rows:
-            found = [_written(_element(row, each.source_name or each.name), each.data_type) for each in columns]
+            found = [_written(_element(row, each.at_source), each.data_type) for each in columns]
             values.append(f"({', '.join(found)}, 'U', timestamp '2024-01-01', 1, timestamp '2024-01-02', 'load')")
         for at in range(0, len(values), 500):
             self.project.run(f"insert into raw_fhir.{table} values {', '.join(values[at : at + 500])}")

@@ -41,7 +41,7 @@ def _read(table: Table, resource_type: str) -> Resources:
     elements: list[tuple[str, Place | Scalar]] = []
     expressions: dict[Node, Scalar] = {}
     for column in table.columns:
-        name = column.source_name or column.name
+        name = column.at_source
         if name.isalnum():
             elements.append((name, _value(column, resource_type, name)))
         else:
