@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ingestion.contract.reading import read_contract
 from ingestion.fhirpath.definitions import read_view
 from tests.fhir.resources import FHIR, SHARED, Staged, from_bundles, from_export
 from warehouse.project.fhir_views.describing import entry
-from warehouse.project.fhir_views.staging import staging_model
+from warehouse.project.fhir_views.staging import Model, staging_model
 
 ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
 
@@ -22,6 +23,15 @@ def test_models_are_what_their_views_say(file: Path) -> None:
     model = staging_model(view, read_contract("fhir"), f"stg_fhir__{file.stem}")
     assert (FHIR / f"{model.name}.sql").read_text(encoding="utf-8") == model.text, "make fhir-view VIEW=… again"
     assert entry(model, view.description) in (FHIR / "_fhir__models.yml").read_text(encoding="utf-8")
+
+
+def test_descriptions_are_read_as_they_were_written() -> None:
+    said = (
+        f"The point-in-time of it, {'half-open-ended, ' * 20}as https://example.org/{'a-very-long-way-' * 12} has it."
+    )
+    read = yaml.safe_load(entry(Model("stg_fhir__made_up", "", (("id", said),), ("id",)), said))
+    assert read[0]["description"].strip() == f"{said} Key `id`, `valid_at`, `source_revision`."
+    assert read[0]["columns"][0]["description"].strip() == said
 
 
 def test_every_table_is_staged() -> None:

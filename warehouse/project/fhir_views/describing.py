@@ -46,7 +46,11 @@ def _folded(start: str, text: str) -> Iterator[str]:
         return
     indent = " " * (len(start) - len(start.lstrip()) + 2)
     yield f"{start}>"
-    yield from textwrap.wrap(text, _WIDTH - len(indent), initial_indent=indent, subsequent_indent=indent)
+    # A line's end is read as a blank, and so it stands where there is one.
+    yield from textwrap.wrap(
+        text, _WIDTH - len(indent), initial_indent=indent, subsequent_indent=indent, break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def with_model(text: str, name: str, written: str) -> str:
