@@ -8,6 +8,9 @@ from pathlib import Path
 
 import yaml
 
+# An element's name: birthDate, or _birthDate for what is said beside its value.
+NAME = r"_?[A-Za-z]\w*"
+
 # Types whose values are JSON's numbers.
 NUMBERS = frozenset({"decimal", "integer", "positiveInt", "unsignedInt", "integer64"})
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
+from ingestion.contract.contracts import Column
 from ingestion.contract.reading import read_contract
+from ingestion.fhirpath.compiling import Scope, compiled
 from ingestion.fhirpath.definitions import read_view
+from ingestion.fhirpath.emitted import sql
+from ingestion.fhirpath.values import Place
 from tests.fhir.resources import FHIR, SHARED, Staged, from_bundles, from_export
 from warehouse.project.fhir_views.describing import entry
 from warehouse.project.fhir_views.staging import Model, staging_model
+from warehouse.project.fhir_views.tables import resources
 
 ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
 
@@ -32,6 +38,16 @@ def test_descriptions_are_read_as_they_were_written() -> None:
     read = yaml.safe_load(entry(Model("stg_fhir__made_up", "", (("id", said),), ("id",)), said))
     assert read[0]["description"].strip() == f"{said} Key `id`, `valid_at`, `source_revision`."
     assert read[0]["columns"][0]["description"].strip() == said
+
+
+def test_what_is_said_beside_a_value_is_an_element_with_elements() -> None:
+    source = read_contract("fhir")
+    beside = Column("birth_date_beside", "text", source_name="_birthDate")
+    patients = source.table("patients")
+    source = replace(source, tables=(replace(patients, columns=(*patients.columns, beside)),))
+    elements = resources(source, "Patient").elements
+    assert dict(elements.elements)["_birthDate"] == Place(sql("birth_date_beside"), (), None, None)
+    compiled("_birthDate.extension.where(valueCode = 'unknown').exists()", Scope(elements))
 
 
 def test_every_table_is_staged() -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingestion.contract.contracts import Column
 from ingestion.destination.target import Target
+from ingestion.load.loading import load
+from ingestion.readers import fhir
 from ingestion.readers.fhir.contents import delivered
 from tests.ingestion.fhir import Delivery, bundle, everything, histories, lines, loaded, observation, patient
-from tests.ingestion.loads import ask, rejects
+from tests.ingestion.loads import NOON, ask, contract_of, rejects
 
 
 @pytest.fixture
@@ -287,6 +291,22 @@ def test_a_bundle_is_seen_across_what_is_read_at_once(tmp_path: Path, before: in
     made, content = delivered(copy, copy.name, tmp_path / "made")
     assert (content.kind, content.record_count) == ("bundle", 2)
     assert json.loads(made.read_text(encoding="utf-8").splitlines()[1])["id"] == "p"
+
+
+def test_what_is_said_beside_a_value_is_an_element_of_its_own(delivery: Delivery) -> None:
+    contract = contract_of("fhir", ["patients", "resources", "files"])
+    beside = Column("birth_date_beside", "text", source_name="_birthDate", keeps=("extension.valueCode",))
+    tables = [
+        replace(each, columns=(*each.columns, beside)) if each.name == "patients" else each for each in contract.tables
+    ]
+    unknown = {"extension": [{"url": "http://here/absent", "valueCode": "unknown"}]}
+    delivery.put("a.ndjson", lines(patient("p", _birthDate=unknown, _gender=unknown), patient("q")))
+    results = load(replace(contract, tables=tuple(tables)), fhir.extracts, delivery.target, NOON)
+    notes = [note for each in results for note in each.notes]
+    assert notes == ["fhir: not in the contract: Patient._gender: 1 records"]
+    assert ask(delivery.target, "select id, birth_date_beside from raw_fhir.patients order by id") == [
+        ("p", '{"extension":[{"valueCode":"unknown"}]}'), ("q", None)
+    ]  # fmt: skip
 
 
 def test_attachments_say_how_long_they_are(delivery: Delivery) -> None:

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from ingestion.contract.contracts import Column, ContractError, Source, Table, contract_file
 from ingestion.fhirpath import FhirPathError, scalar
+from ingestion.fhirpath.elements import NAME
 from ingestion.privacy.fields import kept_fields
 from ingestion.readers.files.layout import file_table
 from ingestion.sql import literal, quoted
@@ -15,10 +16,10 @@ from ingestion.sql import literal, quoted
 # The type of the table that has what no other table has.
 OTHERS = "*"
 # An element at the top of a resource, and what stands in `meta`, which is no list: read by a path.
-_PLAIN = re.compile(r"[A-Za-z]\w*|meta\.[A-Za-z]\w*")
+_PLAIN = re.compile(rf"{NAME}|meta\.{NAME}")
 _TEXTS = re.compile(r"'(?:[^'\\]|\\.)*'")
 _ARGUMENTS = re.compile(r"\([^()]*\)")
-_CHAIN = re.compile(r"([A-Za-z]\w*)(?:\s*\.\s*[A-Za-z]\w*)*")
+_CHAIN = re.compile(rf"({NAME})(?:\s*\.\s*{NAME})*")
 
 
 @dataclass(frozen=True)

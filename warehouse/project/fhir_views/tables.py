@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from ingestion.contract.contracts import Column, Source, Table
-from ingestion.fhirpath.elements import element, is_primitive
+from ingestion.fhirpath.elements import NAME, element, is_primitive
 from ingestion.fhirpath.emitted import call, sql
 from ingestion.fhirpath.nodes import FhirPathError, Node
 from ingestion.fhirpath.parsing import parse
@@ -42,7 +43,7 @@ def _read(table: Table, resource_type: str) -> Resources:
     expressions: dict[Node, Scalar] = {}
     for column in table.columns:
         name = column.at_source
-        if name.isalnum():
+        if re.fullmatch(NAME, name):
             elements.append((name, _value(column, resource_type, name)))
         else:
             expressions[parse(name)] = Scalar(sql(column.name), _TYPES.get(column.data_type, "string"))
