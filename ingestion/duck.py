@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,29 @@ def number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     """The one number that a statement answers with, such as how many rows it wrote; 0 where it answers with none."""
     row = connection.execute(query).fetchone()
     return int(row[0]) if row else 0
+
+
+def fill(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: Iterable[str], rows: Sequence[Sequence[object]]
+) -> None:
+    """Insert rows into a table.
+
+    By `executemany` each value would take as long as a look for modules that may define its type.
+
+    Args:
+        connection: where the table is.
+        table: its name.
+        columns: the columns that a row has a value of, in its order; the table's others are null.
+        rows: the values.
+    """
+    if not rows:
+        return
+    import pyarrow as pa  # takes as long as DuckDB, and most processes fill nothing
+
+    arrays = [pa.array(values) for values in zip(*rows, strict=True)]
+    connection.register("filling", pa.Table.from_arrays(arrays, names=list(columns)))
+    connection.execute(f"insert into {quoted(table)} by name from filling")
+    connection.unregister("filling")
 
 
 def copied_csv(path: Path, columns: Mapping[str, str]) -> str:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-import pyarrow as pa
-
 from ingestion.contract.contracts import Table
+from ingestion.duck import fill
 from ingestion.load.extracts import Extract, Reader
 from ingestion.readers.fhir.contents import ENDINGS, Delivery, delivered
 from ingestion.readers.fhir.elements import Resources, resources_of
@@ -182,11 +181,7 @@ def _versions(
         )
         for version in versions
     ]  # fmt: skip
-    if rows:
-        arrays = [pa.array(values) for values in zip(*rows, strict=True)]
-        reader.connection.register("file_rows", pa.Table.from_arrays(arrays, names=list(columns)))
-        reader.connection.execute("insert into versions by name from file_rows")
-        reader.connection.unregister("file_rows")
+    fill(reader.connection, "versions", columns, rows)
     bad = [version for version in versions if version.fault]
     notes = [
         f"{source}: {version.file.name} ({version.file.size_bytes:,} bytes, of "

@@ -9,10 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from ingestion.contract.contracts import Table
-from ingestion.duck import number
+from ingestion.duck import fill, number
 from ingestion.load.extracts import Extract, Reader
 from ingestion.readers.fhir.contents import MARK
 from ingestion.readers.fhir.elements import Resources
@@ -52,11 +51,7 @@ def read(connection: duckdb.DuckDBPyConnection, files: Sequence[Lines]) -> None:
     listed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     connection.execute(f"create or replace temp table read_files ({listed})")
     rows = [(str(file.path), file.name, file.at.replace(tzinfo=None), file.revision) for file in files]
-    if rows:
-        arrays = [pa.array(values) for values in zip(*rows, strict=True)]
-        connection.register("file_rows", pa.Table.from_arrays(arrays, names=list(columns)))
-        connection.execute("insert into read_files from file_rows")
-        connection.unregister("file_rows")
+    fill(connection, "read_files", columns, rows)
     connection.execute("""
         create or replace temp table first_places as
         select path, min(rowid) as first_place from resource_lines group by path""")

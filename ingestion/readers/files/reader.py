@@ -9,11 +9,10 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
 from ingestion.contract.contracts import Source, Table
 from ingestion.contract.rules import cast
 from ingestion.domains import variables
+from ingestion.duck import fill
 from ingestion.load.extracts import Extract, Reader, timestamp_literal
 from ingestion.load.watching import Looked, Watch, glance
 from ingestion.readers.documents import field_of
@@ -163,15 +162,9 @@ def file_versions(reader: Reader, every: Sequence[Files], notes: Sequence[str]) 
     ]
     table = file_table(reader.contract)
     reader.connection.execute(f"create or replace temp table file_versions ({_COLUMNS})")
-    if rows:
-        # By `executemany` each value would take as long as a look for modules that may define its type.
-        arrays = [pa.array(values) for values in zip(*rows, strict=True)]
-        names = [part.split()[0] for part in _COLUMNS.split(", ")]
-        reader.connection.register("file_rows", pa.Table.from_arrays(arrays, names=names))
-        reader.connection.execute("insert into file_versions by name from file_rows")
-        reader.connection.unregister("file_rows")
+    own = [part.split()[0] for part in _COLUMNS.split(", ")]
+    fill(reader.connection, "file_versions", own, rows)
     # By the names that the tables give the date; null where none does.
-    own = {part.split()[0] for part in _COLUMNS.split(", ")}
     named = ""
     for name in dict.fromkeys([*table.column_names, *(each.layout.period for each in every if each.layout.period)]):
         tables = [literal(each.layout.table.name) for each in every if each.layout.period == name] or ["null"]

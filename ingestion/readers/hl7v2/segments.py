@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from ingestion.contract.formats import is_hl7_time
+from ingestion.duck import fill
 from ingestion.readers.hl7v2.fields import Place
 from ingestion.sql import literal
 
-_SCHEMA = pa.schema([("path", pa.string()), ("number", pa.int64()), ("text", pa.string()), ("fault", pa.string())])
 # How much text is handed over at once.
 _HANDED_OVER = 64 << 20
 
@@ -44,13 +43,7 @@ class Handover:
 
     def flush(self) -> None:
         """Hand over what was taken."""
-        if self.rows:
-            columns = [
-                pa.array(each, kind) for each, kind in zip(zip(*self.rows, strict=True), _SCHEMA.types, strict=True)
-            ]
-            self.connection.register("hl7_rows", pa.Table.from_arrays(columns, schema=_SCHEMA))
-            self.connection.execute("insert into hl7_read from hl7_rows")
-            self.connection.unregister("hl7_rows")
+        fill(self.connection, "hl7_read", ("path", "number", "text", "fault"), self.rows)
         self.rows, self.size = [], 0
 
 
