@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from ingestion.duck import fill
 from ingestion.readers.documents import dumped
 from ingestion.readers.fhir.contents import careful
 from ingestion.sql import literal, utc_time
@@ -109,7 +110,7 @@ def _take_care(connection: duckdb.DuckDBPyConnection, marked: Sequence[Path]) ->
     while rows := connection.execute(f"""
             select rowid, line from resource_lines where needs_care and rowid > {last} order by rowid limit {_AT_ONCE}
             """).fetchall():
-        connection.executemany("insert into cared values (?, ?, ?)", [(place, *_cared(line)) for place, line in rows])
+        fill(connection, "cared", ["place", "line", "fault"], [(place, *_cared(line)) for place, line in rows])
         last = rows[-1][0]
     if last < 0:
         return

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from ingestion.duck import fill
 from ingestion.load.extracts import Reader
 from ingestion.privacy.crosswalk import exchange
 from ingestion.readers.files.folder import Delivered
@@ -28,7 +29,7 @@ def known_names(reader: Reader, files: Sequence[Delivered], types: Collection[st
     if not telling:
         return list(files)
     reader.connection.execute("create or replace temp table telling (value varchar)")
-    reader.connection.executemany("insert into telling values (?)", [[name] for name in telling])
+    fill(reader.connection, "telling", ["value"], [(name,) for name in telling])
     tokens = exchange(
         reader.target, reader.connection, f"select '{KIND}' as kind, value from telling", reader.workspace
     )
