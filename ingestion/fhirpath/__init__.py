@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from ingestion.fhirpath.compiling import Scope, compiled
 from ingestion.fhirpath.emitted import sql
 from ingestion.fhirpath.nodes import FhirPathError
@@ -11,6 +13,7 @@ from ingestion.fhirpath.values import Place, text
 __all__ = ["FhirPathError", "scalar"]
 
 
+@cache
 def scalar(expression: str, record: str, resource_type: str | None = None) -> str:
     """DuckDB's SQL for the one value of a FHIRPath expression, as text; null where it is empty.
 
