@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ingestion.fhirpath.elements import NUMBERS, TIMES, element, is_primitive
-from ingestion.fhirpath.emitted import Sql, call, sql
+from ingestion.fhirpath.emitted import Sql, call, literal, sql
 from ingestion.fhirpath.nodes import FhirPathError
 
 
@@ -195,4 +195,4 @@ def constant(text_: str, type_: str) -> Scalar:
     """A value that is written out."""
     if type_ in NUMBERS or type_ == "boolean":
         return Scalar(sql(text_), type_)
-    return Scalar(sql("'" + text_.replace("'", "''") + "'"), type_)
+    return Scalar(literal(text_), type_)

@@ -16,12 +16,7 @@
 {%- endmacro %}
 
 {#  A JSON text without NUL characters, which Postgres can't keep. The escape is taken out only where its backslash isn't
-    itself escaped. #}
-{% macro json_plain(text) -%}
-    {{ return(adapter.dispatch('json_plain', 'granary')(text)) }}
-{%- endmacro %}
-
-{#- Hardly any text has the escape, and looking for it costs next to nothing. -#}
+    itself escaped. Hardly any text has it, and looking for it costs next to nothing. #}
 {% macro duckdb__json_plain(text) -%}
     case
         when contains({{ text }}, '\u0000')

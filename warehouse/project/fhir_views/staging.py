@@ -101,11 +101,6 @@ def _renamed(branch: Branch, paths: _Paths) -> str:
     return _select(listed, branch.relation)
 
 
-def _never_null(output: Output, made: Sql) -> Sql:
-    """What says whether something is or has something is false where the resource doesn't say."""
-    return "coalesce(" + made + ", false)" if output.column.name.startswith(("is_", "has_")) else made
-
-
 # A text within quotes, braces of Jinja's around, or where a long line may be broken.
 _PIECES = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|, | ~ | (?=(?:or|and) )|\{\{ | \}\}""")
 
