@@ -6,7 +6,7 @@ that are joined stand one on the other, those of unionAll are selects of their o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
@@ -269,20 +269,3 @@ def compile_view(
     return Compiled(
         tuple(compiler.stages), tuple(Branch(each.relation, each.outputs, each.positions) for each in states)
     )
-
-
-def written(made: Compiled, stages: Sequence[Stage]) -> str:
-    """A whole query as a template: these stages, the view's, and the selects of its branches."""
-    every = [*stages, *made.stages]
-    recursive = " recursive" if any(stage.is_recursive for stage in every) else ""
-    ctes = ",\n\n".join(
-        f"{stage.name} as {'materialized ' if stage.is_materialized else ''}(\n    {stage.sql.template()}\n)"
-        for stage in every
-    )
-    selects = "\nunion all\n".join(
-        "select\n    "
-        + ",\n    ".join(f"{output.sql.template()} as {output.column.name}" for output in branch.outputs)
-        + f"\nfrom {branch.relation}"
-        for branch in made.branches
-    )
-    return f"with{recursive} {ctes}\n\n{selects}\n"

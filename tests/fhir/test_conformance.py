@@ -15,7 +15,7 @@ from ingestion.fhirpath.definitions import View, read_view
 from ingestion.fhirpath.emitted import call, sql
 from ingestion.fhirpath.nodes import FhirPathError
 from ingestion.fhirpath.values import Place
-from ingestion.fhirpath.views import Stage, compile_view, written
+from ingestion.fhirpath.views import Stage, compile_view
 from ingestion.project import PROJECT_ROOT
 from ingestion.sql import literal
 from tests.warehouse.made_up_history import MadeUpHistory
@@ -29,9 +29,20 @@ def model(view: View, table: str) -> str:
     """A model of a view over a table that has a resource a row, as JSON."""
     of_type = call("json_place_text", sql("document"), ("resourceType",))
     resources = "select * from " + call("ref", table) + "\n    where " + of_type + f" = '{view.resource}'"
-    return written(
-        compile_view(view, Place(sql("document"), (), view.resource), "source"), [Stage("source", resources)]
+    made = compile_view(view, Place(sql("document"), (), view.resource), "source")
+    stages = [Stage("source", resources), *made.stages]
+    recursive = " recursive" if any(stage.is_recursive for stage in stages) else ""
+    ctes = ",\n\n".join(
+        f"{stage.name} as {'materialized ' if stage.is_materialized else ''}(\n    {stage.sql.template()}\n)"
+        for stage in stages
     )
+    selects = "\nunion all\n".join(
+        "select\n    "
+        + ",\n    ".join(f"{output.sql.template()} as {output.column.name}" for output in branch.outputs)
+        + f"\nfrom {branch.relation}"
+        for branch in made.branches
+    )
+    return f"with{recursive} {ctes}\n\n{selects}\n"
 
 
 def comparable(row: dict[str, Any], collections: set[str]) -> str:
