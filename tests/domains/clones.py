@@ -15,7 +15,7 @@ from warehouse.parts import OF_DOMAINS, OF_SOURCES
 
 # Where each domain, and each source, has a folder or files of its name beside what dbt reads.
 PYTHON_OF_DOMAINS = ("ingestion/demo", "reports", "tests")
-PYTHON_OF_SOURCES = ("ingestion/sources", "ingestion/demo")
+PYTHON_OF_SOURCES = ("ingestion/sources", "ingestion/demo", "tests")
 
 
 def copied(root: Path, parts: Iterable[str]) -> Path:

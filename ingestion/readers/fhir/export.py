@@ -175,6 +175,7 @@ def _awaited(client: Client, session: requests.Session, status: str) -> dict[str
         raise ReplyError(
             f"{client.source}: the export's manifest lacks transactionTime, output, or the address of a file"
         )
+    _moment(client, manifest)
     return dict(manifest)
 
 
@@ -225,7 +226,7 @@ def _fetch(client: Client, session: requests.Session, url: str, to: Path, name: 
 
 def _lines(reader: Reader, client: Client, path: Path, count: int | None, name: str, moment: datetime) -> Lines | None:
     """A fetched file as lines; None where it has none."""
-    if not path.stat().st_size:
+    if not path.stat().st_size and not count:
         return None
     try:
         lines, content = delivered(path, path.name, reader.workspace / f"{path.name}.lines")
@@ -244,7 +245,11 @@ def _lines(reader: Reader, client: Client, path: Path, count: int | None, name: 
 
 
 def _moment(client: Client, manifest: dict[str, Any]) -> datetime:
-    """Of which moment of the server an export is, in UTC, which is also meant where no zone is said."""
+    """Of which moment of the server an export is, in UTC, which is also meant where no zone is said.
+
+    Raises:
+        ReplyError: it says none.
+    """
     try:
         moment = datetime.fromisoformat(str(manifest["transactionTime"]))
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -17,7 +17,7 @@ from ingestion.contract.reading import read_contract
 from ingestion.destination.target import Target
 from ingestion.load.loading import load
 from ingestion.readers import fhir
-from tests.ingestion.fhir import SHARED, Delivery, everything, histories, lines, loaded, needs_shared
+from tests.fhir.deliveries import SHARED, Delivery, everything, histories, lines, loaded, needs_shared
 from tests.ingestion.loads import NOON, ask
 from tests.ingestion.test_engines import raw
 from tests.warehouses import as_environment

@@ -34,6 +34,7 @@ class FhirServer:
     public_files: bool = False
     pending: int = 2
     wrong_count: bool = False
+    empty_files: bool = False
     other_origin: str = ""
     transaction_time: str = "2024-06-01T00:00:00Z"
     said: dict[str, Any] = field(default_factory=dict)
@@ -101,6 +102,8 @@ class FhirServer:
         }  # fmt: skip
 
     def _file(self, name: str) -> bytes:
+        if self.empty_files:
+            return b""
         if name == "deleted":
             entries = [{"request": {"method": "DELETE", "url": each}} for each in self.deleted]
             return json.dumps({"resourceType": "Bundle", "type": "transaction", "entry": entries}).encode() + b"\n"

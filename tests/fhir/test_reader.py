@@ -15,7 +15,7 @@ from ingestion.destination.target import Target
 from ingestion.load.loading import load
 from ingestion.readers import fhir
 from ingestion.readers.fhir.contents import delivered
-from tests.ingestion.fhir import Delivery, bundle, everything, histories, lines, loaded, observation, patient
+from tests.fhir.deliveries import Delivery, bundle, everything, histories, lines, loaded, observation, patient
 from tests.ingestion.loads import NOON, ask, contract_of, rejects
 
 

@@ -18,8 +18,8 @@ from ingestion.destination.target import Target
 from ingestion.load.extracts import Loaded, SourceError
 from ingestion.load.loading import load
 from ingestion.readers import fhir
-from tests.ingestion.fhir import SHARED, histories, loaded, needs_shared, observation, patient
-from tests.ingestion.fhir_server import TOKEN, FhirServer, serving
+from tests.fhir.deliveries import SHARED, histories, loaded, needs_shared, observation, patient
+from tests.fhir.server import TOKEN, FhirServer, serving
 from tests.ingestion.loads import NOON, ask, check_balance, contract_of
 
 TABLES = ["patients", "observations", "resources", "files"]
@@ -190,20 +190,24 @@ def test_an_export_that_is_not_what_it_says(exporting: FhirServer, warehouse: Ta
         SourceError, match=r"the manifest counts 6 resources in file 1 of the export \(Patient\), and it has 5"
     ):
         run(warehouse)
-    exporting.wrong_count = False
+    exporting.wrong_count, exporting.empty_files = False, True
+    with pytest.raises(SourceError, match=r"file 1 of the export \(Patient\) is not sound: empty"):
+        run(warehouse)
+    exporting.empty_files = False
     assert loaded(run(warehouse)) == {"patients": (5, 0, 0), "observations": (100, 0, 0)}
 
 
 @pytest.mark.parametrize(
     "said",
     [
-        {"output": None}, {"transactionTime": ""}, {"output": [{"type": "Patient"}]}, {"output": ["Patient"]},
+        {"output": None}, {"transactionTime": ""}, {"transactionTime": "soon"}, {"output": ["Patient"]},
+        {"output": [{"type": "Patient"}]},
         {"output": [{"type": "Patient", "url": 1}]}, {"deleted": [{"type": "Bundle"}]}, {"deleted": 1}, {"error": 1},
     ],
 )  # fmt: skip
 def test_a_manifest_that_is_none_is_not_kept(exporting: FhirServer, warehouse: Target, said: dict[str, Any]) -> None:
     exporting.said = said
-    with pytest.raises(SourceError, match="the export's manifest"):
+    with pytest.raises(SourceError, match=r"the export's (manifest|transactionTime)"):
         run(warehouse)
     exporting.said = {}
     assert loaded(run(warehouse)) == {"patients": (5, 0, 0), "observations": (100, 0, 0)}
