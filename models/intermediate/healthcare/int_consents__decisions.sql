@@ -62,6 +62,7 @@ where
     and (
         coalesce(consents.scope_code, '') = 'research'
         or {{ is_for_research("coalesce(bases.purpose_codes, '')") }}
-        -- One that names neither is of everything, and so of research.
+        -- One that names neither is of everything, and so of research. What one of another scope denies without a
+        -- purpose is denied of everything, too; what it permits, int_consents__rules takes for a part.
         or (coalesce(bases.purpose_codes, '') = '' and coalesce(consents.scope_code, '') not in ('treatment', 'adr'))
     )

@@ -7,7 +7,11 @@ with consents as (
 provisions as (
     select
         provisions.*,
-        consents.policy_rule_code
+        consents.policy_rule_code,
+        consents.scope_code,
+        max(case when provisions.provision_index = -1 then provisions.purpose_codes end) over (
+            partition by provisions.consent_id
+        ) as base_purpose_codes
     from {{ ref('stg_fhir__consent_provisions') }} as provisions
     inner join consents
         on
@@ -40,7 +44,11 @@ judged as (
         coalesce(
             nullif(class_codes, ''), nullif(data_codes, ''), nullif(security_label_codes, ''),
             nullif(actor_references, ''), nullif(actor_role_codes, ''), data_started_text, data_ended_text
-        ) is not null as is_partial
+        ) is not null as is_of_some,
+        -- What names no purpose in a consent of another scope, such as to privacy, may mean anything but research.
+        coalesce(purpose_codes, '') = ''
+        and coalesce(scope_code, 'research') <> 'research'
+        and not {{ is_for_research("coalesce(base_purpose_codes, '')") }} as is_of_another_scope
     from provisions
 )
 
@@ -50,7 +58,7 @@ select
     subprovision_index,
     depth,
     is_denial,
-    is_partial,
+    is_of_some or (is_of_another_scope and not is_denial) as is_partial,
     started_text,
     started_at,
     ended_text,
