@@ -54,6 +54,14 @@
     case when {{ column }} in ('{{ values | join("', '") }}') then {{ column }} end
 {%- endmacro %}
 
+{# A number of things, null where it is larger than such a number gets: it may be one that somebody has. #}
+{% macro released_count(column, most) -%}
+    case when {{ column }} between 0 and {{ most }} then {{ column }} end
+{%- endmacro %}
+
+{# The most nights that are released: 90 years have 32,850 at least. #}
+{% macro most_nights() -%}32849{%- endmacro %}
+
 {# The fewest persons of whom a number is told: of 1 to 10 none is, as the CMS has it for what it publishes. #}
 {% macro least_cell() -%}11{%- endmacro %}
 

@@ -2,6 +2,16 @@ with released as (
     select * from {{ ref('int_patients__released') }}
 ),
 
+encounters as (
+    select
+        *,
+        case
+            when not is_backward then cast({{ days_between('started_date', 'ended_date') }} as bigint)
+        end as night_count
+    from {{ ref('fct_encounters') }}
+    where not is_entered_in_error
+),
+
 events as (
     select
         released.release_key as patient_key,
@@ -21,16 +31,12 @@ events as (
             ]
         ) }} as encounter_status,
         encounters.is_finished,
-        case
-            when not encounters.is_backward
-                then cast({{ days_between('encounters.started_date', 'encounters.ended_date') }} as bigint)
-        end as night_count,
+        {{ released_count('encounters.night_count', most_nights()) }} as night_count,
         {{ released_year('encounters.event_date', 'released.reference_year') }} as event_year
-    from {{ ref('fct_encounters') }} as encounters
+    from encounters
     inner join released on encounters.patient_key = released.patient_key
     left join {{ ref('dim_released_codes') }} as codes on encounters.code_key = codes.code_key
     left join {{ ref('dim_released_codes') }} as reasons on encounters.reason_code_key = reasons.code_key
-    where not encounters.is_entered_in_error
 ),
 
 numbered as (

@@ -8,7 +8,7 @@ events as (
         coalesce(codes.code_key, {{ unknown_key() }}) as code_key,
         {{ released_value('immunizations.immunization_status', ['completed', 'not-done']) }} as immunization_status,
         immunizations.is_given,
-        immunizations.dose_number,
+        {{ released_count('immunizations.dose_number', 99) }} as dose_number,
         {{ released_year('immunizations.event_date', 'released.reference_year') }} as event_year
     from {{ ref('fct_immunizations') }} as immunizations
     inner join released on immunizations.patient_key = released.patient_key

@@ -8,7 +8,7 @@ events as (
         stays.encounter_class,
         stays.is_open,
         stays.is_readmission_within_30_days,
-        case when stays.night_count >= 0 then stays.night_count end as night_count,
+        {{ released_count('stays.night_count', most_nights()) }} as night_count,
         {{ released_year('stays.started_date', 'released.reference_year') }} as event_year
     from {{ ref('fct_inpatient_stays') }} as stays
     inner join released on stays.patient_key = released.patient_key
