@@ -19,6 +19,22 @@ versions as (
     {%- endfor %}
 ),
 
+identifiers as (
+    {%- for kind in ['organization', 'location'] %}
+    select
+        '{{ kind }}' as facility_kind,
+        {{ kind }}_id as facility_id,
+        coalesce(identifier_system, '') || '|' || identifier_value as reference_key,
+        valid_at,
+        load_id in (select new_loads.load_id from new_loads) as is_new
+    from {{ ref('stg_fhir__' ~ kind ~ '_identifiers') }}
+    where identifier_value is not null
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
+
 changes as (
     select
         facility_kind,
@@ -27,13 +43,35 @@ changes as (
     from versions
     group by facility_kind, facility_id
     having max(case when is_new then 1 else 0 end) = 1
+),
+
+-- An identifier that a facility has for the first time names it in all records, however old.
+changes_of_keys as (
+    select
+        named.facility_kind,
+        named.reference_key,
+        changes.changed_from
+    from changes
+    inner join {{ ref('int_facilities__references') }} as named
+        on changes.facility_kind = named.facility_kind and changes.facility_id = named.facility_id
+    union all
+    select
+        facility_kind,
+        reference_key,
+        {{ changed_from() }}
+    from identifiers
+    group by facility_kind, reference_key, facility_id
+    having max(case when is_new then 1 else 0 end) = 1
 )
 
 select
     named.facility_kind,
     named.reference_key,
     named.facility_id,
-    changes.changed_from
-from changes
+    min(changes_of_keys.changed_from) as changed_from
+from changes_of_keys
 inner join {{ ref('int_facilities__references') }} as named
-    on changes.facility_kind = named.facility_kind and changes.facility_id = named.facility_id
+    on
+        changes_of_keys.facility_kind = named.facility_kind
+        and changes_of_keys.reference_key = named.reference_key
+group by named.facility_kind, named.reference_key, named.facility_id

@@ -18,6 +18,15 @@ versions as (
         valid_at,
         load_id
     from {{ ref('stg_fhir__practitioner_roles') }}
+    union all
+    -- A number that a practitioner has for the first time names them in all records and roles, however old.
+    select
+        {{ npi_system() }} || '|' || national_provider_identifier,
+        practitioner_id || ' ' || national_provider_identifier,
+        valid_at,
+        load_id
+    from {{ ref('stg_fhir__practitioners') }}
+    where national_provider_identifier is not null
 ),
 
 judged as (
