@@ -1,3 +1,12 @@
+{# The staged records of patients' care, each of which names its patient. #}
+{% macro records_of_care() -%}
+    {{ return([
+        'stg_fhir__encounters', 'stg_fhir__conditions', 'stg_fhir__procedures', 'stg_fhir__medication_requests',
+        'stg_fhir__immunizations', 'stg_fhir__allergy_intolerances', 'stg_fhir__observations',
+        'stg_fhir__diagnostic_reports', 'stg_fhir__document_references', 'stg_fhir__devices', 'stg_fhir__consents',
+    ]) }}
+{%- endmacro %}
+
 {#  When what a resource tells of happened: the first of these that it says, else since when the version holds. The day is the
     local one, as written. `records` is the alias of the staged records. #}
 {% macro event_times() -%}

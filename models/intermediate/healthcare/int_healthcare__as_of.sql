@@ -2,8 +2,7 @@
 {{ config(materialized='table') }}
 
 with latest as (
-    {%- for name in ['stg_fhir__patients', 'stg_fhir__encounters', 'stg_fhir__observations', 'stg_fhir__consents',
-        'stg_lab__messages'] %}
+    {%- for name in ['stg_fhir__patients'] + records_of_care() + ['stg_lab__messages'] %}
     select max(valid_at) as valid_at from {{ ref(name) }}
     {%- if not loop.last %}
     union all
