@@ -15,6 +15,15 @@ present as (
     select max(release_number) as release_number from releases
 ),
 
+-- Who is said to have died before birth, or of whom no birth is known, is of whatever age they would be now.
+patients as (
+    select
+        *,
+        case when deceased_date >= birth_date then deceased_date end as reference_death_date
+    from {{ ref('int_patients__versions') }}
+    where valid_to = {{ end_of_time() }} and not is_deleted
+),
+
 consented as (
     select consents.patient_key
     from {{ ref('int_consents__intervals') }} as consents
@@ -28,8 +37,8 @@ consented as (
 select
     consented.patient_key,
     releases.release_key,
-    {{ year_number('coalesce(patients.deceased_date, as_of.as_of_date)') }} as reference_year,
-    coalesce(patients.deceased_date, as_of.as_of_date) as reference_date
+    {{ year_number('coalesce(patients.reference_death_date, as_of.as_of_date)') }} as reference_year,
+    coalesce(patients.reference_death_date, as_of.as_of_date) as reference_date
 from consented
 cross join as_of
 cross join present
@@ -40,8 +49,4 @@ inner join releases
         records.source_id = releases.source_id
         and records.patient_id = releases.person_id
         and present.release_number = releases.release_number
-inner join {{ ref('int_patients__versions') }} as patients
-    on
-        consented.patient_key = patients.patient_key
-        and patients.valid_to = {{ end_of_time() }}
-        and not patients.is_deleted
+inner join patients on consented.patient_key = patients.patient_key

@@ -13,7 +13,6 @@ patients as (
         patients.is_deceased,
         patients.deceased_date,
         patients.birth_date,
-        -- Of whom the year alone is known, the age is the highest that it may be.
         {{ whole_years('patients.birth_date', 'released.reference_date') }} as age,
         case
             when {{ is_in_states('patients.country') }} and patients.postal_code ~ '^[0-9]{5}(-?[0-9]{4})?$'
@@ -28,7 +27,7 @@ patients as (
 select
     patients.release_key as patient_key,
     {{ age_group('patients.age') }} as age_group,
-    case when patients.age < 90 then {{ year_number('patients.birth_date') }} end as birth_year,
+    case when patients.age between 0 and 89 then {{ year_number('patients.birth_date') }} end as birth_year,
     case when patients.gender in ('male', 'female', 'other') then patients.gender else 'unknown' end as gender,
     case when patients.birth_sex in ('M', 'F') then patients.birth_sex else 'unknown' end as birth_sex,
     case
