@@ -22,12 +22,10 @@ carried as (
     {%- endfor %}
     {%- endfor %}
     select
-        {{ code_key(loinc(), 'results.loinc_code') }},
-        records.patient_key
-    from {{ ref('fct_lab_results') }} as results
-    inner join {{ ref('int_patients__records') }} as records
-        on results.patient_source_id = records.patient_id and records.source_id = 'lab'
-    where not results.is_deleted
+        {{ code_key(loinc(), 'loinc_code') }},
+        patient_key
+    from {{ ref('fct_lab_results') }}
+    where not is_deleted
 ),
 
 of_released as (
@@ -36,6 +34,8 @@ of_released as (
         count(*) as patient_count
     from carried
     left join released on carried.patient_key = released.patient_key
+    -- Nobody known may be the one who carries it otherwise.
+    where carried.patient_key <> {{ unknown_key() }}
     group by carried.code_key
     having count(released.patient_key) > 0
 ),
@@ -63,8 +63,9 @@ from codes
 inner join of_released on codes.code_key = of_released.code_key
 where
     {{ is_written_as_code('codes.code', 'codes.code_system') }}
-    -- LOINC's codes end in a digit that is computed of the others; another's may be a number of somebody's.
-    and (codes.code_system = {{ loinc() }} or of_released.patient_count >= 2)
+    -- LOINC's codes of terms end in a digit that is computed of the others; another, such as LOINC's of an answer, may
+    -- be a number of somebody's.
+    and ((codes.code_system = {{ loinc() }} and codes.code not like 'LA%') or of_released.patient_count >= 2)
 union all
 select
     {{ unknown_key() }},

@@ -33,9 +33,7 @@ events as (
         results.canonical_unit_code,
         {{ released_year('results.observed_date', 'released.reference_year') }} as event_year
     from results
-    inner join {{ ref('int_patients__records') }} as records
-        on results.patient_source_id = records.patient_id and records.source_id = 'lab'
-    inner join released on records.patient_key = released.patient_key
+    inner join released on results.patient_key = released.patient_key
     left join {{ ref('dim_released_codes') }} as codes
         on {{ code_key(loinc(), 'results.loinc_code') }} = codes.code_key
 ),
