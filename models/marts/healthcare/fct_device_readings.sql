@@ -26,6 +26,7 @@ select
     ) as is_of_another,
     readings.is_entered_in_error,
     readings.value_number,
+    readings.value_comparator,
     readings.unit_code,
     readings.canonical_value_number,
     readings.canonical_unit_code,

@@ -15,6 +15,7 @@ events as (
         ) }} as observation_status,
         observations.is_component,
         observations.value_boolean,
+        {{ released_value('observations.value_comparator', ['<', '<=', '>', '>=']) }} as value_comparator,
         {{ released_quantity(
             'observations.canonical_value_number', 'observations.canonical_unit_code', 'observations.observation_code'
         ) }} as canonical_value_number,
@@ -31,8 +32,11 @@ numbered as (
     select
         *,
         {{ released_number(
-            ['code_key', 'value_code_key', 'observation_status', 'is_component', 'value_boolean', 'canonical_value_number', 'canonical_unit_code'],
-            ['observation_status', 'canonical_unit_code']
+            [
+                'code_key', 'value_code_key', 'observation_status', 'is_component', 'value_boolean', 'value_comparator',
+                'canonical_value_number', 'canonical_unit_code'
+            ],
+            ['observation_status', 'value_comparator', 'canonical_unit_code']
         ) }} as event_number
     from events
 )
@@ -45,6 +49,7 @@ select
     observation_status,
     is_component,
     value_boolean,
+    value_comparator,
     cast(canonical_value_number as numeric(28, 6)) as canonical_value_number,
     canonical_unit_code,
     event_year

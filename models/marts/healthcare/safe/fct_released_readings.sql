@@ -21,6 +21,7 @@ events as (
     select
         released.release_key as patient_key,
         coalesce(codes.code_key, {{ unknown_key() }}) as code_key,
+        {{ released_value('readings.value_comparator', ['<', '<=', '>', '>=']) }} as value_comparator,
         {{ released_quantity(
             'readings.canonical_value_number', 'readings.canonical_unit_code', 'readings.observation_code'
         ) }} as canonical_value_number,
@@ -35,8 +36,8 @@ numbered as (
     select
         *,
         {{ released_number(
-            ['code_key', 'canonical_value_number', 'canonical_unit_code'],
-            ['canonical_unit_code']
+            ['code_key', 'value_comparator', 'canonical_value_number', 'canonical_unit_code'],
+            ['value_comparator', 'canonical_unit_code']
         ) }} as event_number
     from events
 )
@@ -45,6 +46,7 @@ select
     {{ surrogate_key(['patient_key', 'event_number']) }} as reading_key,
     patient_key,
     code_key,
+    value_comparator,
     cast(canonical_value_number as numeric(28, 6)) as canonical_value_number,
     canonical_unit_code,
     event_year
