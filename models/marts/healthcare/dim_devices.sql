@@ -23,7 +23,7 @@ keyed as (
         {{ surrogate_key(["'device'", "'fhir'", 'device_id', 'valid_from']) }} as device_version_key,
         {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
         patient_key,
-        coalesce({{ facility_key("'organization'", 'facility_id') }}, {{ unknown_key() }}) as facility_key,
+        {{ named_key(facility_key("'organization'", 'facility_id'), 'owner_reference_key') }} as facility_key,
         device_id,
         {{ texts | join(', ') }},
         valid_from,

@@ -47,10 +47,8 @@ keyed as (
         {{ surrogate_key(['merged.facility_key', 'merged.valid_from']) }} as facility_version_key,
         {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
         merged.facility_key,
-        coalesce(
-            {{ facility_key("'organization'", 'parents.facility_id') }},
-            case when merged.parent_reference_key is null then {{ not_applicable_key() }} else {{ unknown_key() }} end
-        ) as parent_facility_key,
+        {{ named_key(facility_key("'organization'", 'parents.facility_id'), 'merged.parent_reference_key') }}
+            as parent_facility_key,
         merged.facility_kind,
         merged.facility_id,
         merged.facility_name,

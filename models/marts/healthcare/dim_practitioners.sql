@@ -16,7 +16,7 @@ keyed as (
         {{ practitioner_key('practitioner_id') }} as practitioner_key,
         {{ surrogate_key(["'practitioner'", "'fhir'", 'practitioner_id', 'valid_from']) }} as practitioner_version_key,
         {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
-        coalesce({{ facility_key("'organization'", 'facility_id') }}, {{ unknown_key() }}) as facility_key,
+        {{ named_key(facility_key("'organization'", 'facility_id'), 'organization_reference_key') }} as facility_key,
         practitioner_id,
         national_provider_identifier,
         family_name_token,
