@@ -25,7 +25,7 @@
 
 {# The relations that hold keys of versions of practitioners or facilities. #}
 {% macro facts_of_practitioners() -%}
-    {{ return(['fct_conditions', 'fct_procedures', 'fct_medication_requests']) }}
+    {{ return(['fct_conditions', 'fct_medication_requests']) }}
 {%- endmacro %}
 
 {% macro facts_of_facilities() -%}
