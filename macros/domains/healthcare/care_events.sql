@@ -33,8 +33,8 @@
     new versions, those of touched patients, and those that name a touched practitioner or facility and happened since.
 
     entities: as staging calls them. entity: the stem of their keys. fact: the fact. practitioner, facility: the stem of the
-    columns that name one, such as `recorder`; the kind of the facility is `location`. #}
-{% macro touched_resources(entities, entity, fact, practitioner=none, facility=none) -%}
+    columns that name one, such as `recorder`. facility_kind: location or organization. #}
+{% macro touched_resources(entities, entity, fact, practitioner=none, facility=none, facility_kind='location') -%}
     {%- set staged = ref('stg_fhir__' ~ entities) -%}
     {%- set id = entity ~ '_id' -%}
 with new_loads as (
@@ -70,7 +70,7 @@ all_changes as (
         on
             {{ named_by_reference('records.' ~ facility ~ '_id', 'records.' ~ facility ~ '_reference') }}
             = facilities.reference_key
-            and facilities.facility_kind = 'location'
+            and facilities.facility_kind = '{{ facility_kind }}'
     where {{ event_at(entities, 'records') }} >= facilities.changed_from
     {%- endif %}
     {%- if within_backfill('valid_at') %}
@@ -83,6 +83,6 @@ all_changes as (
 
 select
     {{ id }},
-    {{ surrogate_key(["'" ~ entity ~ "'", "'fhir'", id]) }} as {{ entity }}_key
+    {{ care_key(entity, id) }} as {{ entity }}_key
 from all_changes
 {%- endmacro %}

@@ -6,12 +6,8 @@
     ]) }}
 {%- endmacro %}
 
-{# Keys that several models make. A record of a source is a person by itself, as long as nothing joins it with another. #}
-{% macro person_key_of_record(source_id, patient_id) -%}{{ surrogate_key(["'person'", source_id, patient_id]) }}{%- endmacro %}
-
-{% macro encounter_key(column) -%}{{ surrogate_key(["'encounter'", "'fhir'", column]) }}{%- endmacro %}
-
-{% macro condition_key(column) -%}{{ surrogate_key(["'condition'", "'fhir'", column]) }}{%- endmacro %}
+{# The key of a resource by its id, null without one: a fact's own, what it refers to, and the touched ones are the same. #}
+{% macro care_key(entity, column) -%}{{ surrogate_key(["'" ~ entity ~ "'", "'fhir'", column]) }}{%- endmacro %}
 
 {# A date as text, as precisely as it is known. #}
 {% macro day_as_told(date, precision) -%}

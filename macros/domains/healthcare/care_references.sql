@@ -16,12 +16,8 @@
 
 {% macro npi_system() -%}'http://hl7.org/fhir/sid/us-npi'{%- endmacro %}
 
-{# Keys that several models make. #}
-{% macro practitioner_key(column) -%}{{ surrogate_key(["'practitioner'", "'fhir'", column]) }}{%- endmacro %}
-
+{# A facility's key: an organization and a location may have the same id. #}
 {% macro facility_key(kind, column) -%}{{ surrogate_key(["'facility'", "'fhir'", kind, column]) }}{%- endmacro %}
-
-{% macro device_key(column) -%}{{ surrogate_key(["'device'", "'fhir'", column]) }}{%- endmacro %}
 
 {# The relations that hold keys of versions of practitioners or facilities. #}
 {% macro facts_of_practitioners() -%}

@@ -147,7 +147,8 @@ from {{ records }} as records
 left join linked on records.source_id = linked.source_id and records.patient_id = linked.patient_id
 {%- endmacro %}
 
-{# A person's key by the least of its records; that of a record that nothing is known of is its own. #}
+{#  A person's key by the least of its records. A record is a person by itself, as long as nothing joins it with another, and
+    so is one that nothing is known of. #}
 {% macro person_key(source_id, patient_id) -%}{{ surrogate_key(["'person'", source_id, patient_id]) }}{%- endmacro %}
 
 {# A temporary table of the model that is built. #}

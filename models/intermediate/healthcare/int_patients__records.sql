@@ -32,7 +32,7 @@ keyed as (
         records.source_id,
         records.patient_id,
         coalesce(
-            identities.person_key, {{ person_key_of_record('records.source_id', 'records.patient_id') }}
+            identities.person_key, {{ person_key('records.source_id', 'records.patient_id') }}
         ) as patient_key,
         coalesce(identities.rule, 'alone') as rule,
         records.is_inferred
@@ -46,6 +46,6 @@ select
     patient_id,
     patient_key,
     rule,
-    patient_key = {{ person_key_of_record('source_id', 'patient_id') }} as is_representative,
+    patient_key = {{ person_key('source_id', 'patient_id') }} as is_representative,
     is_inferred
 from keyed

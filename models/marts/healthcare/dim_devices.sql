@@ -19,7 +19,7 @@ with versions as (
 
 keyed as (
     select
-        {{ device_key('device_id') }} as device_key,
+        {{ care_key('device', 'device_id') }} as device_key,
         {{ surrogate_key(["'device'", "'fhir'", 'device_id', 'valid_from']) }} as device_version_key,
         {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
         patient_key,

@@ -13,7 +13,7 @@ with versions as (
 
 keyed as (
     select
-        {{ practitioner_key('practitioner_id') }} as practitioner_key,
+        {{ care_key('practitioner', 'practitioner_id') }} as practitioner_key,
         {{ surrogate_key(["'practitioner'", "'fhir'", 'practitioner_id', 'valid_from']) }} as practitioner_version_key,
         {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
         {{ named_key(facility_key("'organization'", 'facility_id'), 'organization_reference_key') }} as facility_key,

@@ -29,14 +29,14 @@ timed as (
 )
 
 select
-    {{ condition_key('timed.condition_id') }} as condition_key,
+    {{ care_key('condition', 'timed.condition_id') }} as condition_key,
     {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
     coalesce(patients.patient_key, {{ unknown_key() }}) as patient_key,
     coalesce(patients.patient_version_key, {{ unknown_key() }}) as patient_version_key,
     {{ named_key('practitioners.practitioner_key', 'timed.practitioner_reference_key') }} as practitioner_key,
     {{ named_key('practitioners.practitioner_version_key', 'timed.practitioner_reference_key') }}
         as practitioner_version_key,
-    {{ encounter_key('timed.encounter_id') }} as encounter_key,
+    {{ care_key('encounter', 'timed.encounter_id') }} as encounter_key,
     {{ code_key('timed.condition_system', 'timed.condition_code') }} as code_key,
     cast(timed.condition_id as {{ dbt.type_string() }}) as condition_id,
     cast(timed.condition_code as {{ dbt.type_string() }}) as condition_code,

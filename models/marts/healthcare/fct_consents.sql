@@ -6,7 +6,7 @@ with intervals as (
 
 select
     {{ surrogate_key(["'consent'", "'fhir'", 'consent_id', 'valid_from']) }} as consent_interval_key,
-    {{ surrogate_key(["'consent'", "'fhir'", 'consent_id']) }} as consent_key,
+    {{ care_key('consent', 'consent_id') }} as consent_key,
     {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
     patient_key,
     consent_id,

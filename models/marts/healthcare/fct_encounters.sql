@@ -26,7 +26,7 @@ timed as (
 )
 
 select
-    {{ encounter_key('timed.encounter_id') }} as encounter_key,
+    {{ care_key('encounter', 'timed.encounter_id') }} as encounter_key,
     {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
     coalesce(patients.patient_key, {{ unknown_key() }}) as patient_key,
     coalesce(patients.patient_version_key, {{ unknown_key() }}) as patient_version_key,
@@ -34,7 +34,7 @@ select
     {{ named_key('facilities.facility_version_key', 'timed.organization_reference_key') }} as facility_version_key,
     {{ code_key('timed.type_system', 'timed.type_code') }} as code_key,
     {{ code_key('timed.reason_system', 'timed.reason_code') }} as reason_code_key,
-    case when timed.part_of_id is not null then {{ encounter_key('timed.part_of_id') }} end as part_of_encounter_key,
+    {{ care_key('encounter', 'timed.part_of_id') }} as part_of_encounter_key,
     cast(timed.encounter_id as {{ dbt.type_string() }}) as encounter_id,
     cast(timed.type_code as {{ dbt.type_string() }}) as type_code,
     cast(timed.type_system as {{ dbt.type_string() }}) as type_system,

@@ -28,13 +28,13 @@ timed as (
 )
 
 select
-    {{ surrogate_key(["'immunization'", "'fhir'", 'timed.immunization_id']) }} as immunization_key,
+    {{ care_key('immunization', 'timed.immunization_id') }} as immunization_key,
     {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
     coalesce(patients.patient_key, {{ unknown_key() }}) as patient_key,
     coalesce(patients.patient_version_key, {{ unknown_key() }}) as patient_version_key,
     {{ named_key('facilities.facility_key', 'timed.location_reference_key') }} as facility_key,
     {{ named_key('facilities.facility_version_key', 'timed.location_reference_key') }} as facility_version_key,
-    {{ encounter_key('timed.encounter_id') }} as encounter_key,
+    {{ care_key('encounter', 'timed.encounter_id') }} as encounter_key,
     {{ code_key('timed.vaccine_system', 'timed.vaccine_code') }} as code_key,
     cast(timed.immunization_id as {{ dbt.type_string() }}) as immunization_id,
     cast(timed.vaccine_code as {{ dbt.type_string() }}) as vaccine_code,

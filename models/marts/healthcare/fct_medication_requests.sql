@@ -28,15 +28,15 @@ timed as (
 )
 
 select
-    {{ surrogate_key(["'medication_request'", "'fhir'", 'timed.medication_request_id']) }} as medication_request_key,
+    {{ care_key('medication_request', 'timed.medication_request_id') }} as medication_request_key,
     {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
     coalesce(patients.patient_key, {{ unknown_key() }}) as patient_key,
     coalesce(patients.patient_version_key, {{ unknown_key() }}) as patient_version_key,
     {{ named_key('practitioners.practitioner_key', 'timed.practitioner_reference_key') }} as practitioner_key,
     {{ named_key('practitioners.practitioner_version_key', 'timed.practitioner_reference_key') }}
         as practitioner_version_key,
-    {{ encounter_key('timed.encounter_id') }} as encounter_key,
-    {{ condition_key('timed.reason_id') }} as reason_condition_key,
+    {{ care_key('encounter', 'timed.encounter_id') }} as encounter_key,
+    {{ care_key('condition', 'timed.reason_id') }} as reason_condition_key,
     {{ code_key('timed.medication_system', 'timed.medication_code') }} as code_key,
     cast(timed.medication_request_id as {{ dbt.type_string() }}) as medication_request_id,
     cast(timed.medication_code as {{ dbt.type_string() }}) as medication_code,

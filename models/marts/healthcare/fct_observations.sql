@@ -75,12 +75,12 @@ timed as (
 select
     {{ surrogate_key(["'observation'", "'fhir'", 'timed.observation_id', 'timed.component_index']) }}
         as observation_part_key,
-    {{ surrogate_key(["'observation'", "'fhir'", 'timed.observation_id']) }} as observation_key,
+    {{ care_key('observation', 'timed.observation_id') }} as observation_key,
     {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
     coalesce(patients.patient_key, {{ unknown_key() }}) as patient_key,
     coalesce(patients.patient_version_key, {{ unknown_key() }}) as patient_version_key,
-    case when timed.device_id is not null then {{ device_key('timed.device_id') }} end as device_key,
-    case when timed.encounter_id is not null then {{ encounter_key('timed.encounter_id') }} end as encounter_key,
+    {{ care_key('device', 'timed.device_id') }} as device_key,
+    {{ care_key('encounter', 'timed.encounter_id') }} as encounter_key,
     {{ code_key('timed.observation_system', 'timed.observation_code') }} as code_key,
     {{ code_key('timed.value_system', 'timed.value_code') }} as value_code_key,
     cast(timed.observation_id as {{ dbt.type_string() }}) as observation_id,

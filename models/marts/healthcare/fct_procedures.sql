@@ -25,14 +25,14 @@ timed as (
 )
 
 select
-    {{ surrogate_key(["'procedure'", "'fhir'", 'timed.procedure_id']) }} as procedure_key,
+    {{ care_key('procedure', 'timed.procedure_id') }} as procedure_key,
     {{ surrogate_key(["'source'", "'fhir'"]) }} as source_key,
     coalesce(patients.patient_key, {{ unknown_key() }}) as patient_key,
     coalesce(patients.patient_version_key, {{ unknown_key() }}) as patient_version_key,
     {{ named_key('facilities.facility_key', 'timed.location_reference_key') }} as facility_key,
     {{ named_key('facilities.facility_version_key', 'timed.location_reference_key') }} as facility_version_key,
-    {{ encounter_key('timed.encounter_id') }} as encounter_key,
-    {{ condition_key('timed.reason_id') }} as reason_condition_key,
+    {{ care_key('encounter', 'timed.encounter_id') }} as encounter_key,
+    {{ care_key('condition', 'timed.reason_id') }} as reason_condition_key,
     {{ code_key('timed.procedure_system', 'timed.procedure_code') }} as code_key,
     cast(timed.procedure_id as {{ dbt.type_string() }}) as procedure_id,
     cast(timed.procedure_code as {{ dbt.type_string() }}) as procedure_code,

@@ -32,18 +32,18 @@ with facts as (
 ),
 
 encounters as (
-    select {{ encounter_key('encounter_id') }} as encounter_key
+    select {{ care_key('encounter', 'encounter_id') }} as encounter_key
     from {{ ref('stg_fhir__encounters') }}
     group by encounter_id
     union
-    select {{ encounter_key('waiting.value') }}
+    select {{ care_key('encounter', 'waiting.value') }}
     from ({{ open_rejects('fhir', 'encounters', 'id') }}) as waiting
 ),
 
 conditions as (
     select condition_key from {{ ref('fct_conditions') }}
     union
-    select {{ condition_key('waiting.value') }}
+    select {{ care_key('condition', 'waiting.value') }}
     from ({{ open_rejects('fhir', 'conditions', 'id') }}) as waiting
 ),
 
@@ -51,7 +51,7 @@ patients as (
     select patient_key from {{ ref('dim_patients') }}
     where is_inferred
     except
-    select {{ person_key_of_record("'fhir'", 'waiting.value') }}
+    select {{ person_key("'fhir'", 'waiting.value') }}
     from ({{ open_rejects('fhir', 'patients', 'id') }}) as waiting
 )
 
