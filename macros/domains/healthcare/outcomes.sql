@@ -10,7 +10,7 @@
     from {{ ref('fct_encounters') }}
     where
         not is_entered_in_error
-        and encounter_status in ('in-progress', 'onleave', 'finished')
+        and encounter_status in {{ statuses_that_took_place() }}
         and patient_key <> {{ unknown_key() }}
     group by 1, 2
 )
@@ -38,7 +38,7 @@
                 or (patients.deceased_precision <> 'day' and patients.deceased_at <= stays.ended_at)
                 then 'died_in_stay'
             when next_stays.is_overlapping then 'goes_on_in_another_stay'
-            when {{ seconds_between('stays.ended_at', 'as_of.as_of_at') }} < 2592000 then 'too_recent'
+            when {{ seconds_between('stays.ended_at', 'as_of.as_of_at') }} < {{ seconds_of_readmission() }} then 'too_recent'
         end as exclusion_reason
     from {{ ref('fct_inpatient_stays') }} as stays
     cross join {{ ref('int_healthcare__as_of') }} as as_of

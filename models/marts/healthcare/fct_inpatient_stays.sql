@@ -4,7 +4,7 @@ with stays as (
     select * from {{ ref('fct_encounters') }}
     where
         encounter_class in {{ classes_of_stays() }}
-        and encounter_status in ('in-progress', 'onleave', 'finished')
+        and encounter_status in {{ statuses_that_took_place() }}
         and started_date is not null
 ),
 
@@ -53,7 +53,7 @@ select
     cast({{ days_between('earlier.previous_ended_date', 'ordered.started_date') }} as bigint) as days_since_previous,
     coalesce(
         ordered.started_at >= earlier.previous_ended_at
-        and {{ seconds_between('earlier.previous_ended_at', 'ordered.started_at') }} <= 2592000,
+        and {{ seconds_between('earlier.previous_ended_at', 'ordered.started_at') }} <= {{ seconds_of_readmission() }},
         false
     ) as is_readmission_within_30_days,
     coalesce(ordered.started_at < earlier.previous_ended_at, false) as is_overlapping,

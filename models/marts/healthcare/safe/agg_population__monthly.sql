@@ -10,7 +10,7 @@ seen as (
         released.release_key as patient_key
     from {{ ref('fct_encounters') }} as encounters
     inner join released on encounters.patient_key = released.patient_key
-    where not encounters.is_entered_in_error and encounters.encounter_status in ('in-progress', 'onleave', 'finished')
+    where not encounters.is_entered_in_error and encounters.encounter_status in {{ statuses_that_took_place() }}
     group by cast({{ month_start('encounters.event_date') }} as date), released.release_key
 ),
 
