@@ -17,7 +17,7 @@
 {%- endmacro %}
 
 {#  Stays by the month of discharge. In the numerator is one after which the person is back within 30 days, as
-    fct_inpatient_stays says of the stay that follows; what goes on in another stay was no discharge. #}
+    fct_inpatient_stays says of a stay that follows; what goes on in another stay was no discharge. #}
 {% macro outcomes_of_readmission() -%}
 (
     select
@@ -28,7 +28,7 @@
         cast(null as uuid) as lab_result_key,
         stays.ended_date as event_date,
         stays.ended_at as event_at,
-        case when next_stays.is_readmission_within_30_days then 1 else 0 end as numerator_count,
+        coalesce(next_stays.readmission_number, 0) as numerator_count,
         case
             when stays.patient_key = {{ unknown_key() }} then 'patient_unknown'
             when stays.ended_at < stays.started_at then 'ends_before_it_starts'
@@ -37,13 +37,22 @@
                 or (patients.deceased_precision = 'day' and patients.deceased_date <= stays.ended_date)
                 or (patients.deceased_precision <> 'day' and patients.deceased_at <= stays.ended_at)
                 then 'died_in_stay'
-            when next_stays.is_overlapping then 'goes_on_in_another_stay'
+            when next_stays.overlap_number = 1 then 'goes_on_in_another_stay'
             when {{ seconds_between('stays.ended_at', 'as_of.as_of_at') }} < {{ seconds_of_readmission() }} then 'too_recent'
         end as exclusion_reason
     from {{ ref('fct_inpatient_stays') }} as stays
     cross join {{ ref('int_healthcare__as_of') }} as as_of
     inner join {{ ref('dim_patients') }} as patients on stays.patient_key = patients.patient_key and patients.is_current
-    left join {{ ref('fct_inpatient_stays') }} as next_stays on stays.encounter_key = next_stays.previous_encounter_key
+    -- Several may follow one stay, where one of them has no end or ends before it starts.
+    left join (
+        select
+            previous_encounter_key,
+            max(case when is_readmission_within_30_days then 1 else 0 end) as readmission_number,
+            max(case when is_overlapping then 1 else 0 end) as overlap_number
+        from {{ ref('fct_inpatient_stays') }}
+        group by previous_encounter_key
+    ) as next_stays
+        on stays.encounter_key = next_stays.previous_encounter_key
     where stays.ended_date is not null
 )
 {%- endmacro %}
