@@ -1,7 +1,7 @@
 """Canaries in every element of every resource and laboratory's message of persons who allow research.
 
-None is in what researchers read, neither in a cell nor in a byte of the file that they get, in no log, in no reject
-that readers see, and in no page of the docs: not names, addresses, identifiers, dates, ages over 89, nor free text,
+None is in what researchers read, neither in a cell nor in a byte of the file that they get, in no log, and in no reject
+that readers see: not names, addresses, identifiers, dates, ages over 89, numbers that somebody has, nor free text,
 wherever somebody may have written them.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -24,7 +24,7 @@ from ingestion.destination.target import current_target
 from ingestion.duck import connect
 from tests.healthcare.demo.clinics import Resource, is_good, truth, versions
 from tests.healthcare.marts.care import RELEASE, consent
-from tests.warehouses import build_from, opened, settings
+from tests.warehouses import as_environment, build_from, opened, settings
 from warehouse.people.extract import extract_role
 
 pytestmark = pytest.mark.slow
@@ -33,13 +33,15 @@ BIRD = "canary"
 # What ties records together, or says which they are: with a bird there, a record would be another's.
 _TIES = {"resourceType", "id", "reference", "versionId", "lastUpdated"}
 _DAY = "1921-03-04"
-_NUMBERS = (Decimal(987654321), Decimal(5551234567), Decimal(1921), Decimal(19210304), Decimal(2934856800))
+_NIGHTS = 32_850  # that are 90 years, of which no age over 89 is told
+_NUMBER = 987654321
+_NUMBERS = {Decimal(each) for each in (_NUMBER, 5551234567, 1921, 19210304, 2934856800)}
 
 Place = tuple[str | int, ...]
 
 
-def places(value: Any, place: Place = ()) -> Iterator[Place]:
-    """The places of texts in a document."""
+def places(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """The places of texts and numbers in a document, and what is there."""
     if isinstance(value, dict):
         for key, each in value.items():
             if key not in _TIES:
@@ -47,20 +49,30 @@ def places(value: Any, place: Place = ()) -> Iterator[Place]:
     elif isinstance(value, list):
         for number, each in enumerate(value):
             yield from places(each, (*place, number))
-    elif isinstance(value, str):
-        yield place
+    elif type(value) in (str, int, float):
+        yield place, value
+
+
+def birds(resource: Resource) -> Iterator[tuple[Place, str | int]]:
+    """What is planted where: a bird in the place of each text, or another time; of each number, and another number."""
+    for place, value in places(resource):
+        if isinstance(value, str) and re.match(r"\d{4}(-\d\d)?(-\d\d)?(T|$)", value):
+            yield place, _DAY + value[10:]
+            continue
+        yield place, f"{BIRD} {'.'.join(map(str, place))}"
+        if not isinstance(value, str):
+            yield place, _NUMBER
 
 
 def planted_in(resource: Resource) -> Iterator[Resource]:
-    """The record with a bird in the place of each text, one at a time; in that of a time another one."""
-    for number, place in enumerate(places(resource)):
+    """The record with each of its birds, one at a time."""
+    for number, (place, bird) in enumerate(birds(resource)):
         another = copy.deepcopy(resource)
         another["id"] = f"{resource['id'][:24]}{number:012d}"
         at: Any = another
         for step in place[:-1]:
             at = at[step]
-        is_time = re.match(r"\d{4}(-\d\d)?(-\d\d)?(T|$)", at[place[-1]])
-        at[place[-1]] = (_DAY + at[place[-1]][10:]) if is_time else f"{BIRD} {'.'.join(map(str, place))}"
+        at[place[-1]] = bird
         yield another
 
 
@@ -78,6 +90,19 @@ def numbers_of(patient_id: str) -> Iterator[Resource]:
             "effectiveDateTime": "2024-02-03T10:00:00-05:00",
             "valueQuantity": {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit},
         }
+
+
+def immunization(patient_id: str) -> Resource:
+    """A vaccine of a series, which the clinic gives none of."""
+    return {
+        "resourceType": "Immunization",
+        "id": "immunization-00000000000",
+        "status": "completed",
+        "vaccineCode": {"coding": [{"system": "http://hl7.org/fhir/sid/cvx", "code": "08", "display": "Hep B"}]},
+        "patient": {"reference": f"Patient/{patient_id}"},
+        "occurrenceDateTime": "2024-02-03T10:00:00-05:00",
+        "protocolApplied": [{"doseNumberPositiveInt": 2, "seriesDosesPositiveInt": 3}],
+    }
 
 
 def messages_of(text: str) -> Iterator[str]:
@@ -103,39 +128,57 @@ class Planted:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
+def delivered(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A folder with the clinic, and with what is delivered with birds, and how many records of FHIR these are."""
     folder = tmp_path_factory.mktemp("canaries")
     simulate(folder / "clinic", 40, scale=0.2)
     known = {key: each[-1] for key, each in versions(folder / "clinic").items() if is_good(each[-1])}
-    records = [json.loads(json.dumps(each), parse_float=str) for each in known.values()]
+    records = list(known.values())
     richest: dict[str, Resource] = {}
     for each in records:
         kind = each["resourceType"]
         if len(json.dumps(each)) > len(json.dumps(richest.get(kind, ""))):
             richest[kind] = each
     someone = richest["Patient"]["id"]
+    richest["Immunization"] = immunization(someone)
     records += [another for each in richest.values() for another in planted_in(each)] + list(numbers_of(someone))
     records = [each for each in records if each["resourceType"] != "Consent"]
     records += [consent(each["id"]) for each in records if each["resourceType"] == "Patient"]
-    delivered = folder / "delivered"
-    (delivered / "fhir").mkdir(parents=True)
-    (delivered / "lab").mkdir()
+    (folder / "delivered/fhir").mkdir(parents=True)
+    (folder / "delivered/lab").mkdir()
     for kind in {each["resourceType"] for each in records}:
         lines = [json.dumps(each) for each in records if each["resourceType"] == kind]
-        (delivered / "fhir" / f"{kind}.000.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (folder / "delivered/fhir" / f"{kind}.000.ndjson").write_text("\n".join(lines) + "\n", encoding="utf-8")
     files = sorted((folder / "clinic/systems/lab").iterdir(), key=lambda file: -file.stat().st_size)
     whole = next(text for text in map(_text, files) if text.count("MSH|") == 1 and "OBX|" in text)
     for number, text in enumerate([whole, *messages_of(whole)]):
-        (delivered / "lab" / f"message_{number:04d}.hl7").write_text(text, encoding="utf-8", newline="")
+        (folder / "delivered/lab" / f"message_{number:04d}.hl7").write_text(text, encoding="utf-8", newline="")
+    return folder, len(records)
+
+
+def build_planted(delivered: tuple[Path, int], name: str, server: Mapping[str, str]) -> Planted:
+    """Build a warehouse of what is delivered, in a folder of that name, on DuckDB or on the Postgres of `server`."""
+    folder, records = delivered
     variables = {
         "DOMAINS": "healthcare",
-        "SOURCES__FHIR__BUCKET_URL": str(delivered / "fhir"),
-        "SOURCES__LAB__BUCKET_URL": str(delivered / "lab"),
-        "WAREHOUSE_DIR": str(folder / "warehouse"),
+        "SOURCES__FHIR__BUCKET_URL": str(folder / "delivered/fhir"),
+        "SOURCES__LAB__BUCKET_URL": str(folder / "delivered/lab"),
+        "WAREHOUSE_DIR": str(folder / name),
         "TARGET": "dev",
+        **server,
     }
-    said = build_from(folder / "warehouse", {**variables, **RELEASE}, tested=False)
-    return Planted(folder, variables, said, len(records))
+    said = build_from(folder / name, {**variables, **RELEASE}, tested=False)
+    return Planted(folder, variables, said, records)
+
+
+@pytest.fixture(scope="module")
+def planted(delivered: tuple[Path, int]) -> Planted:
+    return build_planted(delivered, "warehouse", {})
+
+
+@pytest.fixture(scope="module")
+def planted_on_postgres(delivered: tuple[Path, int], new_postgres_database: Callable[[], dict[str, str]]) -> Planted:
+    return build_planted(delivered, "on_postgres", {**as_environment(new_postgres_database()), "TARGET": "prod"})
 
 
 def _text(file: Path) -> str:
@@ -168,9 +211,17 @@ def test_birds_were_loaded(planted: Planted) -> None:
         assert row is not None and row[0] > 100
         (row,) = connection.execute("select count(*) from healthcare_safe.dim_released_patients").fetchall()
         assert row[0] > 20
+        (stay,) = connection.execute("""
+            select (select max(ended_date - started_date) from healthcare.fct_encounters where is_finished),
+                (select max(night_count) from healthcare.fct_inpatient_stays),
+                (select max(dose_number) from healthcare.fct_immunizations)""").fetchall()
+        assert stay[0] >= _NIGHTS and stay[1] >= _NIGHTS and stay[2] == _NUMBER, stay
 
 
-def test_none_is_in_what_researchers_read(planted: Planted, tmp_path: Path) -> None:
+@pytest.mark.parametrize("warehouse", ["planted", "planted_on_postgres"])
+def test_none_is_in_what_researchers_read(warehouse: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Neither in the tables of the role, which the file copies from either engine, nor in the file."""
+    planted: Planted = request.getfixturevalue(warehouse)
     said: list[str] = []
     with settings(planted.variables):
         file = extract_role(current_target(), "researcher", tmp_path, said.append)
@@ -180,7 +231,10 @@ def test_none_is_in_what_researchers_read(planted: Planted, tmp_path: Path) -> N
     for table, cell in cells(file):
         tables.add(table)
         is_text = isinstance(cell, str) and (BIRD in cell or cell in names or cell in days or bool(_DAY in cell))
-        if is_text or (isinstance(cell, Decimal) and cell in _NUMBERS):
+        is_number = (
+            type(cell) in (int, Decimal) and cell in _NUMBERS and table != "core.dim_dates"
+        )  # the calendar's years
+        if is_text or is_number:
             shown.append((table, cell))
     assert shown == []
     with closing(connect()) as connection:
@@ -188,7 +242,11 @@ def test_none_is_in_what_researchers_read(planted: Planted, tmp_path: Path) -> N
         ages = connection.execute("""
             select count(*), count(canonical_value_number) from theirs.healthcare_safe.fct_released_observations
             inner join theirs.healthcare_safe.dim_released_codes using (code_key) where code = '30525-0'""").fetchall()
+        nights = connection.execute("""
+            select max(night_count) from theirs.healthcare_safe.fct_released_encounters
+            union all select max(night_count) from theirs.healthcare_safe.fct_released_stays""").fetchall()
     assert ages == [(2, 0)]
+    assert [0 < most < _NIGHTS for (most,) in nights] == [True, True], nights
     assert len(tables) > 10 and len(names) > 100
     content = file.read_bytes().lower()
     assert BIRD.encode() not in content and _DAY.encode() not in content
