@@ -3,7 +3,8 @@
     {{ config(
         unique_key='patient_source_id',
         check_cols=[
-            'ssn_token', 'family_name_token', 'given_name_token', 'city', 'state', 'postal_code', 'country',
+            'medical_record_number_token', 'ssn_token', 'family_name_token', 'given_name_token', 'city', 'state',
+            'postal_code', 'country',
             'sex_code', 'birth_date', 'birth_precision', 'deceased_at', 'deceased_date', 'deceased_precision',
             'is_deceased', 'race_code', 'ethnicity_code',
         ],

@@ -37,7 +37,7 @@ versions as (
         'lab',
         patients.patient_source_id,
         patients.ssn_token,
-        patients.patient_source_id,
+        patients.medical_record_number_token,
         null,
         patients.race_code,
         patients.ethnicity_code,

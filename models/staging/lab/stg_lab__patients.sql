@@ -8,7 +8,9 @@ renamed as (
         message_id,
         segment_number,
         patient_number,
-        medical_record_number as patient_source_id,
+        -- A number is one of whoever gave it: two may give the same to two people.
+        medical_record_number || '|' || coalesce(medical_record_assigner, '') as patient_source_id,
+        medical_record_number as medical_record_number_token,
         medical_record_assigner as patient_assigner,
         ssn as ssn_token,
         identifier as identifier_token,

@@ -152,9 +152,10 @@ def test_what_messages_may_say_of_one_analyte(engine: dict[str, str], tmp_path: 
     (delivered / "B2.hl7").write_text(
         message(header("B2", "202403011100"), patient(), order("B"), result("SUB", "4", "P", sub_id="2"))
     )
-    # The same number of another laboratory's.
+    # The same number of another laboratory's, of a patient to whom another facility gave the same number.
+    of_another = patient(family="ROE", born="19820202").replace("^^^CENTRAL^MR", "^^^OTHER^MR")
     (delivered / "C.hl7").write_text(
-        message(header("C").replace("CENTRAL", "OTHER", 1), patient("M2"), order("B"), result("SUB", "9", sub_id="1"))
+        message(header("C").replace("CENTRAL", "OTHER", 1), of_another, order("B"), result("SUB", "9", sub_id="1"))
     )
     # An order without a number of the laboratory's; an observation of a message that reports nothing; a corrected one
     # of which the first was never seen, taken back as wrong.
@@ -186,3 +187,12 @@ def test_what_messages_may_say_of_one_analyte(engine: dict[str, str], tmp_path: 
         ("G", 1, "11", "", "wrong", "5", 1, True),
         ("PD", 1, "12", "", "final", "1", 0, False),
     ]
+    assert ask(
+        engine or tmp_path / "warehouse",
+        """
+        select count(distinct patient_source_id), count(distinct patient_key),
+            count(distinct medical_record_number_token)
+        from healthcare.fct_lab_results
+        inner join healthcare.dim_patients using (patient_key, patient_version_key)
+        where filler_order_id = 'B'""",
+    ) == [(2, 2, 1)]
