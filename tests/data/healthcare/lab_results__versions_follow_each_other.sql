@@ -6,7 +6,6 @@ from (
         lab_result_key,
         valid_from,
         valid_to,
-        is_current,
         correction_count,
         lag(valid_to) over result as previous_valid_to,
         lag(correction_count) over result as previous_correction_count
@@ -17,4 +16,3 @@ where
     valid_from >= valid_to
     or previous_valid_to > valid_from
     or previous_correction_count > correction_count
-    or is_current <> (valid_to = {{ end_of_time() }})

@@ -7,13 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
 
 from tests.absent import absent
 from tests.healthcare.lab.messages import SHARED, header, message, order, patient, result
 from tests.healthcare.lab.truth import Truth, reporting
-from tests.warehouses import attach_published, build_from, differences
+from tests.healthcare.marts.care import ask
+from tests.warehouses import build_from, differences
 
 MESSAGES, PARTS = 2_000, 3
 
@@ -21,14 +21,6 @@ MESSAGES, PARTS = 2_000, 3
 def build(folder: Path, delivered: Path, engine: dict[str, str], *, tested: bool = True) -> None:
     sources = {"SOURCES__LAB__BUCKET_URL": str(delivered), "DOMAINS": "healthcare", **engine}
     build_from(folder, sources, tested=tested)
-
-
-def ask(warehouse: Path | dict[str, str], question: str) -> list[tuple[Any, ...]]:
-    """A question to what a warehouse publishes, on whatever engine."""
-    with duckdb.connect() as connection:
-        attach_published(connection, warehouse, "published")
-        connection.execute("use published")
-        return connection.execute(question).fetchall()
 
 
 @pytest.fixture(params=["duckdb", "postgres"])

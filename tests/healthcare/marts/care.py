@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,13 +10,17 @@ from typing import Any
 
 from ingestion.duck import connect
 from ingestion.project import PROJECT_ROOT
-from tests.warehouses import attach_published, build_from
+from tests.warehouses import attach_published, build_from, opened
 
 SHARED = PROJECT_ROOT.parent / "shared/data/healthcare"
 Warehouse = Path | Mapping[str, str]
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 NOT_APPLICABLE = "00000000-0000-0000-0000-000000000001"
 RELEASE = {"SOURCES__RELEASE_KEYS__BEGIN": "1"}  # persons are released under keys that are drawn with this build
+# Joins what is of patients of fhir_bulk, who live in Kansas, in a warehouse of all the shared data.
+OF_EXPORT = """inner join (
+    select patient_key from healthcare.dim_patients where is_current and state = 'KS'
+) as patients using (patient_key)"""
 
 
 def build_care(
@@ -50,6 +55,18 @@ def ask(warehouse: Warehouse, question: str) -> list[tuple[Any, ...]]:
         return connection.execute(question).fetchall()
     finally:
         connection.close()
+
+
+def asked(built: Path, question: str) -> list[tuple[Any, ...]]:
+    """The answer of a warehouse on DuckDB; what it published is there by the names of schemas, all else as `build`."""
+    with opened(built) as connection:
+        return connection.execute(question).fetchall()
+
+
+def exported(resource_type: str) -> list[dict[str, Any]]:
+    """The resources of a type in the shared fhir_bulk."""
+    (file,) = (SHARED / "fhir_bulk").glob(f"{resource_type}.*.ndjson")
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def deliver(folder: Path, *parts: str) -> Path:

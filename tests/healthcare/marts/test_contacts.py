@@ -10,13 +10,9 @@ from decimal import Decimal
 
 import pytest
 
-from tests.healthcare.marts.care import UNKNOWN, Warehouse, ask
+from tests.healthcare.marts.care import OF_EXPORT, UNKNOWN, Warehouse, ask
 
 pytestmark = pytest.mark.slow
-
-_OF_EXPORT = """inner join (
-    select patient_key from healthcare.dim_patients where is_current and state = 'KS'
-) as patients using (patient_key)"""
 
 
 def test_encounters(care: Warehouse) -> None:
@@ -27,9 +23,9 @@ def test_encounters(care: Warehouse) -> None:
             count(*) filter (date_trunc('month', event_date) <> date_trunc('month', cast(event_at as date))),
             count(*) filter (extract(year from event_date) <> extract(year from event_at)),
             cast(min(started_at) as varchar), cast(max(started_at) as varchar)
-        from healthcare.fct_encounters {_OF_EXPORT}
+        from healthcare.fct_encounters {OF_EXPORT}
         """) == [(1215, 1215, 0, 38_840_275, 435, 20, 1, "1928-11-05 10:50:16", "2023-03-22 18:45:24")]  # fmt: skip
-    classes = ask(care, f"select encounter_class, count(*) from healthcare.fct_encounters {_OF_EXPORT} group by 1")
+    classes = ask(care, f"select encounter_class, count(*) from healthcare.fct_encounters {OF_EXPORT} group by 1")
     assert dict(classes) == {"AMB": 1133, "IMP": 49, "EMER": 23, "HH": 9, "VR": 1}
     assert ask(care, "select count(*) from healthcare.fct_encounters") == [(1215 + 173 + 124,)]
     assert ask(care, f"select count(*) from healthcare.fct_encounters where patient_key = '{UNKNOWN}'") == [(0,)]
@@ -39,7 +35,7 @@ def test_stays(care: Warehouse) -> None:
     assert ask(care, f"""
         select count(*), count(distinct patient_key), sum(night_count), count(previous_encounter_key),
             count(*) filter (is_readmission_within_30_days), count(*) filter (is_overlapping), count(*) filter (is_open)
-        from healthcare.fct_inpatient_stays {_OF_EXPORT}""") == [(49, 5, 274, 44, 12, 0, 0)]  # fmt: skip
+        from healthcare.fct_inpatient_stays {OF_EXPORT}""") == [(49, 5, 274, 44, 12, 0, 0)]  # fmt: skip
 
 
 def test_observations(care: Warehouse) -> None:

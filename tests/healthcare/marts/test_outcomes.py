@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,19 +10,13 @@ from typing import Any
 import pytest
 
 from tests.healthcare.demo.clinics import deleted, results, truth, versions
-from tests.healthcare.marts.care import SHARED, Warehouse, ask
+from tests.healthcare.marts.care import Warehouse, ask, exported
 from tests.healthcare.marts.outcomes import Months, month_of, on_time, pressures, stays, vaccines
 from tests.warehouses import opened
 
 pytestmark = pytest.mark.slow
 
 Resources = list[dict[str, Any]]
-
-
-def exported(resource_type: str) -> Resources:
-    """The resources of a type in fhir_bulk."""
-    (file,) = (SHARED / "fhir_bulk").glob(f"{resource_type}.*.ndjson")
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def counted(warehouse: Warehouse, measure: str, where: str = "true") -> Months:

@@ -20,7 +20,7 @@ import pytest
 
 from ingestion.project import PROJECT_ROOT
 from tests.healthcare.demo.clinics import truth
-from tests.healthcare.marts.test_truth_of_contacts import asked
+from tests.healthcare.marts.care import asked
 from tests.warehouse.made_up_history import MadeUpHistory
 
 Group = tuple[str, str, str]

@@ -12,13 +12,9 @@ from typing import Any
 
 import pytest
 
-from tests.healthcare.marts.care import NOT_APPLICABLE, SHARED, UNKNOWN, Warehouse, ask
+from tests.healthcare.marts.care import NOT_APPLICABLE, OF_EXPORT, SHARED, UNKNOWN, Warehouse, ask, exported
 
 pytestmark = pytest.mark.slow
-
-_OF_EXPORT = """inner join (
-    select patient_key from healthcare.dim_patients where is_current and state = 'KS'
-) as patients using (patient_key)"""
 
 
 def bundled(resource_type: str) -> list[dict[str, Any]]:
@@ -29,12 +25,6 @@ def bundled(resource_type: str) -> list[dict[str, Any]]:
             if entry["resource"]["resourceType"] == resource_type:
                 found[entry["resource"]["id"]] = entry["resource"]
     return list(found.values())
-
-
-def exported(resource_type: str) -> list[dict[str, Any]]:
-    """The resources of a type in fhir_bulk."""
-    (file,) = (SHARED / "fhir_bulk").glob(f"{resource_type}.*.ndjson")
-    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def test_patients(care: Warehouse) -> None:
@@ -57,7 +47,7 @@ def test_conditions(care: Warehouse) -> None:
             count(distinct (patient_key, condition_code)),
             count(*) filter (condition_code = '160903007'),
             count(distinct case when condition_code = '160903007' then patient_key end)
-        from healthcare.fct_conditions {_OF_EXPORT}""") == [(555, 448, 107, 0, 92, 212, 212, 10)]  # fmt: skip
+        from healthcare.fct_conditions {OF_EXPORT}""") == [(555, 448, 107, 0, 92, 212, 212, 10)]  # fmt: skip
     assert ask(care, "select count(*) from healthcare.fct_conditions") == [(555 + 135 + 2,)]
 
 
@@ -65,7 +55,7 @@ def test_medications(care: Warehouse) -> None:
     assert ask(care, f"""
         select count(*), count(*) filter (request_status = 'stopped'), count(*) filter (is_active),
             count(*) filter (intent = 'order'), count(distinct medication_code)
-        from healthcare.fct_medication_requests {_OF_EXPORT}""") == [(1745, 1722, 23, 1745, 45)]  # fmt: skip
+        from healthcare.fct_medication_requests {OF_EXPORT}""") == [(1745, 1722, 23, 1745, 45)]  # fmt: skip
     assert ask(care, "select count(*) from healthcare.fct_medication_requests") == [(1745 + 31,)]
 
 
@@ -73,21 +63,21 @@ def test_immunizations(care: Warehouse) -> None:
     assert ask(care, f"""
         select count(*), count(*) filter (is_given), count(distinct vaccine_code),
             count(*) filter (vaccine_code = '140')
-        from healthcare.fct_immunizations {_OF_EXPORT}""") == [(161, 161, 17, 110)]  # fmt: skip
+        from healthcare.fct_immunizations {OF_EXPORT}""") == [(161, 161, 17, 110)]  # fmt: skip
     assert ask(care, "select count(*) from healthcare.fct_immunizations") == [(161 + 139 + 191,)]
 
 
 def test_procedures(care: Warehouse) -> None:
     found = ask(care, f"""
         select count(*), count(distinct procedure_code), count(duration_seconds)
-        from healthcare.fct_procedures {_OF_EXPORT}""")  # fmt: skip
+        from healthcare.fct_procedures {OF_EXPORT}""")  # fmt: skip
     assert found == [(2056, 110, 2056)]
     assert ask(care, "select count(*) from healthcare.fct_procedures") == [(2056 + 286,)]
 
 
 def test_days_are_local_as_written(care: Warehouse) -> None:
     expected = Counter(each["recordedDate"][:10] for each in exported("Condition"))
-    of_export = f"from healthcare.fct_conditions {_OF_EXPORT}"
+    of_export = f"from healthcare.fct_conditions {OF_EXPORT}"
     found = ask(care, f"select cast(recorded_date as varchar), count(*) {of_export} group by 1")
     assert dict(found) == dict(expected)
     ((others,),) = ask(care, f"select count(*) {of_export} where recorded_date <> cast(recorded_at as date)")
@@ -105,7 +95,7 @@ def test_days_are_local_as_written(care: Warehouse) -> None:
 )
 def test_references_by_identifiers_resolve(care: Warehouse, fact: str, key: str, expected: str | None) -> None:
     """Those of the export name practitioners and places by identifiers; conditions name nobody."""
-    found = {str(value) for (value,) in ask(care, f"select distinct {key} from healthcare.{fact} {_OF_EXPORT}")}
+    found = {str(value) for (value,) in ask(care, f"select distinct {key} from healthcare.{fact} {OF_EXPORT}")}
     assert found == {expected} if expected else not found & {UNKNOWN, NOT_APPLICABLE}
 
 

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.healthcare.demo.clinics import truth
-from tests.warehouses import opened
+from tests.healthcare.marts.care import asked
 
 pytestmark = pytest.mark.slow
-
-
-def asked(built: Path, question: str) -> list[tuple[Any, ...]]:
-    with opened(built) as connection:
-        return connection.execute(question).fetchall()
 
 
 def test_patients_are_who_they_are(clinic: Path, built: Path) -> None:

@@ -7,22 +7,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.healthcare.demo.clinics import truth
-from tests.warehouses import opened
+from tests.healthcare.marts.care import asked
 
 pytestmark = pytest.mark.slow
 
 Interval = tuple[str, str]
-
-
-def asked(built: Path, question: str) -> list[tuple[Any, ...]]:
-    """Rows of a warehouse; what it published is there by the names of schemas, all else as `build`."""
-    with opened(built) as connection:
-        return connection.execute(question).fetchall()
 
 
 def persons(clinic: Path, built: Path) -> dict[str, str]:
