@@ -10,14 +10,14 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import api, batches, builds, drills, encryption, growth, loads, queries, report, snapshots, views
+from bench import api, batches, builds, clinic, drills, encryption, growth, loads, queries, report, snapshots, views
 from bench.company import Company
 from bench.measuring import RUNS, Measurement, Settings, machine, say
 from bench.server import SETTINGS, Server, environment, postgres_server
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
-PARTS = ("loads", "views", "snapshots", "build", "day", "batches", "queries", "api")
+PARTS = ("loads", "views", "snapshots", "build", "day", "batches", "queries", "api", "clinic")
 # Alone: on a cluster of Debian's packages, where the parts have a Postgres of their own; at ten times their sizes; and
 # what a key costs.
 DRILLS, GROWTH, ENCRYPTION = "drills", "growth", "encryption"
@@ -111,6 +111,8 @@ def _measure(
         found += snapshots.measure(settings, server)
     if "batches" in parts:
         found += batches.measure(settings, server, asked.batches, asked.project)
+    if "clinic" in parts:
+        found += clinic.measure(settings, server)
     if "api" in parts:
         found += api.measure(settings, server)
     if parts & {"build", "day", "queries"}:

@@ -14,7 +14,7 @@ from bench.measuring import Measurement, Settings
 
 README = Path(__file__).resolve().parent / "README.md"
 # Each stands in README.md between two markers; beside the usual sizes, dashboards on a production Postgres.
-SECTIONS = ("results", "production-6M", "production-60M", "production-cluster", "encryption", "api")
+SECTIONS = ("results", "production-6M", "production-60M", "production-cluster", "encryption", "api", "clinic")
 HEADER = ["part", "engine", "what", "Granary", "CPU", "compared with", "its time", "ratio", "target", ""]
 
 
