@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ingestion.duck import connect
 from tests.commerce.real_days import REAL_DAYS, wrong_figures
-from tests.commerce.world import expect_same
+from tests.prove.same import expect_same
 from tests.prove.tally import BrokenPromiseError, Tally
 from tests.warehouses import attach_published, build_from
 from warehouse.errors import BuildError
