@@ -25,10 +25,10 @@ from playwright.sync_api import TimeoutError as NotInTime
 from ingestion.destination.target import current_target
 from ingestion.project import PROJECT_ROOT
 from reports.superset.__main__ import BUNDLE, REPORTS, bundles
-from tests.commerce.warehouse.test_metrics import ENGINES, NET, as_floats, opened_marts
+from tests.commerce.warehouse.test_metrics import ENGINES, NET
 from tests.ports import free_port
+from tests.reports.metrics import compare_datasets, opened_marts
 from tests.warehouses import connected, settings
-from warehouse.reading.metrics import Question
 from warehouse.reading.query import ask, open_published
 
 pytestmark = [pytest.mark.slow, pytest.mark.systems]
@@ -211,27 +211,8 @@ def test_dashboards_come_back_as_the_files_that_they_were_made_from(superset: Su
 
 
 def test_what_a_dataset_calls_a_metric_is_that_metric(environment: dict[str, str]) -> None:
-    """In all and by month, where the dataset has the metric's time."""
-    compared = 0
     with opened_marts(environment) as marts:
-        catalogue = {each.name for each in marts.metrics.all()}
-        for dataset in bundle("datasets"):
-            for metric in dataset["metrics"]:
-                if metric["metric_name"] not in catalogue:
-                    continue
-                month = f"cast(date_trunc('month', {dataset['main_dttm_col']}) as date)"
-                answer = as_floats(
-                    ask(marts.connection, f"select {month}, {metric['expression']} from ({dataset['sql']}) as dataset "
-                                          f"where {dataset['main_dttm_col']} is not null group by 1")[1]
-                )  # fmt: skip
-                expected = marts.rows(Question((metric["metric_name"],), ("metric_time__month",)))
-                assert nothing_null(answer) == pytest.approx(nothing_null(expected), rel=1e-9), metric["metric_name"]
-                compared += 1
-    assert compared >= 15
-
-
-def nothing_null(rows: list[tuple[Any, ...]]) -> dict[Any, float]:
-    return {month: value for month, value in rows if month is not None and value is not None}
+        assert compare_datasets(marts, bundles()[0]["commerce"]) >= 15
 
 
 @pytest.mark.postgres

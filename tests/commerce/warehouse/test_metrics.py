@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
@@ -22,12 +19,13 @@ from reports.commerce.site import business
 from reports.site import filters
 from reports.site.measures import Measures
 from reports.site.project import read_project
+from tests.reports.metrics import Opened, opened_marts
 from tests.warehouses import connected, settings
 from warehouse import dbt
 from warehouse.errors import BuildError
 from warehouse.reading import money
-from warehouse.reading.metrics import Metrics, Question, answer_question
-from warehouse.reading.query import ask, open_published
+from warehouse.reading.metrics import Question, answer_question
+from warehouse.reading.query import ask
 
 pytestmark = pytest.mark.slow
 
@@ -131,23 +129,6 @@ BY_HAND = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Opened:
-    metrics: Metrics
-    connection: Any
-
-    def by_hand(self, sql: str) -> dict[Any, float]:
-        return dict(as_floats(ask(self.connection, sql)[1]))
-
-    def rows(self, question: Question) -> list[tuple[Any, ...]]:
-        return as_floats(self.metrics.answer(self.connection, question)[1])
-
-
-def as_floats(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Rows whose numbers are of one type, whichever the engine gave."""
-    return [tuple(float(value) if isinstance(value, int | Decimal) else value for value in row) for row in rows]
-
-
 ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 
@@ -159,12 +140,6 @@ def marts(request: pytest.FixtureRequest, built: Path) -> Iterator[Opened]:
         environment = request.getfixturevalue("marts_on_postgres")()
     with opened_marts(environment) as opened:
         yield opened
-
-
-@contextmanager
-def opened_marts(environment: Mapping[str, str]) -> Iterator[Opened]:
-    with settings(environment), open_published(current_target()) as connection:
-        yield Opened(Metrics(current_target()), connection)
 
 
 def test_every_metric_is_here(marts: Opened) -> None:
