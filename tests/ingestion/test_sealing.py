@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -56,8 +56,10 @@ def on_disk(words: list[bytes]) -> set[bytes]:
     assert len(files) > 100
     found = set()
     for path in files:
-        content = path.read_bytes()
-        found |= {word for word in words if word in content}
+        # The server goes on meanwhile: it writes some of its files under another name first, and takes others away.
+        with suppress(FileNotFoundError):
+            content = path.read_bytes()
+            found |= {word for word in words if word in content}
     return found
 
 
