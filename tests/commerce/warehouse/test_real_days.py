@@ -14,7 +14,7 @@ from ingestion.duck import connect
 from ingestion.load.run import load_all
 from tests.commerce.days import feed, late_and_corrected
 from tests.commerce.real_days import REAL_DAYS, wrong_figures
-from tests.commerce.world import expect_same
+from tests.prove.same import expect_same
 from tests.prove.tally import Tally
 from tests.warehouses import attach_published, build_from, differences, opened, settings
 
