@@ -75,10 +75,12 @@
 {#  A condition: these columns of `alias` are those of one of the touched keys, from its `bound` on where that is given.
 
     One column is looked for with `in`: DuckDB then skips blocks that can't hold a touched key, which it doesn't for an
-    `exists`. #}
+    `exists`; Postgres has the keys before it looks (`is_one_of`). #}
 {% macro has_touched_key(alias, columns, bound=none) -%}
     {%- if columns | length == 1 and not bound -%}
-        {{ return(alias ~ '.' ~ columns[0] ~ ' in (select touched.' ~ columns[0] ~ ' from ' ~ touched_table() ~ ' as touched)') }}
+        {{ return(is_one_of(
+            alias ~ '.' ~ columns[0], 'select touched.' ~ columns[0] ~ ' from ' ~ touched_table() ~ ' as touched'
+        )) }}
     {%- endif -%}
     {%- set same = [] -%}
     {%- for column in columns %}{% do same.append('touched.' ~ column ~ ' = ' ~ alias ~ '.' ~ column) %}{% endfor -%}

@@ -49,6 +49,9 @@ parts as (
             and components.valid_at = observations.valid_at
             and components.source_revision = observations.source_revision
             and components.load_id = observations.load_id
+    {%- if is_incremental() %}
+    where {{ has_touched_key('components', ['observation_id']) }}
+    {%- endif %}
 ),
 
 timed as (
