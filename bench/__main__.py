@@ -10,7 +10,7 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import api, batches, builds, clinic, drills, encryption, growth, loads, queries, report, snapshots, views
+from bench import api, batches, builds, care, drills, encryption, growth, loads, queries, report, snapshots, views
 from bench.company import Company
 from bench.measuring import RUNS, Measurement, Settings, machine, say
 from bench.server import SETTINGS, Server, environment, postgres_server
@@ -112,7 +112,7 @@ def _measure(
     if "batches" in parts:
         found += batches.measure(settings, server, asked.batches, asked.project)
     if "clinic" in parts:
-        found += clinic.measure(settings, server)
+        found += care.measure(settings, server)
     if "api" in parts:
         found += api.measure(settings, server)
     if parts & {"build", "day", "queries"}:
