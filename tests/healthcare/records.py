@@ -64,7 +64,7 @@ def _fed(folder: Path, bunches: list[list[Path]], engine: Mapping[str, str], tal
         delivered = folder / "delivered"
         for source in ("fhir", "lab"):
             (delivered / source).mkdir(exist_ok=True)
-        build_care(folder / "warehouse", delivered / "fhir", delivered / "lab", {**engine} or None)
+        build_care(folder / "warehouse", delivered / "fhir", delivered / "lab", engine or None)
         tally.add("shared files delivered", len(bunch))
         tally.add("builds of shared records")
     return folder / "warehouse"

@@ -96,9 +96,13 @@ def _fill(database: Database, name: str, rows: Sequence[tuple[str, str, str]]) -
     """Make a temporary table of three texts for what follows on the same connection."""
     database.run(f"drop table if exists {name}")
     database.run(f"create temporary table {name} (source varchar, person varchar, replacement varchar)")
+    _insert(database, name, rows)
+
+
+def _insert(database: Database, name: str, rows: Sequence[tuple[str, ...]]) -> None:
     for start in range(0, len(rows), 1000):
         chunk = rows[start : start + 1000]
-        marks = ", ".join(["(%s, %s, %s)"] * len(chunk))
+        marks = ", ".join(f"({', '.join(['%s'] * len(row))})" for row in chunk)
         database.run(f"insert into {name} values {marks}", [value for row in chunk for value in row])
 
 
@@ -109,8 +113,7 @@ def _forgotten_tokens(database: Database) -> str:
 
 def _keep(database: Database, tokens: Iterable[str]) -> None:
     """Write down what is to leave the crosswalk, before anything that has it leaves."""
-    for token in sorted(tokens):
-        database.run(f"insert into {_forgotten_tokens(database)} values (%s)", [token])
+    _insert(database, _forgotten_tokens(database), [(token,) for token in sorted(tokens)])
 
 
 def _token(column: Column, value: str) -> str:
