@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-match setup-dev build diff publish rollback preview scaffold decide fhir-view new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean reveal
+.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-objectstore setup-match setup-dev build diff publish rollback preview scaffold decide fhir-view new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore compact rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean reveal
 
 PYTHON ?= python3
 VENV := .venv
@@ -39,7 +39,7 @@ help: ## What can be asked for
 	@echo
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo
-	@echo "  TARGET=dev|prod|sandbox   DuckDB files (the default), Postgres, or your own schemas on that Postgres"
+	@echo "  TARGET=dev|prod|sandbox|lake   DuckDB files (the default), Postgres, your own schemas on it, or DuckLake"
 	@echo "  SELECT='<model>+'         build a part, in dbt's words; publishes nothing"
 	@echo "  FULL=1                    build everything from raw again"
 	@echo "  HOLD=1                    build and test, but publish nothing yet"
@@ -58,9 +58,9 @@ help: ## What can be asked for
 	@echo "  MODEL=<staging model>     which staging models get it, where several read the table"
 	@echo "  TRACK=1                   history follows it"
 
-# Eight sets of requirements, of which each holds the ones before it: one that holds more will do.
-setup: ## Install what `make build` needs, into .venv
-	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring match default)
+# Nine sets of requirements, of which each holds the ones before it: one that holds more will do.
+setup: ## Install what `make build` needs, into .venv; for TARGET=lake on top what that needs
+	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring match lake $(if $(filter lake,$(TARGET)),,default))
 
 setup-match: ## Install what `make match` needs on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev serve report site api monitoring match)
@@ -85,6 +85,9 @@ setup-bi: setup $(BI_VENV)/.synced ## Install Superset, into an environment of i
 # A server that speaks MongoDB's protocol, which tests run as a process of its own.
 setup-mongodb: setup .venv-mongodb/.synced
 
+# And one that speaks S3.
+setup-objectstore: setup .venv-objectstore/.synced
+
 setup-dev: ## Install what `make test` and `make lint` need on top
 	@$(MAKE) --silent --no-print-directory $(VENV)/.$(call set,dev)
 
@@ -100,7 +103,7 @@ $(BIN)/uv:
 
 $(VENV)/.%: requirements/%.txt | $(BIN)/uv
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python $<
-	@rm -f $(addprefix $(VENV)/.,default match monitoring api site report serve dev) && touch $@
+	@rm -f $(addprefix $(VENV)/.,default lake match monitoring api site report serve dev) && touch $@
 
 # What runs beside Granary, in environments of their own: Superset pins what Granary needs newer.
 .venv-%/.synced: requirements/%.txt | $(BIN)/uv
@@ -198,7 +201,7 @@ infra-env: setup ## What an administrator of it exports: eval "$(make -s infra-e
 	@$(BIN)/python -m infra env
 
 backup: setup ## A checked copy of DuckDB's files (KEEP=7); TARGET=prod: of the cluster, KIND=full or incr
-ifeq ($(TARGET),dev)
+ifneq (,$(filter dev lake,$(TARGET)))
 	@$(BIN)/python -m warehouse backup $(if $(FOLDER),--folder="$$FOLDER") $(if $(KEEP),--keep $(KEEP))
 else
 	@$(BIN)/python -m infra backup $(if $(KIND),--kind $(KIND))
@@ -248,6 +251,9 @@ match: setup-match ## Find records of one person by the model in git (LIST=1: wh
 
 unmatch: setup ## Two were merged wrongly: RECORDS='<source>:<id> <source>:<id>' REASON='why' (BACK=1: take that back)
 	@$(BIN)/python -m warehouse unmatch $(RECORDS) --reason="$$REASON" $(if $(SOURCE),--source "$(SOURCE)") $(if $(BACK),--back)
+
+compact: setup ## A lake: merge small files, apply deletes, let go of snapshots and files that nobody needs
+	@$(BIN)/python -m warehouse compact
 
 retention: setup ## Archive and delete old versions, as the contracts say (DRY=1 says which)
 	@$(BIN)/python -m warehouse retention $(if $(DRY),--dry)
@@ -331,9 +337,11 @@ lock: setup-dev ## Resolve the requirements anew
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra api pyproject.toml -o requirements/api.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra monitoring pyproject.toml -o requirements/monitoring.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra match pyproject.toml -o requirements/match.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt --extra lake pyproject.toml -o requirements/lake.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) -c requirements/dev.txt pyproject.toml -o requirements/default.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/bi.in -o requirements/bi.txt
 	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/mongodb.in -o requirements/mongodb.txt
+	@$(BIN)/uv pip compile $(LOCK_OPTIONS) requirements/objectstore.in -o requirements/objectstore.txt
 
 clean: ## Take away what can be made again; raw and the published marts stay
 	@rm -rf target logs site .pytest_cache .mypy_cache .ruff_cache

@@ -18,6 +18,7 @@ from api.service import Service
 from api.settings import Settings
 from api.spool import Spools
 from ingestion.destination.target import Target
+from ingestion.environment import ConfigurationError
 from warehouse.errors import BuildError
 
 FOLDER = "api"
@@ -37,6 +38,11 @@ def service_of(target: Target, settings: Settings) -> Service:
     Raises:
         BuildError: the project doesn't parse, or this warehouse has no logins.
     """
+    if target.lake:
+        raise ConfigurationError(
+            "the API serves DuckDB's own file or Postgres, not a lake: readers attach its catalog, and a tenant has an "
+            "extract (docs/lake.md)"
+        )
     if target.name == "sandbox":
         raise BuildError("a sandbox is its owner's alone, and has no logins: TARGET=dev or TARGET=prod")
     # Sessions of the API are those of keys, and take on no role of a build's.

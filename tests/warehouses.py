@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
@@ -19,7 +19,18 @@ from ingestion.project import PROJECT_ROOT
 from tests.crosswalks import VARIABLE
 from warehouse.build.build import Request, build
 
-SETTINGS = ("SOURCES__", "PG", "GRANARY_", "TARGET", "WAREHOUSE_DIR", "SANDBOX_NAME", "DBT_EXCLUDE_", "DBT_WRITE_")
+SETTINGS = (
+    "SOURCES__",
+    "PG",
+    "GRANARY_",
+    "TARGET",
+    "WAREHOUSE_DIR",
+    "SANDBOX_NAME",
+    "LAKE_URL",
+    "AWS_",
+    "DBT_EXCLUDE_",
+    "DBT_WRITE_",
+)
 
 
 @contextmanager
@@ -119,14 +130,34 @@ def opened(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
+def reading_lake(engine: Mapping[str, str], warehouse: Path) -> closing[duckdb.DuckDBPyConnection]:
+    """A DuckDB connection that has what a lake publishes as its own tables, by the line that readers are given."""
+    with settings({**engine, "WAREHOUSE_DIR": str(warehouse)}):
+        lake = current_target().lake
+        assert lake is not None
+        # A reader says who it is, too.
+        line = lake.readers_line().replace("ducklake:postgres:", f"ducklake:postgres:user={engine.get('PGUSER')} ")
+        statements = [*lake.opening(), line, "use warehouse"]
+    connection = connect()
+    for statement in statements:
+        connection.execute(statement)
+    return closing(connection)
+
+
 def attach_published(connection: duckdb.DuckDBPyConnection, warehouse: Path | Mapping[str, str], name: str) -> None:
     """Attach what a warehouse publishes, for reading.
 
     Args:
         connection: where to attach it.
-        warehouse: a DuckDB warehouse's folder, or libpq's variables of a Postgres.
+        warehouse: the folder of a DuckDB warehouse, or of a lake whose catalogs are files; or libpq's variables of a
+            Postgres.
         name: what the connection calls it.
     """
+    if isinstance(warehouse, Path) and (catalog := warehouse / "published.ducklake").exists():
+        for extension in ("httpfs", "ducklake"):
+            load_extension(connection, extension)
+        connection.execute(f"attach 'ducklake:{catalog}' as {name} (read_only)")
+        return
     if isinstance(warehouse, Path):
         connection.execute(f"attach '{warehouse / 'warehouse.duckdb'}' as {name} (read_only)")
         return

@@ -32,13 +32,14 @@ from warehouse.project.fhir_views.command import fhir_view
 from warehouse.project.new_domain import lay_out
 from warehouse.project.scaffold.address import address_of
 from warehouse.project.scaffold.decide import decide
+from warehouse.publish.compaction import compact
 from warehouse.reading.docs import check_freshness, write_docs
 from warehouse.reading.domains import leave_out_unused
 from warehouse.reading.export import Wanted, export
 from warehouse.reading.query import query
 
 # What these read is the same whichever domains are on.
-NO_DOMAINS = ("query", "export", "status", "backup", "restore", "reveal")
+NO_DOMAINS = ("query", "export", "status", "backup", "restore", "compact", "reveal")
 
 
 def _say(line: str) -> None:
@@ -139,6 +140,7 @@ def main() -> int:
     backing.add_argument("--keep", type=int, default=KEEP, help="how many of the newest are kept")
     restoring = commands.add_parser("restore", help="DuckDB: put a backup in the warehouse's place")
     restoring.add_argument("backup", nargs="?", type=Path, default=None, help="the backup's folder; the newest")
+    commands.add_parser("compact", help="a lake: merge small files, apply deletes, let go of what nobody needs")
     commands.add_parser("release", help="draw new keys for persons; the next build releases them under these")
     retaining = commands.add_parser("retention", help="archive and delete versions that contracts no longer keep")
     retaining.add_argument("--dry", action="store_true", help="only say what would go")
@@ -244,6 +246,8 @@ def main() -> int:
             back_up(target, arguments.folder, arguments.keep, _say)
         elif arguments.command == "restore":
             restore(target, arguments.backup, _say)
+        elif arguments.command == "compact":
+            compact(target, _say)
         elif arguments.command == "release":
             begin_release(target, _say)
         elif arguments.command == "retention":

@@ -11,8 +11,9 @@ from typing import Any
 import duckdb
 import psycopg2
 
-from ingestion.destination.target import Target
-from ingestion.encryption import attach, open_file
+from ingestion.destination.lake import BUILD, MARTS, PUBLISHED
+from ingestion.destination.target import Target, attach_part
+from ingestion.encryption import open_file, spill_beside
 from ingestion.sql import quoted
 from warehouse.errors import BuildError, PassingError
 
@@ -74,6 +75,13 @@ class Database:
 
     def exists(self, qualified: str) -> bool:
         """Whether there is a table of this name, as one of the methods above gives it."""
+        if self.target.lake:
+            # What all catalogs of a lake have would be asked of Postgres, table by table.
+            try:
+                self.connection.execute(f"select 1 from {qualified} limit 0")
+            except (duckdb.CatalogException, duckdb.BinderException):
+                return False
+            return True
         parts = qualified.split(".")
         catalog = parts[0] if len(parts) == 3 else None
         condition = "table_schema = %s and table_name = %s" + (" and table_catalog = %s" if catalog else "")
@@ -168,7 +176,7 @@ def _connected(target: Target) -> Any:
             connection.autocommit = True
             return connection
         target.folder.mkdir(parents=True, exist_ok=True)
-        connection = open_file(target.build_file)
+        connection = _opened_lake(target) if target.lake else open_file(target.build_file)
         # As dbt's own sessions are (profiles.yml).
         connection.execute("set timezone = 'UTC'")
         connection.execute("set preserve_insertion_order = false")
@@ -177,15 +185,28 @@ def _connected(target: Target) -> Any:
         connection.execute(f"set memory_limit = '{os.environ.get('DUCKDB_MEMORY_LIMIT', '4GB')}'")
         # Before the first publish attaching makes the file. Later `prepare_next` does, from what is published:
         # an empty one would have everything built again.
-        if target.next_file.exists() or not target.published_file.exists():
-            attach(connection, target.next_file, "marts")
-        if target.published_file.exists():
-            attach(connection, target.published_file, "published", read_only=True)
+        if target.lake or target.next_file.exists() or not target.has_published:
+            attach_part(connection, target, MARTS, "marts")
+        if target.has_published:
+            attach_part(connection, target, PUBLISHED, "published", read_only=True)
         return connection
     except (duckdb.Error, psycopg2.Error) as error:
         first = str(error).strip().splitlines()[0]
-        if target.engine == "duckdb":
+        if target.in_files:
             hint = f"close whatever else has a file in {target.folder} open for writing, then build again"
         else:
             hint = "check that it runs and that PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE name it"
         raise PassingError(f"the warehouse can't be opened: {first}; {hint}") from error
+
+
+def _opened_lake(target: Target) -> duckdb.DuckDBPyConnection:
+    """A database in memory, in which the lake stands where a file's own tables would."""
+    assert target.lake
+    connection = target.lake.connected()
+    name = target.build_file.stem
+    attach_part(connection, target, BUILD, name)
+    spill_beside(connection, target.build_file)
+    connection.execute(f"use {quoted(name)}")
+    # Another snapshot may be published since somebody attached it here.
+    connection.execute("detach database if exists published")
+    return connection

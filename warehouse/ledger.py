@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from ingestion.contract.reading import source_names
 from warehouse.database import Database
 
-LOAD_COLUMNS = "load_id varchar primary key, load_number bigint not null, source_name varchar not null"
+LOAD_COLUMNS = "load_id varchar {key}, load_number bigint not null, source_name varchar not null"
 WRITTEN_COLUMNS = "source_name varchar not null, resource_name varchar not null, load_number bigint not null"
 SEEN_COLUMNS = (
     "relation_name varchar not null, entry_number bigint not null, load_number bigint not null, "
@@ -78,7 +78,9 @@ def ensure_tables(database: Database) -> None:
     """Make the ledger's tables, in the build's own schema and in the generation that is being built."""
     database.run(f"create schema if not exists {database.target.schema('granary')}")
     _drop_old_form(database)
-    database.run(f"create table if not exists {database.granary('loads')} ({LOAD_COLUMNS})")
+    # A lake has no keys; that no load is twice in it, `register_loads` sees to.
+    key = "not null" if database.target.lake else "primary key"
+    database.run(f"create table if not exists {database.granary('loads')} ({LOAD_COLUMNS.format(key=key)})")
     # Which tables of raw loads wrote to; to '' where they wrote to any, as they do to their own books.
     database.run(f"create table if not exists {database.granary('written')} ({WRITTEN_COLUMNS})")
     database.run(f"create table if not exists {database.granary('code')} (relation_name varchar, fingerprint varchar)")

@@ -104,7 +104,7 @@ def look(target: Target, say: Callable[[str], None]) -> None:
 
 def _generation(target: Target, connection: Any) -> list[Any] | None:
     """Its number, and when it was published; None where the first was not published yet."""
-    if target.engine == "duckdb" and not target.published_file.exists():
+    if target.engine == "duckdb" and not target.has_published:
         return None
     _, rows = ask(connection, f"select generation_number, published_at from {target.schema('ops')}.generation")
     return [int(rows[0][0]), rows[0][1].isoformat()] if rows else None

@@ -1,4 +1,4 @@
-"""dlt's way into a DuckDB file that is encrypted: attached to a database in memory, since a path can't have a key."""
+"""dlt's way into what DuckDB can only attach to a database in memory: a file that is encrypted, and a lake."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
+from ingestion.destination.lake import BUILD, Lake
 from ingestion.duck import extension_file
 from ingestion.encryption import attach_statement, open_file
 from ingestion.keys import files_key
@@ -14,10 +15,12 @@ from ingestion.sql import literal, quoted
 
 
 class AttachedCredentials(DuckDbCredentials):
-    """A DuckDB file that dlt attaches each time it opens it, and that it knows by its path all the while."""
+    """What dlt attaches each time it opens it, and knows by a path all the while."""
+
+    shared = ":memory:"
 
     def _conn_str(self) -> str:
-        return ":memory:"
+        return self.shared
 
 
 def attached_credentials(file: Path, settings: dict[str, Any]) -> DuckDbCredentials:
@@ -36,6 +39,20 @@ def attached_credentials(file: Path, settings: dict[str, Any]) -> DuckDbCredenti
         "set temp_file_encryption = true",
         attach_statement(file, file.stem, key=files_key()),
     ]
+    return _attached(file, settings, opened)
+
+
+def lake_credentials(lake: Lake, file: Path) -> DuckDbCredentials:
+    """Credentials of a lake: its catalog of what readers don't see, which dlt knows by the path of no file, `file`."""
+    opened = [*lake.opening(), lake.attaching(BUILD, file.stem)]
+    if files_key():
+        opened.append("set temp_file_encryption = true")
+    credentials = _attached(file, {"preserve_insertion_order": "false"}, opened)
+    credentials.shared = lake.database()
+    return credentials
+
+
+def _attached(file: Path, settings: dict[str, Any], opened: list[str]) -> AttachedCredentials:
     return AttachedCredentials(
         str(file),
         global_config={**settings, "temp_directory": f"{file}.tmp"},

@@ -11,7 +11,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,12 +44,12 @@ def build_lock(target: Target) -> Iterator[None]:
     Raises:
         LockError: another build holds it.
     """
-    with _folder_lock(target):
-        if target.engine == "duckdb":
-            yield
-        else:
-            with _database_lock(target):
-                yield
+    with (
+        _folder_lock(target),
+        _database_lock(target) if _in_database(target) else nullcontext(),
+        target.lake.kept_open() if target.lake else nullcontext(),
+    ):
+        yield
 
 
 def lock_holder(target: Target) -> str | None:
@@ -64,11 +64,20 @@ def lock_holder(target: Target) -> str | None:
         except OSError:
             since = datetime.fromtimestamp(_lock_file(target).stat().st_mtime, UTC)
             return f"process {handle.read().strip() or 'unknown'} since {since:%Y-%m-%d %H:%M:%S} UTC"
-    if target.engine == "duckdb":
+    if not _in_database(target):
         return None
     with closing(_connect()) as connection, connection.cursor() as cursor:
         cursor.execute("set timezone to 'UTC'")
-        return _database_holder(cursor, target.schema("granary"))
+        return _database_holder(cursor, _lock_schema(target))
+
+
+def _in_database(target: Target) -> bool:
+    """Whether Postgres has the warehouse, or the catalogs of the lake that is it."""
+    return target.engine == "postgres" or (target.lake is not None and target.lake.folder is None)
+
+
+def _lock_schema(target: Target) -> str:
+    return "lake_granary" if target.lake else target.schema("granary")
 
 
 def _lock_file(target: Target) -> Path:
@@ -103,7 +112,7 @@ def _folder_lock(target: Target) -> Iterator[None]:
 
 def session_name(target: Target) -> str:
     """The name that all sessions of a build have on Postgres."""
-    return f"{target.prefix}granary"
+    return _lock_schema(target)
 
 
 @contextmanager
@@ -143,7 +152,7 @@ def _take(cursor: psycopg2.extensions.cursor, target: Target) -> None:
 
     Between statements it keeps no snapshot, which would hold up vacuum; no time-out ends it.
     """
-    schema = target.schema("granary")
+    schema = _lock_schema(target)
     table = f"{schema}.{LOCK_TABLE}"
     cursor.execute(
         "select set_config(name, '0', false) from pg_settings "

@@ -1,10 +1,11 @@
 """Where the warehouse is: which engine, which files or database, and which schema names.
 
-`TARGET` chooses between three, which profiles.yml has by the same names:
+`TARGET` chooses between four, which profiles.yml has by the same names:
 
 - dev: DuckDB files in `WAREHOUSE_DIR` (default `data/`)
 - prod: the Postgres that libpq's variables name (`PGHOST`, `PGUSER`, `PGDATABASE`, …)
 - sandbox: the same Postgres, but a developer's own schemas, whose names start with `<SANDBOX_NAME>_`
+- lake: DuckLake, its files under `LAKE_URL` and its catalogs in the Postgres that libpq's variables name
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from urllib.parse import quote, urlencode
 
 import duckdb
 
+from ingestion.destination.lake import BUILD, MARTS, PUBLISHED, Lake, current_lake
 from ingestion.duck import load_extension
 from ingestion.encryption import attach
 from ingestion.environment import ConfigurationError
@@ -26,16 +28,17 @@ from ingestion.keys import files_key
 from ingestion.project import PROJECT_ROOT, current_project
 from ingestion.sql import literal
 
-TARGETS = ("dev", "prod", "sandbox")
+TARGETS = ("dev", "prod", "sandbox", "lake")
 
 
 @dataclass(frozen=True)
 class Target:
     """One warehouse.
 
-    engine: duckdb or postgres.
+    engine: whose SQL it is built by: duckdb or postgres.
     prefix: stands before every schema name.
     project: the folder of the dbt project that it is built from.
+    lake: where DuckDB keeps it, unless in files of its own.
     """
 
     name: str
@@ -43,6 +46,17 @@ class Target:
     folder: Path
     prefix: str = ""
     project: Path = PROJECT_ROOT
+    lake: Lake | None = None
+
+    @property
+    def in_files(self) -> bool:
+        """Whether it is DuckDB's own files."""
+        return self.engine == "duckdb" and self.lake is None
+
+    @property
+    def has_published(self) -> bool:
+        """DuckDB: whether anything is published. Raises psycopg2.Error where the lake's catalogs can't be asked."""
+        return self.lake.has(PUBLISHED) if self.lake else self.published_file.exists()
 
     @property
     def build_file(self) -> Path:
@@ -77,6 +91,8 @@ def current_target() -> Target:
     folder = (project / os.environ.get("WAREHOUSE_DIR", "data")).resolve()
     if name == "dev":
         return Target(name, "duckdb", folder, project=project)
+    if name == "lake":
+        return Target(name, "duckdb", folder, project=project, lake=current_lake(folder))
     if not os.environ.get("PGHOST") and not os.environ.get("PGSERVICE"):
         raise ConfigurationError(
             f"TARGET={name} builds in Postgres, but PGHOST is not set: export PGHOST, PGUSER, PGPASSWORD and PGDATABASE"
@@ -127,6 +143,10 @@ def dlt_destination(target: Target) -> Any:
     from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
     from dlt.destinations.impl.postgres.configuration import PostgresCredentials
 
+    if target.lake:
+        from ingestion.destination.attached import lake_credentials
+
+        return _settled(dlt.destinations.duckdb, lake_credentials(target.lake, target.build_file))
     if target.engine == "duckdb":
         # Without an order to keep, DuckDB writes a load straight to its place; else the checkpoint writes it again.
         settings = {"preserve_insertion_order": "false"}
@@ -160,9 +180,24 @@ def attach_warehouse(connection: duckdb.DuckDBPyConnection, target: Target, *, w
         ConfigurationError, duckdb.Error: as `ingestion.encryption.attach`.
     """
     if target.engine == "duckdb":
-        attach(connection, target.build_file, "warehouse")
+        attach_part(connection, target, BUILD, "warehouse")
     else:
         attach_postgres(connection, "warehouse", writable=writable)
+
+
+def attach_part(
+    connection: duckdb.DuckDBPyConnection, target: Target, part: str, alias: str, *, read_only: bool = False
+) -> None:
+    """Attach a part of a warehouse that DuckDB builds: `build`, `marts` (the generation being built) or `published`.
+
+    Raises:
+        ConfigurationError, duckdb.Error: as `ingestion.encryption.attach`.
+    """
+    if target.lake:
+        target.lake.attach(connection, part, alias, read_only=read_only)
+    else:
+        files = {BUILD: target.build_file, MARTS: target.next_file, PUBLISHED: target.published_file}
+        attach(connection, files[part], alias, read_only=read_only)
 
 
 def attach_postgres(connection: duckdb.DuckDBPyConnection, alias: str, *, writable: bool = False) -> None:

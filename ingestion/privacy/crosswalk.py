@@ -7,8 +7,8 @@ can be had from it, and where the crosswalk's row is gone, nothing leads back.
 
 The crosswalk is an input as raw is: warehouses that are to come out alike share it. It lies
 
-- in the schema `privacy` of the Postgres that is built (`ingestion.privacy.postgres`), or, for DuckDB, in
-  `crosswalk.duckdb` beside the other files,
+- in the schema `privacy` of the Postgres that is built, or that has a lake's catalogs (`ingestion.privacy.postgres`),
+  or, for DuckDB's own files, in `crosswalk.duckdb` beside them,
 - or in the DuckDB file that PRIVACY__CROSSWALK names, for every engine.
 """
 
@@ -37,11 +37,12 @@ _WAIT_SECONDS = 60
 
 
 def crosswalk_file(target: Target) -> Path | None:
-    """The DuckDB file in which the crosswalk lies; None where it lies in the Postgres that is built."""
+    """The DuckDB file in which the crosswalk lies; None where it lies in Postgres."""
     given = os.environ.get("PRIVACY__CROSSWALK")
     if given:
         return Path(given).resolve()
-    return target.folder / "crosswalk.duckdb" if target.engine == "duckdb" else None
+    is_shared = target.engine == "postgres" or (target.lake and target.lake.folder is None)
+    return None if is_shared else target.folder / "crosswalk.duckdb"
 
 
 def exchange(target: Target, connection: duckdb.DuckDBPyConnection, values: str, workspace: Path) -> str:

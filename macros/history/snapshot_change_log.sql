@@ -124,7 +124,7 @@
 
     {% if in_full and (existing is none or not same_columns) %}
         {% call statement('main') -%}
-            {% if existing %}drop table {{ existing }} cascade;{% endif %}
+            {% if existing %}{{ dropped(existing) }};{% endif %}
             create table {{ target_relation }} as (
                 {{ all_rows }}
             );

@@ -15,8 +15,25 @@
 
     Amounts have 28 digits, and DuckDB takes fifty times longer to read numbers of more than 18 that are packed than plain ones:
     1 s of CPU for each column of six million lines. So amounts lie there as they are, in all that is ever written to the table.
-    Postgres packs nothing. #}
+    Postgres packs nothing. A lake's files are Parquet; it has no keys, which are tested all the same. #}
 {% macro duckdb__get_table_columns_and_constraints() -%}
+    {%- set columns = dbt.table_columns_and_constraints() -%}
     {%- set amount = 'numeric(28,4)' -%}
-    {{ dbt.table_columns_and_constraints() | replace(amount, amount ~ ' using compression uncompressed') }}
+    {%- if adapter.is_ducklake(this) -%}
+        {{ columns | replace('primary key', 'not null') }}
+    {%- else -%}
+        {{ columns | replace(amount, amount ~ ' using compression uncompressed') }}
+    {%- endif -%}
+{%- endmacro %}
+
+{# A statement that drops a table, and what hangs on it. #}
+{% macro dropped(relation) -%}
+    {{ return(adapter.dispatch('dropped', 'granary')(relation)) }}
+{%- endmacro %}
+
+{% macro default__dropped(relation) -%}drop table {{ relation }} cascade{%- endmacro %}
+
+{# In a lake nothing hangs on a table, and there is no such word. #}
+{% macro duckdb__dropped(relation) -%}
+    drop table {{ relation }}{{ '' if adapter.is_ducklake(relation) else ' cascade' }}
 {%- endmacro %}

@@ -18,7 +18,7 @@ from reports.delivery.subscriptions import Group
 from warehouse.errors import BuildError
 from warehouse.people.extract import GRANARY, NOBODY, extract_tenant
 from warehouse.publish.access import REPORTER, TENANT, tenant_named
-from warehouse.reading.query import TIMEOUT, ask, open_published
+from warehouse.reading.query import TIMEOUT, ask, open_published, sealing
 
 # A session of one of these, or of a superuser, sees what is no reader's.
 _PRIVILEGED = """
@@ -45,7 +45,7 @@ def open_as_recipient(target: Target, group: Group) -> Iterator[Any]:
             if group.tenants:
                 file = extract_tenant(target, list(group.tenants), Path(folder), lambda line: None)
             with open_published(target, file=file, runs=not group.tenants) as connection:
-                connection.execute("set enable_external_access = false; set lock_configuration = true")
+                connection.execute(sealing(target))
                 yield connection
         return
     if not group.login:

@@ -15,8 +15,10 @@ from reports.site.charts import BYTES, SECONDS, chart, shown
 from reports.site.measures import Measures
 from reports.site.pages import Figure, Page
 from reports.site.project import Project
+from warehouse.database import open_database
 from warehouse.errors import BuildError
 from warehouse.people.retention import kept_days
+from warehouse.publish.compaction import stored
 
 LAST_DAYS = 90
 SPAN = timedelta(days=7)
@@ -145,10 +147,15 @@ class Limit:
 def _limits(measures: Measures, total: int, rows: int, grows: Growth | None) -> list[Limit]:
     """Disk, memory and time. All that lies on disk grows as the published rows do."""
     target, today = measures.target, measures.generation()[1].date()
-    if target.engine == "duckdb":
+    disk: int | None
+    if target.lake:
+        with open_database(target) as database:
+            used = stored(database, target.lake).bytes
+        disk, memory = None, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    elif target.engine == "duckdb":
         files = (target.build_file, target.published_file, target.next_file)
         used = sum(each.stat().st_size for each in files if each.exists())
-        disk: int | None = used + shutil.disk_usage(target.folder).free
+        disk = used + shutil.disk_usage(target.folder).free
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     else:
         used = int(measures.rows("select pg_database_size(current_database())")[0][0])

@@ -11,8 +11,8 @@ from typing import Any
 import duckdb
 import psycopg2
 
-from ingestion.destination.target import Target
-from ingestion.encryption import attach
+from ingestion.destination.lake import BUILD
+from ingestion.destination.target import Target, attach_part
 from warehouse.reading.metrics import Metrics, Question
 from warehouse.reading.money import REPORTING_CURRENCY, Currency, reporting_currency
 from warehouse.reading.query import ask
@@ -95,7 +95,7 @@ class Measures:
         try:
             if self.target.engine == "duckdb" and relations:
                 # As short as can be: a build would wait for it.
-                attach(self.connection, self.target.build_file, "build", read_only=True)
+                attach_part(self.connection, self.target, BUILD, "build", read_only=True)
             for name, relation in relations.items():
                 with suppress(duckdb.Error, psycopg2.Error):
                     found[name] = ask(self.connection, f"select * from {relation} limit {limit}")

@@ -108,6 +108,11 @@ def _environment(target: Target, home: Path) -> dict[str, str]:
         "GRANARY_BI__METADATA_URL": os.environ.get("BI__METADATA_URL", ""),
         "GRANARY_BI__HTTPS": os.environ.get("BI__HTTPS", ""),
     }
+    if target.lake:
+        raise ConfigurationError(
+            "these dashboards read DuckDB's own file or Postgres; a BI tool with DuckDB's driver reads a lake by "
+            f"`{target.lake.readers_line()}`"
+        )
     if target.engine == "duckdb":
         return environment | {
             "GRANARY_BI__DATABASE_URL": "duckdb:///:memory:",

@@ -24,7 +24,7 @@ from ingestion.destination.target import current_target
 from ingestion.encryption import open_file
 from ingestion.load.run import load_all
 from ingestion.project import PROJECT_ROOT
-from tests.warehouses import build_from, command, connected, settings
+from tests.warehouses import build_from, command, connected, reading_lake, settings
 from warehouse.build.build import Request
 from warehouse.database import Database, open_database
 
@@ -181,6 +181,9 @@ class Club:
 
     def published(self) -> Published:
         """What readers see."""
+        if self.engine.get("TARGET") == "lake":
+            with reading_lake(self.engine, self.warehouse) as lake:
+                return _published(lambda query: lake.execute(query).fetchall())
         if self.engine:
             with connected(self.engine) as connection, connection.cursor() as cursor:
 

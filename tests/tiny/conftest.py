@@ -16,15 +16,22 @@ from tests.warehouses import as_environment
 # Tests of other folders have these fixtures too, and clubs of their own: those of tests/infra take tokens elsewhere.
 _NUMBERS = count()
 ENGINES = ["duckdb", pytest.param("postgres", marks=pytest.mark.postgres)]
+# What is proved on a lake too, by `make prove`.
+EVERYWHERE = [*ENGINES, pytest.param("lake", marks=pytest.mark.battery)]
 both_engines = pytest.mark.parametrize("grown", ENGINES, indirect=True)
+everywhere = pytest.mark.parametrize("grown", EVERYWHERE, indirect=True)
 
 
 @pytest.fixture
 def engine(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The environment that chooses the engine which the test is for; DuckDB unless it says `postgres`."""
-    if getattr(request, "param", "duckdb") == "duckdb":
+    """The environment that chooses the engine which the test is for: DuckDB unless it says `postgres`, or `lake`, whose
+    catalogs lie in Postgres, or `lake_in_files`."""
+    param = getattr(request, "param", "duckdb")
+    if param == "duckdb":
         return {}
-    return {**request.getfixturevalue("postgres_database"), "TARGET": "prod"}
+    if param == "lake_in_files":
+        return {"TARGET": "lake"}
+    return {**request.getfixturevalue("postgres_database"), "TARGET": "lake" if param == "lake" else "prod"}
 
 
 @pytest.fixture
@@ -57,8 +64,12 @@ def grown(request: pytest.FixtureRequest, tmp_path: Path) -> Club:
 
     A copy, for the test to do with as it likes; on Postgres where the test says so by `indirect`.
     """
-    if getattr(request, "param", "duckdb") == "duckdb":
+    param = getattr(request, "param", "duckdb")
+    if param == "duckdb":
         return request.getfixturevalue("grown_on_duckdb").copy(tmp_path / "club")
+    if param == "lake":
+        # Catalogs say where their files lie, so that a lake isn't copied.
+        return _grow(Club(tmp_path / "club", {**request.getfixturevalue("postgres_database"), "TARGET": "lake"}))
     club, template = request.getfixturevalue("grown_on_postgres")
     server, name = request.getfixturevalue("postgres_server"), f"test_{os.getpid()}"
     on_server(server, f"drop database if exists {name} with (force)", f"create database {name} template {template}")

@@ -435,4 +435,8 @@ def test_files_are_opened_in_one_place() -> None:
         if opening.search(path.read_text(encoding="utf-8"))
     }
     of_sources = {"ingestion/readers/sql/attach.py"}
-    assert found == {"ingestion/encryption.py", "reports/superset/superset_config.py"} | of_sources
+    assert (
+        found
+        == {"ingestion/encryption.py", "ingestion/destination/lake.py", "reports/superset/superset_config.py"}
+        | of_sources
+    )

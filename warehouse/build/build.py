@@ -22,6 +22,7 @@ from warehouse.build.work import carry_out, excluded_types, note_outcome, plan
 from warehouse.database import Database, Session, open_database
 from warehouse.errors import BuildError, PassingError
 from warehouse.publish.access import audited
+from warehouse.publish.compaction import compact
 from warehouse.publish.publish import exchange, prepare_next, publish_held, roll_back, stamp
 from warehouse.publish.schemas import begin_schemas, refuse_to_take_away
 from warehouse.publish.withdrawals import note_withdrawable
@@ -229,12 +230,16 @@ def _with_ancestors(select: str) -> str:
 def build_both_generations(target: Target, say: Say) -> None:
     """Build everything from what raw holds, once for each generation, so that neither has anything from before.
 
+    A lake is built once: what is published is a snapshot of what is built next, and others are let go.
+
     Raises:
         BuildError: a build failed; the next ones of either generation are full ones then, where raw was outdated.
     """
-    for generation in ("the one that readers get", "the one before it"):
+    for generation in ("the one that readers get", *([] if target.lake else ["the one before it"])):
         say(f"building everything again: {generation}")
         build(target, Request(full=True, ingest=False), say)
+    if target.lake:
+        compact(target, say, nothing_before=True)
 
 
 def publish_held_build(target: Target, say: Say) -> None:

@@ -138,7 +138,8 @@ def run(
     order = TopologicalSorter({each: lineage.above(each) & relations for each in nodes})
     order.prepare()
     answers: list[Answer] = []
-    free = session.databases(threads(len(nodes)))
+    # A lake's catalog loses sight of a schema where several threads of a process change it (profiles.yml).
+    free = session.databases(1 if session.target.lake else threads(len(nodes)))
     with ThreadPoolExecutor(len(free)) as pool:
         at_work: dict[Future[Answer | None], tuple[str, Database]] = {}
         ready: list[str] = []

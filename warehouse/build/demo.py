@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ingestion.destination.lake import BUILD
 from ingestion.destination.target import Target
 from ingestion.domains import domains
 from ingestion.environment import variables
@@ -73,7 +74,8 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
         yield False
         return
     marker = target.folder / MARKER
-    if target.name != "dev" or (target.build_file.exists() and not marker.exists()):
+    is_new = not (target.lake.has(BUILD) if target.lake else target.build_file.exists())
+    if target.name not in ("dev", "lake") or not (is_new or marker.exists()):
         say("no source is configured: nothing to load (see README.md, your own systems)")
         yield False
         return

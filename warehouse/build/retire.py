@@ -32,7 +32,12 @@ def retire(target: Target, domain: str, say: Say) -> int:
         BuildError: the domain isn't published, or readers hold their locks for too long; nothing was changed.
     """
     with build_lock(target), recorded(target, Run("retire", target.name), say) as run:
-        if target.engine == "duckdb" and not target.published_file.exists():
+        if target.lake:
+            raise BuildError(
+                "a domain isn't taken from a lake's readers: build without it under another LAKE_URL and with other "
+                "catalogs"
+            )
+        if target.engine == "duckdb" and not target.has_published:
             raise BuildError("nothing is published yet")
         with open_database(target) as database:
             schemas, lost = _lost(database, domain)

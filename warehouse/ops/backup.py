@@ -144,6 +144,11 @@ def restore(target: Target, backup: Path | None, say: Say) -> None:
 
 
 def _require_duckdb(target: Target) -> None:
+    if target.lake:
+        raise BuildError(
+            "this copies DuckDB's files; a lake's catalogs are backed up with their Postgres, its files by what keeps "
+            "them (docs/lake.md, backup)"
+        )
     if target.engine != "duckdb":
         raise BuildError("this copies DuckDB's files; a Postgres is backed up by `make backup TARGET=prod`")
 

@@ -24,9 +24,14 @@ def print_protection(target: Target, say: Callable[[str], None]) -> None:
         ConfigurationError: the key is none.
     """
     is_keyed = bool(files_key())
-    if target.engine == "duckdb":
+    if target.lake:
+        say("at rest: every file of the lake is encrypted with a key of its own, which stands in the lake's catalog")
+    if target.in_files:
         what = f"encrypted with {KEY}" if is_keyed else f"in the clear, since {KEY} is not set"
         say(f"at rest: files are {what}; the disk below {target.folder} is {disk_of(target.folder)}")
+        return
+    if target.lake and target.lake.folder:
+        say(f"at rest: the disk below the catalogs is {disk_of(target.folder)}")
         return
     what = f"sealed with {KEY}" if is_keyed else f"in the clear, since {KEY} is not set"
     say(f"at rest: values of the crosswalk are {what}; the disk below the server's data is {_server_disk()}")

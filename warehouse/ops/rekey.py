@@ -46,7 +46,7 @@ def rekey(target: Target, say: Callable[[str], None]) -> None:
     if not key and not before:
         raise ConfigurationError(f"there is no key: set {KEY}, and {BEFORE} to the one before, if there was one")
     crosswalk = crosswalk_file(target)
-    parts = [target.folder / name for name in PARTS] if target.engine == "duckdb" else []
+    parts = [target.folder / name for name in PARTS] if target.in_files else []
     with build_lock(target):
         for file in [*parts, *([crosswalk] if crosswalk else [])]:
             for suffix in _LEFT_OVER:

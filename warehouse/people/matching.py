@@ -19,11 +19,11 @@ import psycopg2
 
 from ingestion.contract.contracts import Source, contract_file
 from ingestion.contract.reading import contracts_of
+from ingestion.destination.lake import BUILD
 from ingestion.destination.lock import build_lock
 from ingestion.destination.roles import acting_as_loader
-from ingestion.destination.target import Target, attach_warehouse
+from ingestion.destination.target import Target, attach_part, attach_warehouse
 from ingestion.duck import connect, number
-from ingestion.encryption import attach
 from ingestion.load.run import observation_time
 from ingestion.privacy.crosswalk import read_identifiers
 from ingestion.readers.matches.log import APART, MATCH, Record, Said, everything_said, holding, said_of, say_more
@@ -162,7 +162,7 @@ def _relation(connection: duckdb.DuckDBPyConnection, target: Target, model: str)
                 attach_warehouse(connection, target)
             else:
                 # Under its own name, by which its views know what they read.
-                attach(connection, target.build_file, alias, read_only=True)
+                attach_part(connection, target, BUILD, alias, read_only=True)
         relation = f"{alias}.{quoted(target.schema('intermediate'))}.{quoted(model)}"
         connection.execute(f"describe {relation}")
     except duckdb.Error as error:

@@ -19,6 +19,7 @@ from ingestion.encryption import open_file
 from warehouse import ledger
 from warehouse.database import NEXT, Database, open_database
 from warehouse.errors import BuildError
+from warehouse.publish import lake
 from warehouse.publish.access import Declared, audited, grant_access, schema_access
 from warehouse.publish.exchange import ALL_SECONDS, Exchange
 from warehouse.publish.rights import align_rights, schema_rights_moved, views_left_behind, views_made_anew
@@ -33,7 +34,7 @@ def prepare_next(target: Target) -> None:
     published one. And somebody may still read the one that there is, having opened it when it was published: it
     stays theirs, and the build goes on with a copy.
     """
-    if target.engine != "duckdb" or not target.published_file.exists():
+    if not target.in_files or not target.published_file.exists():
         return
     if not target.next_file.exists():
         copy_published(target)
@@ -86,7 +87,7 @@ def stamp(database: Database, schemas: list[str], load_number: int) -> int:
             "with, and take away what readers see with `make retire` only"
         )
     number = _stamp(database, load_number)
-    if database.target.engine == "duckdb":
+    if database.target.in_files:
         database.run("checkpoint marts")
     return number
 
@@ -106,8 +107,12 @@ def exchange(
     Raises:
         BuildError: readers hold their locks for too long; the last generation stays published.
     """
-    if target.engine == "duckdb":
+    if target.in_files:
         exchange_files(target)
+        return
+    if target.lake:
+        with open_database(target) as database:
+            lake.publish(database, number, declared)
         return
     exchange_schemas(target, schemas, declared)
     with open_database(target) as database:
@@ -179,8 +184,14 @@ def roll_back(target: Target) -> tuple[int, int]:
     Raises:
         BuildError: there is none, a later build has begun to change it, or somebody is in it who has withdrawn since.
     """
-    if target.engine == "duckdb" and not target.next_file.exists():
+    if target.in_files and not target.next_file.exists():
         raise BuildError("there is no generation before the published one")
+    if target.lake:
+        with open_database(target) as database:
+            with lake.generation_before(database) as (gone, come):
+                refuse_withdrawn(database)
+            lake.take_back(database)
+        return gone, come
     with open_database(target) as database:
         present, there = published_number(database), database.next("ops", "generation")
         if present is None:
@@ -201,7 +212,7 @@ def roll_back(target: Target) -> tuple[int, int]:
             )
         refuse_withdrawn(database)
         schemas = next_schemas(database)
-    if target.engine == "duckdb":
+    if target.in_files:
         exchange_files(target)
     else:
         exchange_schemas(target, schemas)

@@ -82,7 +82,7 @@ def _of_domains(target: Target, among: Iterable[domains.Domain]) -> list[str]:
 
 def refuse_to_take_away(target: Target) -> None:
     """Raises BuildError where readers see a domain that is off: that it goes is for somebody to say."""
-    if target.engine == "duckdb" and not target.published_file.exists():
+    if target.engine == "duckdb" and not target.has_published:
         return
     with open_database(target) as database:
         lost = lost_schemas(database, _of_domains(target, domains.domains(target.project)))

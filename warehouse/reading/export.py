@@ -18,9 +18,9 @@ from uuid import UUID
 
 import duckdb
 
-from ingestion.destination.target import Target, attach_postgres
+from ingestion.destination.lake import PUBLISHED
+from ingestion.destination.target import Target, attach_part, attach_postgres
 from ingestion.duck import connect
-from ingestion.encryption import attach
 from ingestion.sql import literal, quoted
 from warehouse.errors import BuildError
 from warehouse.reading.query import require_published, spelled_otherwise
@@ -98,7 +98,7 @@ def open_for_export(target: Target) -> Iterator[duckdb.DuckDBPyConnection]:
     connection = connect()
     try:
         if target.engine == "duckdb":
-            attach(connection, target.published_file, "marts", read_only=True)
+            attach_part(connection, target, PUBLISHED, "marts", read_only=True)
         else:
             attach_postgres(connection, "marts")
         yield connection

@@ -13,9 +13,11 @@ import duckdb
 import psycopg2
 import sqlparse
 
-from ingestion.destination.target import Target
+from ingestion.destination.lake import PUBLISHED
+from ingestion.destination.target import Target, attach_part
 from ingestion.duck import guard
 from ingestion.encryption import attach
+from ingestion.sql import literal
 from warehouse.errors import BuildError
 from warehouse.publish.access import REPORTER
 
@@ -43,7 +45,7 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} 
 
 def require_published(target: Target) -> None:
     """Raise BuildError where a DuckDB warehouse has published nothing yet; a Postgres says so itself."""
-    if target.engine == "duckdb" and not target.published_file.exists():
+    if target.engine == "duckdb" and not target.has_published:
         raise BuildError(f"nothing is published in {target.folder} yet: run `make build` first")
 
 
@@ -75,10 +77,12 @@ def open_published(
             guard(connection)
             if runs and runs_file.exists():
                 attach(connection, runs_file, "runs", read_only=True)
-            marts = file or target.published_file
             # A first build that failed has published nothing, and is a run all the same.
-            if marts.exists():
-                attach(connection, marts, "marts", read_only=True)
+            if file:
+                attach(connection, file, "marts", read_only=True)
+                connection.execute("use marts")
+            elif target.has_published:
+                attach_part(connection, target, PUBLISHED, "marts", read_only=True)
                 connection.execute("use marts")
         else:
             # libpq reads its own variables for what is not given.
@@ -112,7 +116,7 @@ def query(target: Target, sql: str, say: Callable[[str], None]) -> None:
     """
     require_question(sql)
     with open_published(target) as connection:
-        _seal(connection)
+        _seal(connection, target)
         names, rows = ask(connection, sql, LIMIT)
     print_table(names, rows, say)
     if len(rows) == LIMIT:
@@ -131,10 +135,19 @@ def require_question(sql: str) -> None:
         raise BuildError(f"the query failed: {first} is no question: begin with one of {', '.join(_QUESTIONS)}")
 
 
-def _seal(connection: Any) -> None:
+def sealing(target: Target) -> str:
+    """DuckDB: the statements after which a connection reads what is attached and nothing else, for good."""
+    allowed = ""
+    if target.lake:
+        # What is attached lies there, each file with a key that only its catalog has.
+        allowed = f"set allowed_directories = [{literal(target.lake.data_path(PUBLISHED))}]; "
+    return f"{allowed}set enable_external_access = false; set lock_configuration = true"
+
+
+def _seal(connection: Any, target: Target) -> None:
     """Let a connection do nothing but read what readers see, in a bounded time."""
     if isinstance(connection, duckdb.DuckDBPyConnection):
-        connection.execute("set enable_external_access = false; set lock_configuration = true")
+        connection.execute(sealing(target))
         return
     connection.autocommit = False
     with connection.cursor() as cursor:

@@ -38,6 +38,9 @@ def bytes_on_disk(target: Target, connection: Any, tables: Iterable[tuple[str, s
         if target.engine == "postgres":
             parts = f"select relid from pg_partition_tree('{full}') union select '{full}'::regclass"
             sql = f"select sum(pg_total_relation_size(relid)) from ({parts}) as parts"
+        elif target.lake:
+            files = f"ducklake_list_files('marts', '{name}', schema => '{schema}')"
+            sql = f"select coalesce(sum(data_file_size_bytes), 0) from {files}"
         else:
             sql = f"select count(distinct block_id) * {BLOCK_BYTES} from pragma_storage_info('{full}')"
         found[schema, name] = int(ask(connection, sql)[1][0][0])

@@ -31,6 +31,7 @@ from openlineage.client.facet_v2 import (
     sql_job,
 )
 
+from ingestion.destination.lake import BUILD, MARTS
 from ingestion.destination.target import Target, libpq
 from ingestion.domains import domains
 from warehouse.database import open_database
@@ -210,6 +211,8 @@ class Teller:
             server = libpq()
             host = "localhost" if server["host"].startswith("/") else server["host"]
             return f"postgres://{host}:{server['port']}", f"{server['dbname']}.{schema}.{table}"
+        if self.target.lake:
+            return f"ducklake:{self.target.lake.data_path(MARTS if is_published else BUILD)}", f"{schema}.{table}"
         file = self.target.published_file if is_published else self.target.build_file
         return f"duckdb://{file.resolve()}", f"{schema}.{table}"
 

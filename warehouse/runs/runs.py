@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion.contract.contracts import OWN_SOURCE
 from ingestion.contract.reading import read_contract
+from ingestion.destination.lake import BUILD
 from ingestion.destination.lock import LockError, build_lock
-from ingestion.destination.target import Target
-from ingestion.encryption import attach, open_file
+from ingestion.destination.target import Target, attach_part
+from ingestion.encryption import open_file
 from ingestion.load.extracts import Extract, Loaded, Reader
 from ingestion.load.loading import load
 from ingestion.signals import interrupt_of
@@ -261,7 +262,7 @@ def _show(target: Target, views: list[str]) -> None:
     partial.unlink(missing_ok=True)
     with open_file(partial) as connection:
         # Under its own name, which the views' definitions give.
-        attach(connection, target.build_file, target.build_file.stem, read_only=True)
+        attach_part(connection, target, BUILD, target.build_file.stem, read_only=True)
         for name in views:
             connection.execute(f"create table {name} as from {target.build_file.stem}.runs.{name}")
     partial.replace(file)

@@ -54,9 +54,8 @@ def print_summary(
         f"records: {record['source_count']:,} read = {record['loaded_count']:,} loaded + "
         f"{record['known_count']:,} known + {record['rejected_count']:,} rejected"
     )
-    where = str(target.published_file) if target.engine == "duckdb" else f"Postgres, schemas {_schemas(target, models)}"
     if number:
-        say(f"generation {number} is published after {seconds:.0f} s: {where}")
+        say(f"generation {number} is published after {seconds:.0f} s: {_where(target, models)}")
         say("next: " + _next_command(target))
     else:
         say(f"done in {seconds:.0f} s; readers still see the generation from before")
@@ -83,6 +82,12 @@ def unusual(database: Database) -> list[str]:
 
 def _number(value: Decimal) -> str:
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
+
+
+def _where(target: Target, models: dict[str, tuple[str, str]]) -> str:
+    if target.lake:
+        return target.lake.readers_line()
+    return str(target.published_file) if target.in_files else f"Postgres, schemas {_schemas(target, models)}"
 
 
 def _schemas(target: Target, models: dict[str, tuple[str, str]]) -> str:
