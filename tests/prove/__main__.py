@@ -30,7 +30,7 @@ from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import NewWorld
 from tests.tiny.world import TinyWorld
 
-PARTS = ("tests", "paths", "kills", "batches", "readers", "mutations", "domain")
+PARTS = ("tests", "paths", "kills", "lake", "batches", "readers", "mutations", "domain")
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def _prove_world(
     tally: Tally,
     say: Callable[[str], None],
 ) -> None:
-    """Paths, kills and readers in one world, on both engines."""
+    """Paths, kills and readers in one world, on both engines; paths and kills on a lake, too."""
     if "paths" in parts:
         say(f"paths of {what} on DuckDB")
         prove_paths(world, folder / "paths", None, number, asked.examples, tally)
@@ -164,6 +164,18 @@ def _prove_world(
         prove_kills(world, folder / "kills", None, number, asked.kills, tally)
         say(f"kills of {what} on Postgres")
         prove_kills(world, folder / "kills_pg", database("kills"), number, asked.kills, tally)
+    if "lake" in parts:
+        say(f"paths and kills of {what} on a lake")
+        engine = database("lake") | {"TARGET": "lake"}
+        prove_paths(
+            world,
+            folder / "paths_lake",
+            engine | {"PGDATABASE": database("lake_paths")["PGDATABASE"]},
+            number,
+            1,
+            tally,
+        )
+        prove_kills(world, folder / "kills_lake", engine, number, asked.kills, tally)
     if "batches" in parts:
         say(f"batches of {what} on DuckDB")
         prove_batches(world, folder / "batches", None, number, asked.batches, asked.kills, tally)

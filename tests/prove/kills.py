@@ -14,7 +14,7 @@ import duckdb
 
 from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import Engine, NewWorld, World
-from tests.warehouses import connected
+from tests.warehouses import connected, reading_lake
 
 
 class Reader(threading.Thread):
@@ -58,8 +58,22 @@ class Reader(threading.Thread):
             raise BrokenPromiseError(f"{what}: {self.torn} torn reads {self.seen}; errors {self.errors[:3]}")
 
 
+def named(engine: Engine) -> str:
+    """An engine in words."""
+    if not engine:
+        return "DuckDB"
+    return "a lake" if engine["TARGET"] == "lake" else "Postgres"
+
+
 def reader_of(world: World) -> Reader:
-    """A reader of the world's warehouse: over one connection on Postgres, the file opened anew each time on DuckDB."""
+    """A reader of the world's warehouse: over one connection, but for DuckDB's file, which is opened anew each time."""
+    if world.engine.get("TARGET") == "lake":
+        lake = reading_lake(world.engine, world.warehouse)
+
+        def look_at_lake() -> tuple[object, ...] | None:
+            return lake.thing.execute(world.look).fetchone()
+
+        return Reader(look_at_lake)
     if world.engine:
         connection = connected(world.engine)
 
@@ -94,7 +108,7 @@ def prove_kills(new_world: NewWorld, folder: Path, engine: Engine, number: int, 
     usual = time.perf_counter() - started
     reader = reader_of(world)
     reader.start()
-    what = f"kills with seed {number} on {'Postgres' if engine else 'DuckDB'}"
+    what = f"kills with seed {number} on {named(engine)}"
     for kill in range(kills):
         world.pass_days()
         world.deliver(world.withheld())

@@ -14,7 +14,7 @@ from reports.site.capacity import Growth, growth, met_on, storage
 from reports.site.measures import Measures
 from reports.site.project import read_project
 from tests.tiny.club import Club
-from tests.tiny.conftest import both_engines
+from tests.tiny.conftest import everywhere
 from tests.warehouses import settings
 from warehouse import dbt
 from warehouse.errors import BuildError
@@ -47,7 +47,7 @@ def test_the_day_of_a_limit(present: float, limit: float, a_day: float, expected
     assert met_on(present, limit, a_day, FIRST) == expected
 
 
-@both_engines
+@everywhere
 def test_the_page_projects_what_runs_counted(grown: Club) -> None:
     """On each of thirty days a hundred visits more and ten members, and a build that takes ten seconds longer."""
     folder = grown.warehouse / "runs"

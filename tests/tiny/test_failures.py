@@ -16,7 +16,7 @@ from reports.site.measures import Measures
 from reports.site.project import read_project
 from tests.domains.clones import edit
 from tests.tiny.club import Club
-from tests.tiny.conftest import both_engines
+from tests.tiny.conftest import everywhere
 from tests.warehouses import build_from
 from warehouse import dbt
 from warehouse.build.build import Request
@@ -25,7 +25,7 @@ from warehouse.errors import BuildError
 from warehouse.reading.query import open_published
 
 
-@both_engines
+@everywhere
 def test_a_failing_test_publishes_nothing(grown: Club) -> None:
     """Counts that don't add up (here: a row of raw taken away by hand) stop the build before anyone sees it."""
     before = grown.published()
@@ -48,7 +48,7 @@ def test_a_failing_unit_test_publishes_nothing(grown: Club, project: Callable[[C
     assert grown.published() == before
 
 
-@both_engines
+@everywhere
 def test_a_source_that_can_not_be_read_leaves_the_last_generation(grown: Club) -> None:
     before = grown.published()
     grown.visit(61, "02-02 10:00", 4)
@@ -76,7 +76,7 @@ def test_two_at_once_refuse(grown: Club, monkeypatch: pytest.MonkeyPatch, capsys
     assert running_elsewhere in capsys.readouterr().err
 
 
-@both_engines
+@everywhere
 def test_a_record_that_breaks_its_contract_is_a_reject_until_it_is_mended(grown: Club) -> None:
     visit = grown.visit(70, "02-03 10:00", 5, amount="a lot")
     grown.deliver()
@@ -96,7 +96,7 @@ def test_a_record_that_breaks_its_contract_is_a_reject_until_it_is_mended(grown:
     assert grown.published() == grown.expected()
 
 
-@both_engines
+@everywhere
 def test_the_quality_page_shows_failing_rows_and_the_runs_before(grown: Club) -> None:
     grown.visit(70, "01-25 10:00", 3)
     grown.deliver()

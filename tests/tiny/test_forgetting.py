@@ -11,7 +11,7 @@ from ingestion.destination.target import current_target
 from ingestion.privacy.tombstones import read_tombstones
 from tests.crosswalks import identifiers
 from tests.tiny.club import Club
-from tests.tiny.conftest import ENGINES
+from tests.tiny.conftest import EVERYWHERE
 from warehouse.build import redaction
 from warehouse.errors import BuildError
 from warehouse.ops.backup import back_up, restore
@@ -83,7 +83,7 @@ def interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+@pytest.mark.parametrize("engine", EVERYWHERE, indirect=True)
 def test_a_person_is_forgotten_and_stays_so(two: Club, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DBT_EXCLUDE_RESOURCE_TYPES", "test unit_test")
     club = two

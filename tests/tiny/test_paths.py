@@ -7,12 +7,12 @@ import pytest
 
 from ingestion.destination.target import current_target
 from tests.tiny.club import Club
-from tests.tiny.conftest import ENGINES, both_engines
+from tests.tiny.conftest import EVERYWHERE, both_engines, everywhere
 from warehouse.build.build import Request
 from warehouse.database import open_database
 
 
-@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+@pytest.mark.parametrize("engine", EVERYWHERE, indirect=True)
 def test_late_and_corrected_records_take_their_place(club: Club) -> None:
     """A correction comes before its original, a history backwards, a delete before what it deletes, and a version that
     says what the one before said."""
@@ -31,7 +31,7 @@ def test_late_and_corrected_records_take_their_place(club: Club) -> None:
     assert club.expected().visits.total() == 2
 
 
-@both_engines
+@everywhere
 def test_a_build_in_full_changes_nothing_and_asks_for_no_list(grown: Club) -> None:
     grown.build(Request(full=True))
     assert grown.published() == grown.expected()
@@ -39,7 +39,7 @@ def test_a_build_in_full_changes_nothing_and_asks_for_no_list(grown: Club) -> No
     assert touched == [(0,)], "facts that are built in full ask for no list"
 
 
-@both_engines
+@everywhere
 def test_nothing_new_builds_nothing(grown: Club) -> None:
     lines = grown.build()
     assert "nothing to build" in lines[-1]

@@ -14,7 +14,7 @@ from ingestion.destination.target import current_target
 from ingestion.project import PROJECT_ROOT
 from tests.conftest import on_server
 from tests.tiny.club import Club
-from tests.tiny.conftest import both_engines
+from tests.tiny.conftest import everywhere
 from warehouse.errors import BuildError
 from warehouse.publish.access import REPORTER
 from warehouse.reading.query import query
@@ -29,7 +29,7 @@ def asked(club: Club, sql: str) -> list[str]:
     return lines
 
 
-@both_engines
+@everywhere
 def test_a_question_reads_and_changes_nothing(grown: Club, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     before = grown.published()
     if grown.engine:  # another warehouse on the server has made its roles

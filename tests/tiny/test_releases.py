@@ -12,7 +12,7 @@ from ingestion.destination.target import current_target
 from ingestion.environment import variables
 from ingestion.project import PROJECT_ROOT
 from tests.tiny.club import Club
-from tests.tiny.conftest import both_engines
+from tests.tiny.conftest import everywhere
 from warehouse.errors import BuildError
 from warehouse.people.releases import begin_release
 
@@ -57,7 +57,7 @@ def told(club: Club, number: int) -> None:
     club.deliver()
 
 
-@both_engines
+@everywhere
 def test_keys_are_drawn_by_the_command_and_for_who_comes_by_builds(
     grown: Club, project: Callable[[Club], Path]
 ) -> None:

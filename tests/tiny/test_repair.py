@@ -7,12 +7,12 @@ from datetime import date
 
 from ingestion.destination.target import current_target
 from tests.tiny.club import Club
-from tests.tiny.conftest import both_engines
+from tests.tiny.conftest import everywhere
 from warehouse.build.build import Request
 from warehouse.build.history import rebuild_history
 from warehouse.database import Database, open_database
 
-pytestmark = both_engines
+pytestmark = everywhere
 
 
 def change(club: Club, statement: Callable[[Database], str]) -> None:

@@ -13,7 +13,7 @@ from ingestion.contract.reading import read_contract
 from ingestion.destination.target import current_target
 from ingestion.environment import variables
 from tests.tiny.club import PROJECT, Club
-from tests.tiny.conftest import ENGINES
+from tests.tiny.conftest import EVERYWHERE
 from warehouse.build.history import rebuild_history
 from warehouse.people.forgetting import forget
 from warehouse.people.retention import kept_days, retain
@@ -31,7 +31,7 @@ def tiers(club: Club, number: int) -> list[tuple[Any, ...]]:
     return [(f"{at:%m-%d}" if at.year > 1900 else "…", tier) for at, tier in rows]
 
 
-@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+@pytest.mark.parametrize("engine", EVERYWHERE, indirect=True)
 def test_what_was_replaced_before_the_horizon_goes(club: Club) -> None:
     for day, tier in (("06-01", "bronze"), ("06-02", "silver")):
         club.member(1, day, tier=tier, email=GONE)

@@ -9,7 +9,7 @@ import pytest
 
 from ingestion.destination.target import current_target
 from tests.tiny.club import Club
-from tests.tiny.conftest import ENGINES
+from tests.tiny.conftest import EVERYWHERE
 from warehouse.build.build import roll_back_build
 from warehouse.errors import BuildError
 
@@ -54,7 +54,7 @@ def shown(club: Club) -> int:
     return int(number)
 
 
-@pytest.mark.parametrize("engine", ENGINES, indirect=True)
+@pytest.mark.parametrize("engine", EVERYWHERE, indirect=True)
 def test_a_rollback_doesn_t_bring_back_who_withdrew(club: Club, project: Callable[[Club], Path]) -> None:
     showing(club, project)
     lines: list[str] = []
