@@ -10,14 +10,14 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-from bench import api, batches, builds, care, drills, encryption, growth, loads, queries, report, snapshots, views
+from bench import api, batches, builds, care, drills, encryption, growth, lake, loads, queries, report, snapshots, views
 from bench.company import Company
 from bench.measuring import RUNS, Measurement, Settings, machine, say
 from bench.server import SETTINGS, Server, environment, postgres_server
 from ingestion.project import PROJECT_ROOT
 from warehouse.errors import BuildError
 
-PARTS = ("loads", "views", "snapshots", "build", "day", "batches", "queries", "api", "clinic")
+PARTS = ("loads", "views", "snapshots", "build", "day", "batches", "queries", "api", "clinic", "lake")
 # Alone: on a cluster of Debian's packages, where the parts have a Postgres of their own; at ten times their sizes; and
 # what a key costs.
 DRILLS, GROWTH, ENCRYPTION = "drills", "growth", "encryption"
@@ -75,8 +75,9 @@ def main() -> int:
         elif ENCRYPTION in parts:
             found, version, configured = encryption.measure(settings), "", "not measured"
         else:
-            # The shop's database of the loads may be a Postgres even where none is measured as warehouse.
-            with_server = "postgres" in engines or "loads" in parts
+            # The shop's database of the loads may be a Postgres even where none is measured as warehouse; a lake's
+            # catalogs are.
+            with_server = "postgres" in engines or parts & {"loads", "lake"}
             with postgres_server(settings.folder / "postgres") if with_server else nullcontext() as server:
                 found = _measure(settings, server, parts, plans, arguments)
                 version = server.version if server else ""
@@ -113,6 +114,8 @@ def _measure(
         found += batches.measure(settings, server, asked.batches, asked.project)
     if "clinic" in parts:
         found += care.measure(settings, server)
+    if "lake" in parts and server:
+        found += lake.measure(settings, server)
     if "api" in parts:
         found += api.measure(settings, server)
     if parts & {"build", "day", "queries"}:

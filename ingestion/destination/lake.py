@@ -60,7 +60,7 @@ class Lake:
         """Whether there is such a catalog.
 
         Raises:
-            psycopg2.Error: the catalogs' Postgres can't be asked.
+            ConfigurationError: the catalogs' Postgres can't be asked.
         """
         if self.folder is not None:
             return self.file(catalog).exists()
@@ -70,17 +70,22 @@ class Lake:
         """Postgres: the snapshot of the marts that is published; None where none is.
 
         Raises:
-            psycopg2.Error: the catalogs' Postgres can't be asked.
+            ConfigurationError: the catalogs' Postgres can't be asked.
         """
         if not self.has(PUBLISHED):
             return None
         return self._asked(f"select max(snapshot_id) from {self.schema(PUBLISHED)}.ducklake_snapshot")
 
     def _asked(self, query: str) -> int | None:
-        with psycopg2.connect("") as connection, connection.cursor() as cursor:
-            cursor.execute(query)
-            row = cursor.fetchone()
-        connection.close()
+        try:
+            with closing(psycopg2.connect("")) as connection, connection.cursor() as cursor:
+                cursor.execute(query)
+                row = cursor.fetchone()
+        except psycopg2.Error as error:
+            raise ConfigurationError(
+                f"the lake's catalogs can't be asked: {str(error).strip().splitlines()[0]}; check that their Postgres "
+                "runs and that PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE name it"
+            ) from error
         return int(row[0]) if row and row[0] is not None else None
 
     def database(self, purpose: str = "") -> str:
@@ -156,7 +161,7 @@ class Lake:
     def attach(
         self, connection: duckdb.DuckDBPyConnection, catalog: str, alias: str, *, read_only: bool = False
     ) -> None:
-        """Attach a catalog as `attaching` says. Raises duckdb.Error, psycopg2.Error."""
+        """Attach a catalog as `attaching` says. Raises duckdb.Error, ConfigurationError."""
         if self.folder is not None and not read_only:
             self.folder.mkdir(parents=True, exist_ok=True)
         for statement in [*self.opening(), self.attaching(catalog, alias, read_only=read_only)]:

@@ -55,7 +55,7 @@ class Target:
 
     @property
     def has_published(self) -> bool:
-        """DuckDB: whether anything is published. Raises psycopg2.Error where the lake's catalogs can't be asked."""
+        """DuckDB: whether anything is published. Raises ConfigurationError where a lake's catalogs can't be asked."""
         return self.lake.has(PUBLISHED) if self.lake else self.published_file.exists()
 
     @property

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from ingestion.destination.target import current_target
-from ingestion.environment import ConfigurationError
 from ingestion.project import PROJECT_ROOT
 from tests.absent import absent
 from tests.ports import free_port
@@ -72,10 +71,3 @@ def test_a_lake_in_an_object_store(store: dict[str, str], tmp_path: Path) -> Non
             assert target.lake
             assert stored(database, target.lake).files > 5
     assert club.published() == club.expected()
-
-
-def test_what_is_no_place_for_a_lake_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TARGET", "lake")
-    monkeypatch.setenv("LAKE_URL", "ftp://somewhere/granary")
-    with pytest.raises(ConfigurationError, match="name a folder, or a place in an object store"):
-        current_target()

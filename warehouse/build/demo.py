@@ -40,13 +40,27 @@ def _simulated(target: Target) -> list[str]:
 
 def holds_demo(target: Target) -> bool:
     """Whether what a warehouse holds is the demo's."""
-    return target.name == "dev" and (target.folder / MARKER).exists()
+    return _is_ones_own(target) and (target.folder / MARKER).exists()
+
+
+def _is_ones_own(target: Target) -> bool:
+    """Whether a warehouse is files of one user's: the demo is nothing for what others share."""
+    return target.name == "dev" or (target.lake is not None and target.lake.folder is not None)
 
 
 def set_aside(target: Target, say: Callable[[str], None]) -> None:
-    """Where real sources are configured and the warehouse still holds the demo's data: put that aside, whole."""
+    """Where real sources are configured and the warehouse still holds the demo's data: put that aside, whole.
+
+    Raises:
+        BuildError: it is a lake, whose files don't move.
+    """
     if not holds_demo(target) or not configured_sources(target.project):
         return
+    if target.lake:
+        raise BuildError(
+            "this lake holds the demo's data, and a source is configured now: name another place for it, by "
+            "WAREHOUSE_DIR and, where it is set, LAKE_URL"
+        )
     aside = target.folder / f"demo-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     aside.mkdir()
     for name in ("build.duckdb", "warehouse.duckdb", "warehouse__next.duckdb", "pipelines", "demo", "matches", MARKER):
@@ -57,7 +71,7 @@ def set_aside(target: Target, say: Callable[[str], None]) -> None:
 
 @contextmanager
 def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days: int = 0) -> Iterator[bool]:
-    """Run the simulated companies where they are wanted: target dev, no source configured, no real data in raw.
+    """Run the simulated companies where they are wanted: files of one user's, no source configured, no real data.
 
     Args:
         target: the warehouse.
@@ -75,7 +89,7 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
         return
     marker = target.folder / MARKER
     is_new = not (target.lake.has(BUILD) if target.lake else target.build_file.exists())
-    if target.name not in ("dev", "lake") or not (is_new or marker.exists()):
+    if not _is_ones_own(target) or not (is_new or marker.exists()):
         say("no source is configured: nothing to load (see README.md, your own systems)")
         yield False
         return

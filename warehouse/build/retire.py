@@ -31,12 +31,12 @@ def retire(target: Target, domain: str, say: Say) -> int:
     Raises:
         BuildError: the domain isn't published, or readers hold their locks for too long; nothing was changed.
     """
+    if target.lake:
+        raise BuildError(
+            "a domain isn't taken from a lake's readers: build without it under another LAKE_URL and with other "
+            "catalogs"
+        )
     with build_lock(target), recorded(target, Run("retire", target.name), say) as run:
-        if target.lake:
-            raise BuildError(
-                "a domain isn't taken from a lake's readers: build without it under another LAKE_URL and with other "
-                "catalogs"
-            )
         if target.engine == "duckdb" and not target.has_published:
             raise BuildError("nothing is published yet")
         with open_database(target) as database:
