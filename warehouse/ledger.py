@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from ingestion.contract.reading import source_names
 from warehouse.database import Database
 
-LOAD_COLUMNS = "load_id varchar {key}, load_number bigint not null, source_name varchar not null"
+LOAD_COLUMNS = "load_id varchar primary key, load_number bigint not null, source_name varchar not null"
 WRITTEN_COLUMNS = "source_name varchar not null, resource_name varchar not null, load_number bigint not null"
 SEEN_COLUMNS = (
     "relation_name varchar not null, entry_number bigint not null, load_number bigint not null, "
@@ -79,8 +79,8 @@ def ensure_tables(database: Database) -> None:
     database.run(f"create schema if not exists {database.target.schema('granary')}")
     _drop_old_form(database)
     # A lake has no keys; that no load is twice in it, `register_loads` sees to.
-    key = "not null" if database.target.lake else "primary key"
-    database.run(f"create table if not exists {database.granary('loads')} ({LOAD_COLUMNS.format(key=key)})")
+    columns = LOAD_COLUMNS.replace("primary key", "not null") if database.target.lake else LOAD_COLUMNS
+    database.run(f"create table if not exists {database.granary('loads')} ({columns})")
     # Which tables of raw loads wrote to; to '' where they wrote to any, as they do to their own books.
     database.run(f"create table if not exists {database.granary('written')} ({WRITTEN_COLUMNS})")
     database.run(f"create table if not exists {database.granary('code')} (relation_name varchar, fingerprint varchar)")
