@@ -46,7 +46,7 @@ def build_lock(target: Target) -> Iterator[None]:
     """
     with (
         _folder_lock(target),
-        _database_lock(target) if _in_database(target) else nullcontext(),
+        _database_lock(target) if target.in_postgres else nullcontext(),
         target.lake.kept_open() if target.lake else nullcontext(),
     ):
         yield
@@ -64,16 +64,11 @@ def lock_holder(target: Target) -> str | None:
         except OSError:
             since = datetime.fromtimestamp(_lock_file(target).stat().st_mtime, UTC)
             return f"process {handle.read().strip() or 'unknown'} since {since:%Y-%m-%d %H:%M:%S} UTC"
-    if not _in_database(target):
+    if not target.in_postgres:
         return None
     with closing(_connect()) as connection, connection.cursor() as cursor:
         cursor.execute("set timezone to 'UTC'")
         return _database_holder(cursor, _lock_schema(target))
-
-
-def _in_database(target: Target) -> bool:
-    """Whether Postgres has the warehouse, or the catalogs of the lake that is it."""
-    return target.engine == "postgres" or (target.lake is not None and target.lake.folder is None)
 
 
 def _lock_schema(target: Target) -> str:

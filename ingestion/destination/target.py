@@ -54,6 +54,11 @@ class Target:
         return self.engine == "duckdb" and self.lake is None
 
     @property
+    def in_postgres(self) -> bool:
+        """Whether Postgres has it, or the catalogs of the lake that it is: others may share it then."""
+        return self.engine == "postgres" or (self.lake is not None and self.lake.folder is None)
+
+    @property
     def has_published(self) -> bool:
         """DuckDB: whether anything is published. Raises ConfigurationError where a lake's catalogs can't be asked."""
         return self.lake.has(PUBLISHED) if self.lake else self.published_file.exists()

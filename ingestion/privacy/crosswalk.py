@@ -41,8 +41,7 @@ def crosswalk_file(target: Target) -> Path | None:
     given = os.environ.get("PRIVACY__CROSSWALK")
     if given:
         return Path(given).resolve()
-    is_shared = target.engine == "postgres" or (target.lake and target.lake.folder is None)
-    return None if is_shared else target.folder / "crosswalk.duckdb"
+    return None if target.in_postgres else target.folder / "crosswalk.duckdb"
 
 
 def exchange(target: Target, connection: duckdb.DuckDBPyConnection, values: str, workspace: Path) -> str:

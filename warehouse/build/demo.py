@@ -40,12 +40,7 @@ def _simulated(target: Target) -> list[str]:
 
 def holds_demo(target: Target) -> bool:
     """Whether what a warehouse holds is the demo's."""
-    return _is_ones_own(target) and (target.folder / MARKER).exists()
-
-
-def _is_ones_own(target: Target) -> bool:
-    """Whether a warehouse is files of one user's: the demo is nothing for what others share."""
-    return target.name == "dev" or (target.lake is not None and target.lake.folder is not None)
+    return not target.in_postgres and (target.folder / MARKER).exists()
 
 
 def set_aside(target: Target, say: Callable[[str], None]) -> None:
@@ -89,7 +84,8 @@ def demo_if_unconfigured(target: Target, say: Callable[[str], None], extra_days:
         return
     marker = target.folder / MARKER
     is_new = not (target.lake.has(BUILD) if target.lake else target.build_file.exists())
-    if not _is_ones_own(target) or not (is_new or marker.exists()):
+    # It is nothing for what others share.
+    if target.in_postgres or not (is_new or marker.exists()):
         say("no source is configured: nothing to load (see README.md, your own systems)")
         yield False
         return

@@ -20,10 +20,10 @@ import psycopg2
 from ingestion.destination.lake import BUILD, MARTS, PUBLISHED, Lake
 from ingestion.destination.target import Target
 from ingestion.encryption import attach, open_file
-from ingestion.sql import literal, quoted
 from warehouse.database import Database
 from warehouse.errors import BuildError
 from warehouse.publish.access import Declared
+from warehouse.publish.lake_tables import DATED, SNAPSHOTS, columns_of, noted, selects
 
 # What the declaration gives to some persons alone, or has written down who reads it, is read elsewhere: nothing in a
 # lake enforces either. Reporters may read every row of what is a tenant's.
@@ -32,45 +32,6 @@ READ_ON_A_LAKE = ("shared", "internal", "tenant")
 KEPT = 3
 # The role that may read the readers' catalog.
 READER = "lake_reader"
-
-FORMAT = "1.0"
-# What each table of a catalog is about.
-_OF_TABLES = "table_id in (select table_id from {tables})"
-_OF_FILES = "data_file_id in (select data_file_id from {files})"
-_TABLES = {
-    "ducklake_metadata": "true",
-    "ducklake_snapshot": "snapshot_id in ({kept})",
-    "ducklake_snapshot_changes": "snapshot_id in ({kept})",
-    "ducklake_schema": "{visible} and schema_name in ('main', {schemas})",
-    "ducklake_table": _OF_TABLES,
-    "ducklake_tag": "{visible} and object_id in (select table_id from {tables})",
-    "ducklake_column": "{visible} and " + _OF_TABLES,
-    "ducklake_column_tag": "{visible} and " + _OF_TABLES,
-    "ducklake_data_file": "{visible} and " + _OF_TABLES,
-    "ducklake_delete_file": "{visible} and " + _OF_TABLES,
-    "ducklake_file_column_stats": _OF_FILES,
-    "ducklake_file_partition_value": _OF_FILES,
-    "ducklake_file_variant_stats": _OF_FILES,
-    "ducklake_partition_info": "{visible} and " + _OF_TABLES,
-    "ducklake_partition_column": _OF_TABLES,
-    "ducklake_sort_info": "{visible} and " + _OF_TABLES,
-    "ducklake_sort_expression": _OF_TABLES,
-    "ducklake_table_stats": _OF_TABLES,
-    "ducklake_table_column_stats": _OF_TABLES,
-    "ducklake_schema_versions": _OF_TABLES,
-    "ducklake_column_mapping": _OF_TABLES,
-    "ducklake_name_mapping": "mapping_id in (select mapping_id from {source}.ducklake_column_mapping where "
-    + _OF_TABLES + ")",
-    # The build's own, and what Granary makes none of.
-    "ducklake_files_scheduled_for_deletion": "false",
-    "ducklake_inlined_data_tables": "false",
-    "ducklake_view": "false",
-    "ducklake_macro": "false",
-    "ducklake_macro_impl": "false",
-    "ducklake_macro_parameters": "false",
-}  # fmt: skip
-_SNAPSHOTS = ("ducklake_snapshot", "ducklake_snapshot_changes")
-_DATED = [name for name, about in _TABLES.items() if "{visible}" in about or name == "ducklake_table"]
 
 
 def publish(database: Database, number: int, declared: Sequence[Declared]) -> None:
@@ -141,9 +102,9 @@ def take_back(database: Database) -> None:
     snapshot = sorted(snapshots(lake))[-2]
     _change(
         database,
-        *(f"delete from {{}}{name} where begin_snapshot > {snapshot}" for name in _DATED),
-        *(f"update {{}}{name} set end_snapshot = null where end_snapshot > {snapshot}" for name in _DATED),
-        *(f"delete from {{}}{name} where snapshot_id > {snapshot}" for name in _SNAPSHOTS),
+        *(f"delete from {{}}{name} where begin_snapshot > {snapshot}" for name in DATED),
+        *(f"update {{}}{name} set end_snapshot = null where end_snapshot > {snapshot}" for name in DATED),
+        *(f"delete from {{}}{name} where snapshot_id > {snapshot}" for name in SNAPSHOTS),
     )
 
 
@@ -152,8 +113,8 @@ def forget_before(database: Database) -> None:
     newest = max(snapshots(_lake(database.target)))
     _change(
         database,
-        *(f"delete from {{}}{name} where end_snapshot <= {newest}" for name in _DATED),
-        *(f"delete from {{}}{name} where snapshot_id < {newest}" for name in _SNAPSHOTS),
+        *(f"delete from {{}}{name} where end_snapshot <= {newest}" for name in DATED),
+        *(f"delete from {{}}{name} where snapshot_id < {newest}" for name in SNAPSHOTS),
     )
 
 
@@ -230,20 +191,20 @@ def _write_schema(lake: Lake, kept: Mapping[int, int], named: Collection[tuple[s
         # All of it or nothing, and what is read of the marts' catalog is of one moment.
         connection.set_session(isolation_level="REPEATABLE READ")
         with connection, connection.cursor() as cursor:
-            columns = _columns(cursor, source)
+            columns = columns_of(cursor, source)
             cursor.execute(f"create schema if not exists {readers}")
             cursor.execute(_ROLE)
-            for name, select in _selects(columns, source, kept, named).items():
+            for name, select in selects(columns, source, kept, named).items():
                 cursor.execute(
                     f"create table if not exists {readers}.{name} (like {source}.{name} including all);"
                     f"delete from {readers}.{name}; insert into {readers}.{name} {select}"
                 )
-            cursor.execute(_noted(readers, kept))
+            cursor.execute(noted(readers, kept))
             cursor.execute(f"grant usage on schema {readers} to {READER}")
             cursor.execute(f"grant select on all tables in schema {readers} to {READER}")
 
 
-# A login that makes no roles is told by the grant that the role is missing.
+# Where the login may make no roles, an administrator makes this one before (docs/lake.md).
 _ROLE = f"""
     do $$ begin
         if not exists (select from pg_roles where rolname = '{READER}') then create role {READER} nologin; end if;
@@ -254,71 +215,12 @@ def _write_file(database: Database, file: Path, kept: Mapping[int, int], named: 
     partial = file.with_suffix(".writing")
     partial.unlink(missing_ok=True)
     source = "__ducklake_metadata_marts.main"
-    columns = _columns(database.connection.cursor(), source)
+    columns = columns_of(database.connection.cursor(), source)
     attach(database.connection, partial, "readers")
     try:
-        for name, select in _selects(columns, source, kept, named).items():
+        for name, select in selects(columns, source, kept, named).items():
             database.run(f"create table readers.{name} as {select}")
-        database.run(_noted("readers", kept))
+        database.run(noted("readers", kept))
     finally:
         database.run("detach readers")
     partial.replace(file)
-
-
-def _columns(cursor: Any, source: str) -> dict[str, list[str]]:
-    """A catalog's tables with their columns. Raises BuildError where it is of a format that is not known."""
-    cursor.execute(f"select value from {source}.ducklake_metadata where key = 'version'")
-    [(version,)] = cursor.fetchall()
-    if version != FORMAT:
-        raise BuildError(
-            f"the lake's catalog has DuckLake's format {version}, and what readers see is told in {FORMAT}: build with "
-            "the DuckDB that Granary's requirements name"
-        )
-    found = {}
-    for name in _TABLES:
-        cursor.execute(f"select * from {source}.{name} limit 0")
-        found[name] = [str(column[0]) for column in cursor.description]
-    return found
-
-
-def _selects(
-    columns: Mapping[str, Sequence[str]], source: str, kept: Mapping[int, int], named: Collection[tuple[str, str]]
-) -> dict[str, str]:
-    """By each table of a catalog, the select of the marts' rows that readers get."""
-    newest = max(kept)
-    visible = " or ".join(
-        f"(begin_snapshot <= {each} and (end_snapshot is null or end_snapshot > {each}))" for each in kept
-    )
-    listed = ", ".join(f"({literal(schema)}, {literal(name)})" for schema, name in sorted(named))
-    words = {
-        "source": source,
-        "kept": ", ".join(map(str, kept)),
-        "visible": f"({visible})",
-        "schemas": ", ".join(sorted({literal(schema) for schema, _ in named})),
-        "tables": f"""(
-            select t.table_id from {source}.ducklake_table as t
-            inner join {source}.ducklake_schema as s on t.schema_id = s.schema_id
-            where (s.schema_name, t.table_name) in ({listed})
-                and ({visible.replace("begin_", "t.begin_").replace("end_", "t.end_")})
-        ) as tables""",
-    }
-    words["files"] = (
-        f"(select data_file_id from {source}.ducklake_data_file where {_TABLES['ducklake_data_file'].format(**words)}) "
-        "as files"
-    )
-    # What ended after the newest of them goes on, as far as readers know.
-    ended = f"case when end_snapshot <= {newest} then end_snapshot end as end_snapshot"
-    return {
-        name: f"select {', '.join(ended if each == 'end_snapshot' else quoted(each) for each in columns[name])} "
-        f"from {source}.{name} where {condition.format(**words)}"
-        for name, condition in _TABLES.items()
-    }
-
-
-def _noted(readers: str, kept: Mapping[int, int]) -> str:
-    """The statements that say which generation a snapshot is, and nothing of what the build did in it."""
-    return "; ".join(
-        f"update {readers}.ducklake_snapshot_changes set changes_made = '', author = 'granary', "
-        f"commit_message = 'generation {number}', commit_extra_info = '{number}' where snapshot_id = {snapshot}"
-        for snapshot, number in kept.items()
-    )
