@@ -110,10 +110,14 @@ class Club:
             rows = [each for each in listed if each.table == table]
             if not rows:
                 continue
-            with (self.delivered / f"{number:04}.{table}.csv").open("w", encoding="utf-8", newline="") as file:
+            # Whoever follows looks all the time, and must not find half a file.
+            whole = self.delivered / f"{number:04}.{table}.csv"
+            partial = whole.with_suffix(".partial")
+            with partial.open("w", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 writer.writerow(["op", "revision", "at", *COLUMNS[table]])
                 writer.writerows(self._row(each) for each in rows)
+            partial.rename(whole)
         self.told += listed
 
     def _row(self, version: Version) -> list[Any]:
