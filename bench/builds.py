@@ -289,7 +289,8 @@ def full_before(settings: Settings, engine: str) -> float:
     subprocess.run(["git", "clone", "-q", str(PROJECT_ROOT), str(folder / "code")], check=True)
     subprocess.run(["git", "checkout", "-q", settings.before], cwd=folder / "code", check=True)
     command = [sys.executable, "-m", "bench", "day", "--engine", engine, "--scale", str(settings.scale)]
-    subprocess.run([*command, "--folder", str(folder / "bench"), "--runs", "1"], cwd=folder / "code", check=True,
+    # In as many runs as that bench makes: not every commit's can be told.
+    subprocess.run([*command, "--folder", str(folder / "bench")], cwd=folder / "code", check=True,
                    stdout=subprocess.DEVNULL)  # fmt: skip
     results = json.loads((folder / "bench" / "results.json").read_text(encoding="utf-8"))
     shutil.rmtree(folder)
