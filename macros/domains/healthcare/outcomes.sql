@@ -190,18 +190,33 @@
         where not immunizations.is_entered_in_error and immunizations.occurred_date is not null
     ),
 
-    covered as (
+    seen as (
+        select * from {{ persons_seen() }} as persons
+    ),
+
+    -- An inner join: of an outer one that compares what is made of both sides, DuckDB compares all rows with all.
+    told as (
         select
             seen.patient_key,
             seen.month_date,
             max(case when doses.is_given then 1 else 0 end) as given_number,
-            max(case when not doses.is_given then 1 else 0 end) as not_given_number
-        from {{ persons_seen() }} as seen
-        left join doses
+            max(case when doses.is_given then 0 else 1 end) as not_given_number
+        from seen
+        inner join doses
             on
                 seen.patient_key = doses.patient_key
                 and {{ months_between('doses.occurred_date', 'seen.month_date') }} between 0 and 11
         group by seen.patient_key, seen.month_date
+    ),
+
+    covered as (
+        select
+            seen.patient_key,
+            seen.month_date,
+            coalesce(told.given_number, 0) as given_number,
+            coalesce(told.not_given_number, 0) as not_given_number
+        from seen
+        left join told on seen.patient_key = told.patient_key and seen.month_date = told.month_date
     )
 
     select
