@@ -92,8 +92,11 @@
     child that ever belonged to a touched parent. #}
 {% macro among_children_of_touched(relation, child, parent) -%}
     {%- if is_incremental() -%}
-        {{ return('log.' ~ child ~ ' in (select every_version.' ~ child ~ ' from ' ~ relation ~ ' as every_version where '
-            ~ 'every_version.' ~ parent ~ ' in (select touched.' ~ parent ~ ' from ' ~ touched_table() ~ ' as touched))') }}
+        {%- set of_touched = is_one_of(
+            'every_version.' ~ parent, 'select touched.' ~ parent ~ ' from ' ~ touched_table() ~ ' as touched'
+        ) -%}
+        {{ return(is_one_of('log.' ~ child, 'select every_version.' ~ child ~ ' from ' ~ relation
+            ~ ' as every_version where ' ~ of_touched)) }}
     {%- endif -%}
     {{ return(none) }}
 {%- endmacro %}

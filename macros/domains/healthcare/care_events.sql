@@ -44,7 +44,7 @@ with new_loads as (
 all_changes as (
     select {{ id }}
     from {{ staged }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
     union
     select {{ id }}
     from {{ staged }}

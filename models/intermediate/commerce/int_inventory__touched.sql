@@ -7,7 +7,7 @@ with new_loads as (
 new_movements as (
     select inventory_movement_id
     from {{ ref('stg_shop__inventory_movements') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
 ),
 
 -- Every version counts: a movement may have been of another product or another day before.
@@ -16,7 +16,7 @@ all_changes as (
         movements.product_id,
         {{ business_date('movements.moved_at') }} as business_date
     from {{ ref('stg_shop__inventory_movements') }} as movements
-    where movements.inventory_movement_id in (select new_movements.inventory_movement_id from new_movements)
+    where {{ is_one_of('movements.inventory_movement_id', 'select new_movements.inventory_movement_id from new_movements') }}
     union all
     select
         product_id,

@@ -8,25 +8,25 @@ with new_loads as (
 new_items as (
     select order_item_id
     from {{ ref('stg_shop__order_items') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
 ),
 
 new_payments as (
     select payment_id
     from {{ ref('stg_shop__payments') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
 ),
 
 new_refunds as (
     select refund_id
     from {{ ref('stg_shop__refunds') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
 ),
 
 new_addresses as (
     select address_id
     from {{ ref('stg_shop__addresses') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
 ),
 
 -- What comes after an order (a line taken back, a payment, a refund) has a time of its own, and need not touch the
@@ -53,19 +53,19 @@ items_of_products as (
 
 select order_id
 from {{ ref('stg_shop__orders') }}
-where load_id in (select new_loads.load_id from new_loads)
+where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
 union
 select items.order_id
 from {{ ref('stg_shop__order_items') }} as items
-where items.order_id is not null and items.order_item_id in (select new_items.order_item_id from new_items)
+where items.order_id is not null and {{ is_one_of('items.order_item_id', 'select new_items.order_item_id from new_items') }}
 union
 select payments.order_id
 from {{ ref('stg_shop__payments') }} as payments
-where payments.order_id is not null and payments.payment_id in (select new_payments.payment_id from new_payments)
+where payments.order_id is not null and {{ is_one_of('payments.payment_id', 'select new_payments.payment_id from new_payments') }}
 union
 select refunds.order_id
 from {{ ref('stg_shop__refunds') }} as refunds
-where refunds.order_id is not null and refunds.refund_id in (select new_refunds.refund_id from new_refunds)
+where refunds.order_id is not null and {{ is_one_of('refunds.refund_id', 'select new_refunds.refund_id from new_refunds') }}
 union
 -- The address may be somebody else's.
 select orders.order_id
@@ -79,20 +79,27 @@ union
 select items.order_id
 from {{ ref('stg_shop__order_items') }} as items
 inner join orders_of_customers as orders on items.order_id = orders.order_id
-where items.created_at >= orders.changed_from or items.updated_at >= orders.changed_from
+where
+    {{ looked_up('items.order_id', 'select touched.order_id from orders_of_customers as touched') }}
+    and (items.created_at >= orders.changed_from or items.updated_at >= orders.changed_from)
 union
 select payments.order_id
 from {{ ref('stg_shop__payments') }} as payments
 inner join orders_of_customers as orders on payments.order_id = orders.order_id
 where
-    payments.paid_at >= orders.changed_from
-    or payments.created_at >= orders.changed_from
-    or payments.updated_at >= orders.changed_from
+    {{ looked_up('payments.order_id', 'select touched.order_id from orders_of_customers as touched') }}
+    and (
+        payments.paid_at >= orders.changed_from
+        or payments.created_at >= orders.changed_from
+        or payments.updated_at >= orders.changed_from
+    )
 union
 select refunds.order_id
 from {{ ref('stg_shop__refunds') }} as refunds
 inner join orders_of_customers as orders on refunds.order_id = orders.order_id
-where refunds.refunded_at >= orders.changed_from
+where
+    {{ looked_up('refunds.order_id', 'select touched.order_id from orders_of_customers as touched') }}
+    and refunds.refunded_at >= orders.changed_from
 union
 select order_id
 from items_of_products
@@ -102,7 +109,9 @@ union
 select items.order_id
 from items_of_products as items
 inner join {{ ref('stg_shop__orders') }} as orders on items.order_id = orders.order_id
-where orders.placed_at >= items.changed_from
+where
+    {{ looked_up('orders.order_id', 'select touched.order_id from items_of_products as touched') }}
+    and orders.placed_at >= items.changed_from
 {%- if within_backfill('placed_at') %}
 union
 select order_id

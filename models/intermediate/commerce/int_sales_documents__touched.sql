@@ -11,7 +11,7 @@ fresh_lines as (
         invoice_no,
         line_number
     from {{ ref('stg_retail__sales_lines') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
 ),
 
 -- Every version counts: a line may have been of another product or customer before. By the days alone most are left out

@@ -12,16 +12,16 @@ touched_patients as (
 
 new_messages as (
     select message_id from {{ ref('stg_lab__results') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
     union
     select message_id from {{ ref('stg_lab__orders') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
     union
     select message_id from {{ ref('stg_lab__patients') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
     union
     select message_id from {{ ref('stg_lab__specimens') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
     union
     select message_id from {{ ref('stg_lab__patients') }}
     where patient_source_id in (select touched_patients.patient_id from touched_patients)

@@ -9,7 +9,7 @@ new_records as (
         source_id,
         patient_id
     from {{ ref('int_patients__told') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
     group by source_id, patient_id
 ),
 
@@ -81,7 +81,7 @@ seeds as (
     union
     select {{ surrogate_key(["'record'", 'left_source_id', 'left_patient_id']) }}
     from {{ ref('stg_patient_matches__pairs') }}
-    where load_id in (select new_loads.load_id from new_loads)
+    where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
 ),
 
 reached as (
