@@ -1,7 +1,7 @@
 # Granary's one interface. `make` prints this help.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-objectstore setup-match setup-dev build diff publish rollback preview scaffold decide fhir-view new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore compact rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean reveal
+.PHONY: help setup setup-monitoring setup-site setup-api setup-report setup-serve setup-bi setup-mongodb setup-objectstore setup-match setup-dev build diff publish rollback preview scaffold decide fhir-view new-domain retire rebuild-history backfill next-day follow query metric export status take-column extract forget match unmatch release retention migrate login infra-up infra-down infra-env backup restore compact worker rotate restore-drill failover-drill erasure-drill following-drill drill promote rejoin serve api api-key alerts report metrics-endpoint metrics-textfile metrics-database grafana bi bi-export test test-systems prove lint format site docs freshness bench lock clean reveal
 
 PYTHON ?= python3
 VENV := .venv
@@ -22,6 +22,11 @@ endif
 ifdef SCALE
 export SCALE
 endif
+# dlt would take it for a setting of its own.
+ifdef WORKERS
+export GRANARY_WORKERS := $(WORKERS)
+endif
+unexport WORKERS
 
 # What people type goes to the commands as it is, by the environment: in a recipe make would take `$HOME` for a variable of
 # its own, and the shell backticks for a command.
@@ -46,6 +51,7 @@ help: ## What can be asked for
 	@echo "  BY_DBT=1                  have dbt make all of it, instead of sending again what it sent for the build before"
 	@echo "  DOMAINS=<domain>,…        which domains are on, instead of those that dbt_project.yml publishes; none where empty"
 	@echo "  DAYS=730 SCALE=1.0        the simulated company: how long and how big"
+	@echo "  WORKERS=2                 a lake: so many processes build together, and those of \`make worker\` elsewhere"
 	@echo "  WAREHOUSE_DIR=data        where DuckDB's files lie"
 	@echo
 	@echo "  make export MART=<schema>.<table> FORMAT=parquet   or csv, xlsx, json"
@@ -254,6 +260,9 @@ unmatch: setup ## Two were merged wrongly: RECORDS='<source>:<id> <source>:<id>'
 
 compact: setup ## A lake: merge small files, apply deletes, let go of snapshots and files that nobody needs
 	@$(BIN)/python -m warehouse compact
+
+worker: setup ## A lake: take part in builds that `make build WORKERS=…` begins, here or on another machine
+	@$(BIN)/python -m warehouse worker
 
 retention: setup ## Archive and delete old versions, as the contracts say (DRY=1 says which)
 	@$(BIN)/python -m warehouse retention $(if $(DRY),--dry)

@@ -18,6 +18,7 @@ from warehouse.build.diff import show_difference
 from warehouse.build.follow import follow
 from warehouse.build.history import rebuild_history
 from warehouse.build.retire import retire
+from warehouse.build.workers.queue import refuse_without_queue
 from warehouse.errors import BuildError
 from warehouse.ops.backup import KEEP, back_up, restore
 from warehouse.ops.status import print_status
@@ -58,6 +59,8 @@ def main() -> int:
     building.add_argument("--full", action="store_true", help="build everything from raw again")
     building.add_argument("--no-ingest", action="store_true", help="build from what raw holds")
     building.add_argument("--hold", action="store_true", help="build and test, but publish nothing yet")
+    working = commands.add_parser("worker", help="a lake: take part in builds that others begin")
+    working.add_argument("--build", type=int, default=None, metavar="NUMBER", help="only in this one")
     commands.add_parser("diff", help="what publishing would change: rows and columns, table by table")
     commands.add_parser("publish", help="publish the generation that `build --hold` held back")
     commands.add_parser("rollback", help="give readers the generation before")
@@ -246,6 +249,11 @@ def main() -> int:
             back_up(target, arguments.folder, arguments.keep, _say)
         elif arguments.command == "restore":
             restore(target, arguments.backup, _say)
+        elif arguments.command == "worker":
+            refuse_without_queue(target)
+            from warehouse.build.workers.worker import work  # what it needs is an extra
+
+            work(target, _say, arguments.build)
         elif arguments.command == "compact":
             compact(target, _say)
         elif arguments.command == "release":

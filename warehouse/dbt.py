@@ -6,7 +6,7 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,6 +145,8 @@ def run(
     progress: Callable[[str], None] | None = None,
     *,
     published: bool = False,
+    logged: bool = True,
+    task: AbstractContextManager[None] | None = None,
 ) -> Outcome:
     """Run a dbt command, such as `["build", "--select", "dim_sources+"]`.
 
@@ -154,6 +156,8 @@ def run(
         manifest: a manifest from `parse`, so that dbt doesn't parse again.
         progress: takes a line for each thing built and each test that didn't pass.
         published: speak of the tables by the names that readers know.
+        logged: write dbt's log.
+        task: within it dbt runs another task than its own.
 
     Raises:
         BuildError: dbt itself fell over, before it ran anything.
@@ -169,14 +173,15 @@ def run(
         "--log-level",
         "none",
         "--log-level-file",
-        "info",
+        "info" if logged else "none",
         "--no-use-colors",
         *_arguments(target, command, published),
         # Of what dbt writes, only its docs are read.
         *([] if command[0] == "docs" else ["--no-write-json"]),
     ]
     try:
-        result = _invoked(words, parsed, callbacks)
+        with task or nullcontext():
+            result = _invoked(words, parsed, callbacks)
     finally:
         if target.engine == "duckdb":
             close_connections()

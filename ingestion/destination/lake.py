@@ -31,6 +31,9 @@ from ingestion.keys import KEY, files_key
 from ingestion.sql import literal, quoted
 
 BUILD, MARTS, PUBLISHED = "build", "marts", "published"
+# The schema beside the catalogs in which a build hands out its nodes, where they lie in Postgres
+# (warehouse/build/workers).
+WORK = "lake_work"
 # How often a commit is tried again after another one came first to something else.
 RETRIES = 100
 _LIBPQ = {"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE"}

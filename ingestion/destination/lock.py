@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg2
 
+from ingestion.destination.lake import WORK
 from ingestion.destination.roles import AS_TRANSFORMER, has_roles
 from ingestion.destination.target import Target
 from ingestion.environment import variables
@@ -25,6 +26,8 @@ from ingestion.environment import variables
 LOCK_TIMEOUT = "5min"
 # How long a session whose process is gone may take to notice.
 PATIENCE_SECONDS = 10.0
+# What stands after that name, and before a number, in the names of the sessions of a worker (warehouse/build/workers).
+SESSION_OF_WORKER = " worker "
 # The table that is locked; nobody ever reads it.
 LOCK_TABLE = "build_lock"
 # By its name in the catalog, which who may not enter the schema may ask, too.
@@ -127,6 +130,8 @@ def _database_lock(target: Target) -> Iterator[None]:
                 raise LockError(
                     f"this login may not build: {str(error).strip().splitlines()[0]}; see docs/access.md, who writes"
                 ) from error
+            if target.lake:
+                _give_up_workers()
             _end_orphans(cursor, session_name(target))
         with variables({"PGOPTIONS": options}):
             yield
@@ -192,19 +197,28 @@ def _database_holder(cursor: psycopg2.extensions.cursor, schema: str) -> str | N
     return f"from {row[1]}{since}, backend {row[0]}"
 
 
+def _give_up_workers() -> None:
+    """Have no worker of a build that was killed commit anything from now on; the lock's own transaction stays open."""
+    with closing(_connect()) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("select to_regclass(%s)", [f"{WORK}.procrastinate_workers"])
+        if cursor.fetchone() != (None,):
+            cursor.execute(f"delete from {WORK}.procrastinate_workers")
+
+
 def _end_orphans(cursor: psycopg2.extensions.cursor, name: str) -> None:
     """End the sessions that a killed build left: they may hold locks for as long as their statement runs."""
     query = (
         "select pid from pg_stat_activity "
-        "where application_name = %s and usename = session_user and datname = current_database() "
+        "where split_part(application_name, %s, 1) = %s and usename = session_user and datname = current_database() "
         "and pid <> pg_backend_pid()"
     )
+    names = [SESSION_OF_WORKER, name]
     until = time.monotonic() + PATIENCE_SECONDS
-    cursor.execute(f"select pg_terminate_backend(pid) from ({query}) as orphans", [name])
+    cursor.execute(f"select pg_terminate_backend(pid) from ({query}) as orphans", names)
     while True:
         # Within a transaction, a server shows the sessions that it showed at first.
         cursor.execute("select pg_stat_clear_snapshot()")
-        cursor.execute(query, [name])
+        cursor.execute(query, names)
         left = [row[0] for row in cursor.fetchall()]
         if not left:
             return

@@ -22,7 +22,7 @@ import psycopg2
 from ingestion.project import PROJECT_ROOT
 from tests.crosswalks import share_crosswalk
 from tests.prove.batches import prove_batches
-from tests.prove.kills import prove_kills
+from tests.prove.kills import prove_kills, prove_workers
 from tests.prove.mutations import MUTATIONS, prove_mutations
 from tests.prove.paths import follow, prove_paths
 from tests.prove.readers import prove_readers
@@ -30,7 +30,7 @@ from tests.prove.tally import BrokenPromiseError, Tally
 from tests.prove.world import NewWorld
 from tests.tiny.world import TinyWorld
 
-PARTS = ("tests", "paths", "kills", "lake", "batches", "readers", "mutations", "domain")
+PARTS = ("tests", "paths", "kills", "lake", "workers", "batches", "readers", "mutations", "domain")
 
 
 @contextmanager
@@ -176,6 +176,10 @@ def _prove_world(
             tally,
         )
         prove_kills(world, folder / "kills_lake", engine, number, asked.kills, tally)
+    if "workers" in parts:
+        say(f"workers of {what} on a lake")
+        engine = database("workers") | {"TARGET": "lake"}
+        prove_workers(world, folder / "workers", engine, number, asked.kills, tally)
     if "batches" in parts:
         say(f"batches of {what} on DuckDB")
         prove_batches(world, folder / "batches", None, number, asked.batches, asked.kills, tally)

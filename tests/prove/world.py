@@ -133,10 +133,10 @@ class World(ABC):
         return True
 
     @contextmanager
-    def building(self) -> Iterator[subprocess.Popen[bytes]]:
-        """A build as a process of its own, which the caller may kill."""
+    def building(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A build as a process of its own, which the caller may kill. The words are its options."""
         with (
             self.systems() as systems,
-            command(["build"], self.warehouse, systems, self.folder / "build.log") as process,
+            command(["build", *words], self.warehouse, systems, self.folder / "build.log") as process,
         ):
             yield process

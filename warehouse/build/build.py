@@ -19,6 +19,7 @@ from warehouse.build.inputs import project_fingerprint
 from warehouse.build.parsed import is_parsed, parsed
 from warehouse.build.redaction import apply_tombstones
 from warehouse.build.work import carry_out, excluded_types, note_outcome, plan
+from warehouse.build.workers.queue import asked_workers
 from warehouse.database import Database, Session, open_database
 from warehouse.errors import BuildError, PassingError
 from warehouse.publish.access import audited
@@ -70,13 +71,15 @@ def build(target: Target, request: Request, say: Say, run: Run | None = None) ->
 
     Raises:
         BuildError: something failed; readers still see the generation from before.
+        ConfigurationError: WORKERS is no number, or nobody else can reach this warehouse.
     """
+    workers = asked_workers(target)
     run = run or Run("backfill" if request.backfill else "build", target.name)
     with build_lock(target), recorded(target, run, say, collects=not request.is_batch):
-        return _build(target, request, run, say)
+        return _build(target, request, run, say, workers)
 
 
-def _build(target: Target, request: Request, run: Run, say: Say) -> int:
+def _build(target: Target, request: Request, run: Run, say: Say, workers: int | None) -> int:
     started = time.monotonic()
     if request.ingest:
         set_aside(target, say)
@@ -123,7 +126,7 @@ def _build(target: Target, request: Request, run: Run, say: Say) -> int:
         in_part = not forced and "unit_test" in excluded
         planned = plan(
             database, project, in_part=in_part, by_dbt=request.by_dbt, is_batch=request.is_batch,
-            by_rows=request.by_rows and session.few,
+            by_rows=request.by_rows and session.few, workers=None if session.few and not request.by_dbt else workers,
         )  # fmt: skip
         asked = {"run": run.run_id, "select": request.select, "full": request.full, "hold": request.hold}
         audited(database, run.command, json.dumps(asked))

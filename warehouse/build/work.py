@@ -31,6 +31,7 @@ class Plan:
         is what reads the record of all runs tested, which grows and of which a batch loads nothing.
     statements: those of relations and tests that needn't be compiled, by unique id.
     changes: what changed of what they read.
+    workers: how many of this machine build what dbt hands out, beside those of others; None where it hands out nothing.
     """
 
     now: dict[str, str]
@@ -41,6 +42,7 @@ class Plan:
     is_batch: bool
     statements: compiled.Statements
     changes: Changes
+    workers: int | None
 
 
 def excluded_types(are_unit_tested: bool) -> set[str]:
@@ -48,7 +50,10 @@ def excluded_types(are_unit_tested: bool) -> set[str]:
     return {*os.environ.get("DBT_EXCLUDE_RESOURCE_TYPES", "").split(), *(["unit_test"] if are_unit_tested else [])}
 
 
-def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is_batch: bool, by_rows: bool) -> Plan:
+def plan(
+    database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is_batch: bool, by_rows: bool,
+    workers: int | None,
+) -> Plan:  # fmt: skip
     """Decide what is to be done, and take back in the ledger what will not hold while it is done.
 
     Args:
@@ -58,6 +63,7 @@ def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is
         by_dbt: as the plan has it.
         is_batch: as the plan has it.
         by_rows: tests may be asked of changed rows alone.
+        workers: as the plan has it.
     """
     manifest, lineage = project.manifest, project.lineage
     written, entries = last_written(database), last_entries(database, database.next("ops", "seen"))
@@ -80,7 +86,7 @@ def plan(database: Database, project: Parsed, *, in_part: bool, by_dbt: bool, is
         {each for each, seen in passed.items() if seen.endswith(testing.PARTLY)}, by_rows,
         database.granary("loads"), written, entries,
     )  # fmt: skip
-    return Plan(now, frozen, frozenset(due or ()), is_steady, by_dbt, is_batch, statements, changes)
+    return Plan(now, frozen, frozenset(due or ()), is_steady, by_dbt, is_batch, statements, changes, workers)
 
 
 def carry_out(
@@ -94,9 +100,27 @@ def carry_out(
     excluding = ["--exclude-resource-types", *sorted(excluded)] if excluded else []
     if asked.built is not None:
         return _in_part(session, asked, [*command, *excluding], excluded, project, say)
+    return _by_dbt(session, asked, [*command, *excluding], project, say)
+
+
+def _by_dbt(session: Session, asked: Plan, command: list[str], project: Parsed, say: Say) -> Outcome:
+    """Have dbt build, in this process or by workers."""
     session.let_go()
-    outcome = dbt.run(session.target, [*command, *excluding], project.manifest, say)
-    _keep_failing_rows(session.target, outcome, project.manifest)
+    target, manifest = session.target, project.manifest
+    if asked.workers is None:
+        with compiled.recorded(asked.built or ()) as statements:
+            outcome = dbt.run(target, command, manifest, say)
+    else:
+        from warehouse.build.workers.office import Office
+        from warehouse.build.workers.tasks import handing_out
+
+        with Office(target, project.fingerprint, command, asked.workers, say) as office:
+            outcome = dbt.run(target, command, manifest, say, task=handing_out(office.built, office.give_up))
+        statements = {each: office.statements[each] for each in office.statements.keys() & (asked.built or set())}
+        office.sum_up(outcome)
+    if asked.is_steady and outcome.success:
+        outcome.statements = statements
+    _keep_failing_rows(target, outcome, manifest)
     return outcome
 
 
@@ -139,13 +163,7 @@ def _in_part(
         _ask(session, asked, early, project, say, outcome)
         known -= early
     if outcome.success and wanted:
-        session.let_go()
-        with compiled.recorded(asked.built) as statements:
-            by_dbt = dbt.run(session.target, [*command, *_exactly(wanted, manifest)], manifest, say)
-        if asked.is_steady and by_dbt.success:
-            by_dbt.statements = statements
-        _keep_failing_rows(session.target, by_dbt, manifest)
-        outcome.add(by_dbt)
+        outcome.add(_by_dbt(session, asked, [*command, *_exactly(wanted, manifest)], project, say))
     if outcome.success:
         _ask(session, asked, known, project, say, outcome)
     return outcome
