@@ -16,7 +16,8 @@ all_changes as (
         movements.product_id,
         {{ business_date('movements.moved_at') }} as business_date
     from {{ ref('stg_shop__inventory_movements') }} as movements
-    where {{ is_one_of('movements.inventory_movement_id', 'select new_movements.inventory_movement_id from new_movements') }}
+    where
+        {{ is_one_of('movements.inventory_movement_id', 'select new.inventory_movement_id from new_movements as new') }}
     union all
     select
         product_id,

@@ -57,15 +57,21 @@ where {{ is_one_of('load_id', 'select new_loads.load_id from new_loads') }}
 union
 select items.order_id
 from {{ ref('stg_shop__order_items') }} as items
-where items.order_id is not null and {{ is_one_of('items.order_item_id', 'select new_items.order_item_id from new_items') }}
+where
+    items.order_id is not null
+    and {{ is_one_of('items.order_item_id', 'select new_items.order_item_id from new_items') }}
 union
 select payments.order_id
 from {{ ref('stg_shop__payments') }} as payments
-where payments.order_id is not null and {{ is_one_of('payments.payment_id', 'select new_payments.payment_id from new_payments') }}
+where
+    payments.order_id is not null
+    and {{ is_one_of('payments.payment_id', 'select new_payments.payment_id from new_payments') }}
 union
 select refunds.order_id
 from {{ ref('stg_shop__refunds') }} as refunds
-where refunds.order_id is not null and {{ is_one_of('refunds.refund_id', 'select new_refunds.refund_id from new_refunds') }}
+where
+    refunds.order_id is not null
+    and {{ is_one_of('refunds.refund_id', 'select new_refunds.refund_id from new_refunds') }}
 union
 -- The address may be somebody else's.
 select orders.order_id
