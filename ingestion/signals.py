@@ -19,10 +19,14 @@ def end_by_signals() -> None:
         signal.signal(number, end)
 
 
-def interrupt_of(error: BaseException) -> KeyboardInterrupt | None:
-    """The KeyboardInterrupt that an error is or comes from: DuckDB makes a RuntimeError of one within a statement."""
-    cause = error if isinstance(error, KeyboardInterrupt) else error.__cause__
-    return cause if isinstance(cause, KeyboardInterrupt) else None
+def interrupt_of(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The KeyboardInterrupt that an error is, comes from, or came up over.
+
+    DuckDB makes a RuntimeError of one within a statement; what cleans up after one may fail itself.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def said_ended(error: BaseException) -> int:

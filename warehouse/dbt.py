@@ -14,6 +14,7 @@ from typing import Any
 from ingestion.destination.target import Target, libpq
 from ingestion.domains import domains
 from ingestion.environment import variables
+from ingestion.signals import interrupt_of
 from warehouse.errors import BuildError
 from warehouse.parts import what_is_off_ignored
 from warehouse.results import Outcome
@@ -29,9 +30,9 @@ def _invoked(words: list[str], manifest: Any = None, callbacks: list[Callable[[A
     ctx_set_event_manager(Events())
     with _garbage_kept():
         result = dbtRunner(manifest=manifest, callbacks=callbacks).invoke(words)
-    if isinstance(result.exception, KeyboardInterrupt):
+    if interrupt := interrupt_of(result.exception):
         # dbt has ended what it had begun, and takes the signal for a failure of its own.
-        raise result.exception
+        raise interrupt
     return result
 
 

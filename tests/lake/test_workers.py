@@ -159,35 +159,24 @@ def test_whoever_takes_the_lock_gives_up_workers_of_a_killed_build(club: Club) -
 
 @pytest.mark.battery
 @LAKE
-def test_a_killed_workers_node_is_taken_over(together: Club, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number_of_signal", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_node_of_a_worker_that_is_lost_or_stands_still_is_taken_over(
+    together: Club, tmp_path: Path, number_of_signal: signal.Signals
+) -> None:
     together.member(1, "01-01")
     together.visit(1, "01-02 10:00")
     together.deliver()
     slowed(together, tmp_path / "project", 6)
     with together.command("build") as build:
-        os.kill(_worker_at(together, "agg_visits__daily"), signal.SIGKILL)
-        assert build.wait(timeout=120) == 0, _said(together)
-    assert "1 nodes were taken over from workers that were lost" in _said(together)
-    assert together.published() == together.expected()
-
-
-@pytest.mark.battery
-@LAKE
-def test_a_worker_that_stands_still_is_given_up(together: Club, tmp_path: Path) -> None:
-    together.member(1, "01-01")
-    together.visit(1, "01-02 10:00")
-    together.deliver()
-    slowed(together, tmp_path / "project", 4)
-    with together.command("build") as build:
-        stopped = _worker_at(together, "agg_visits__daily")
-        os.kill(stopped, signal.SIGSTOP)
+        struck = _worker_at(together, "agg_visits__daily")
+        os.kill(struck, number_of_signal)
         try:
             # Others go on without it.
             assert build.wait(timeout=180) == 0, _said(together)
         finally:
             # The build ended it, as all of its own.
             with suppress(ProcessLookupError):
-                os.kill(stopped, signal.SIGCONT)
+                os.kill(struck, signal.SIGCONT)
     assert "1 nodes were taken over from workers that were lost" in _said(together)
     assert (number(together), together.published()) == (1, together.expected())
 

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
+from dbt.adapters.base import BaseAdapter
 from dbt.task.run import ModelRunner
 from dbt.task.snapshot import SnapshotRunner
 from dbt.task.test import TestRunner
@@ -154,6 +157,27 @@ def test_a_second_signal_ends_the_batch_too(
     signalled(PHASES["model"], signal.SIGINT, signal.SIGTERM)
     assert command(grown, "follow", "club", "--seconds", "600", "--by-dbt") == 143
     assert capsys.readouterr().err.splitlines()[-1].startswith("FAILED: SIGTERM ended it before it was done")
+    assert grown.published() == before
+    assert outcomes(grown)[-1] == "interrupted"
+
+
+def test_a_signal_is_one_where_dbt_fails_over_it(
+    grown: Club, signalled: Signalled, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = grown.published()
+    tell_more(grown)
+    clean_up, is_over = BaseAdapter.cleanup_connections, threading.Lock()
+
+    def fail_once(adapter: BaseAdapter) -> None:
+        clean_up(adapter)
+        # As where what the signal has cancelled is closed already.
+        if isinstance(sys.exception(), KeyboardInterrupt) and is_over.acquire(blocking=False):
+            raise duckdb.ConnectionException("Connection already closed!")
+
+    monkeypatch.setattr(BaseAdapter, "cleanup_connections", fail_once)
+    signalled(PHASES["model"], signal.SIGTERM)
+    assert command(grown, "build", "--by-dbt") == 143
+    assert is_over.locked()
     assert grown.published() == before
     assert outcomes(grown)[-1] == "interrupted"
 

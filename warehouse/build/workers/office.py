@@ -22,6 +22,7 @@ from procrastinate.exceptions import ConnectorException
 from ingestion.destination.lake import WORK
 from ingestion.destination.target import Target
 from warehouse.build.workers.queue import DONE, HEARTBEAT_SECONDS, NODE, PATIENCE_SECONDS, announce, end, open_app
+from warehouse.build.workers.tasks import HandingOut
 from warehouse.build.workers.timing import timing
 from warehouse.errors import BuildError
 from warehouse.results import Outcome
@@ -117,8 +118,6 @@ class Office:
 
     def sum_up(self, outcome: Outcome) -> None:
         """Say what workers did, and what more of them would bring."""
-        from warehouse.build.workers.tasks import HandingOut
-
         seconds = {str(node.unique_id): outcome.seconds[node.name] for node, _ in outcome.nodes}
         found = timing(seconds, HandingOut.above)
         lost = f"; {self.lost} nodes were taken over from workers that were lost" if self.lost else ""
